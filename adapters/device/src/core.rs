@@ -1,0 +1,496 @@
+//! What to do next with a device: [`DeviceCore`], a state machine without I/O.
+//!
+//! It is asked [`DeviceCore::next`] and told [`DeviceCore::done`]. The order is fixed: connect before everything, one
+//! reading after every connect (the device's state is adopted, and a write of unknown outcome is settled), release
+//! before commands, commands before readings. A setpoint is written once and again only to refresh the device's own
+//! timer. When it expires and no newer one has come, the device is released: that is the dead-man timer.
+
+use crate::contract::{Description, DeviceError, FailSafe};
+use crate::image::{Link, ProcessImage};
+use crate::value::{Applied, Command, SafeState, Setpoint, Snapshot};
+use gridloop_clock::MonoTime;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a device is treated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TaskSettings {
+    /// Whether it may be written to.
+    pub mode: Mode,
+    /// Time between readings that nobody asked for.
+    pub poll_interval: Duration,
+    /// Longest time one job may take; then it is abandoned and the link is given up.
+    pub job_timeout: Duration,
+    /// Wait after the first failure; it doubles with each further one.
+    pub backoff_min: Duration,
+    /// Longest wait between attempts.
+    pub backoff_max: Duration,
+    /// What it is left in when nobody drives it.
+    pub safe_state: SafeState,
+    /// Longest time the end of the run waits for that.
+    pub release_within: Duration,
+}
+
+/// Whether commands reach the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Nothing is ever written; setpoints are refused.
+    ReadOnly,
+    /// Setpoints go the whole way, and are logged instead of written.
+    DryRun,
+    /// Setpoints are written.
+    Armed,
+}
+
+impl Mode {
+    /// The word of the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "read-only",
+            Self::DryRun => "dry-run",
+            Self::Armed => "armed",
+        }
+    }
+}
+
+/// One call of the driver.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Job {
+    /// [`crate::Device::connect`]
+    Connect,
+    /// [`crate::Device::apply`]
+    Apply(Setpoint),
+    /// [`crate::Device::read`]
+    Read,
+    /// [`crate::Device::release`]
+    Release(SafeState),
+}
+
+/// What a job gave.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Done {
+    /// Of [`Job::Connect`].
+    Connected(Result<Description, DeviceError>),
+    /// Of [`Job::Apply`].
+    Applied(Result<Applied, DeviceError>),
+    /// Of [`Job::Read`].
+    Read(Result<Snapshot, DeviceError>),
+    /// Of [`Job::Release`].
+    Released(Result<Applied, DeviceError>),
+}
+
+/// What [`DeviceCore::next`] wants.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Next {
+    /// Do this now.
+    Do(Job),
+    /// Nothing before this instant, unless something is asked for.
+    Until(MonoTime),
+    /// The device is released, or given up; there is nothing more to do.
+    End,
+}
+
+/// Something an operator wants to know.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Occurrence {
+    /// The link came up.
+    Connected(Arc<Description>),
+    /// A request failed and the link with it.
+    LinkLost(String),
+    /// A setpoint was confirmed by read-back.
+    Applied {
+        /// The setpoint.
+        setpoint: Setpoint,
+        /// What the device holds.
+        readback: Command,
+        /// Whether this is the first write of it, not a refresh.
+        first: bool,
+    },
+    /// A setpoint was not accepted at all.
+    NotAccepted {
+        /// The setpoint.
+        setpoint: Setpoint,
+        /// Why.
+        reason: NotAccepted,
+    },
+    /// A setpoint would have been written, were the device armed.
+    WouldApply(Setpoint),
+    /// The device or the driver said no to a setpoint.
+    Refused {
+        /// The setpoint.
+        setpoint: Setpoint,
+        /// Why.
+        reason: String,
+    },
+    /// A write timed out or broke off; whether the device holds it is unknown until it has been read.
+    OutcomeUnknown(Setpoint),
+    /// No newer setpoint came in time; the device is being put into its safe state.
+    DeadMan(Setpoint),
+    /// The safe state was confirmed by read-back.
+    Released,
+    /// The safe state could not be reached (yet).
+    ReleaseFailed(String),
+}
+
+/// Why a setpoint was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotAccepted {
+    /// The device's mode.
+    #[error("the device is read-only")]
+    ReadOnly,
+    /// Its time has passed.
+    #[error("it has expired")]
+    Expired,
+    /// One of a later epoch has been accepted already.
+    #[error("a setpoint of a later epoch is in force")]
+    Older,
+    /// The run is over.
+    #[error("the device is being released")]
+    Ending,
+}
+
+/// How a device was left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing of ours was ever on it.
+    Untouched,
+    /// In its safe state, confirmed by read-back.
+    Released,
+    /// Perhaps still holding a command; with the last error.
+    Unknown(String),
+}
+
+/// The state machine.
+#[derive(Debug)]
+pub struct DeviceCore {
+    settings: TaskSettings,
+    image: ProcessImage,
+    occurrences: Vec<Occurrence>,
+    connected: bool,
+    read_first: bool,
+    attempts: u32,
+    retry_at: MonoTime,
+    next_read: MonoTime,
+    read_asked: bool,
+    setpoint: Option<Driven>,
+    /// The device may hold something of ours.
+    touched: bool,
+    released: bool,
+    release: Release,
+    end_by: Option<MonoTime>,
+}
+
+/// The setpoint in force.
+#[derive(Debug, Clone, Copy)]
+struct Driven {
+    setpoint: Setpoint,
+    write: Write,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Write {
+    Due,
+    /// To be applied again after the next reading.
+    AfterRead,
+    /// Held by the device; written again at the instant, if there is one.
+    Held { refresh_at: Option<MonoTime> },
+    /// Refused: not written again.
+    Given,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Release {
+    No,
+    Wanted { at: MonoTime },
+    AfterRead,
+}
+
+impl DeviceCore {
+    /// A device that has not been connected.
+    #[must_use]
+    pub fn new(settings: TaskSettings, now: MonoTime) -> Self {
+        Self {
+            settings,
+            image: ProcessImage::default(),
+            occurrences: Vec::new(),
+            connected: false,
+            read_first: false,
+            attempts: 0,
+            retry_at: now,
+            next_read: now,
+            read_asked: false,
+            setpoint: None,
+            touched: false,
+            released: false,
+            release: Release::No,
+            end_by: None,
+        }
+    }
+
+    /// What is known of the device.
+    #[must_use]
+    pub fn image(&self) -> &ProcessImage {
+        &self.image
+    }
+
+    /// How the device would be left if this were the end.
+    #[must_use]
+    pub fn left(&self) -> Left {
+        match (self.touched, self.released) {
+            (true, _) => Left::Unknown(self.image.last_error.clone().unwrap_or_default()),
+            (false, true) => Left::Released,
+            (false, false) => Left::Untouched,
+        }
+    }
+
+    /// Takes what has happened since it was last asked.
+    pub fn occurrences(&mut self) -> std::vec::Drain<'_, Occurrence> {
+        self.occurrences.drain(..)
+    }
+
+    /// Accepts a setpoint, which from now on is the newest.
+    ///
+    /// # Errors
+    /// [`NotAccepted`], and nothing has changed.
+    pub fn command(&mut self, setpoint: Setpoint, now: MonoTime) -> Result<(), NotAccepted> {
+        if self.end_by.is_some() {
+            return Err(NotAccepted::Ending);
+        }
+        if self.settings.mode == Mode::ReadOnly {
+            return Err(NotAccepted::ReadOnly);
+        }
+        if now >= setpoint.expires_at {
+            return Err(NotAccepted::Expired);
+        }
+        if self.image.asked.is_some_and(|asked| asked.epoch > setpoint.epoch) {
+            return Err(NotAccepted::Older);
+        }
+        self.image.asked = Some(setpoint);
+        if self.settings.mode == Mode::DryRun {
+            self.occurrences.push(Occurrence::WouldApply(setpoint));
+            return Ok(());
+        }
+        self.release = Release::No;
+        let write = match self.setpoint {
+            Some(driven) if driven.setpoint.command == setpoint.command && driven.write != Write::Given => {
+                driven.write
+            }
+            _ => Write::Due,
+        };
+        self.setpoint = Some(Driven { setpoint, write });
+        Ok(())
+    }
+
+    /// Asks for a reading as soon as possible.
+    pub fn refresh(&mut self) {
+        self.read_asked = true;
+    }
+
+    /// Asks for the end: the safe state if the device may hold anything of ours, then nothing more.
+    pub fn end(&mut self, now: MonoTime) {
+        if self.end_by.is_none() {
+            self.end_by = Some(now + self.settings.release_within);
+            self.want_release(now);
+        }
+    }
+
+    /// What to do at `now`.
+    pub fn next(&mut self, now: MonoTime) -> Next {
+        self.watch_expiry(now);
+        if self.end_by.is_some_and(|end_by| self.release == Release::No || now >= end_by) {
+            return Next::End;
+        }
+        if !self.connected {
+            return if now >= self.retry_at { Next::Do(Job::Connect) } else { self.wait_until(self.retry_at) };
+        }
+        if self.read_first {
+            return Next::Do(Job::Read);
+        }
+        if let Release::Wanted { at } = self.release {
+            return if now >= at {
+                Next::Do(Job::Release(self.settings.safe_state))
+            } else {
+                self.wait_until(at)
+            };
+        }
+        if let Some(driven) = self.setpoint
+            && driven.is_due(now)
+        {
+            return Next::Do(Job::Apply(driven.setpoint));
+        }
+        if self.read_asked || now >= self.next_read {
+            return Next::Do(Job::Read);
+        }
+        self.wait_until(self.next_read)
+    }
+
+    /// Takes the result of a job that was asked for.
+    pub fn done(&mut self, done: Done, now: MonoTime) {
+        match done {
+            Done::Connected(Ok(description)) => {
+                let description = Arc::new(description);
+                self.connected = true;
+                self.read_first = true;
+                self.image.description = Some(Arc::clone(&description));
+                self.occurrences.push(Occurrence::Connected(description));
+            }
+            Done::Connected(Err(error)) => self.failed(&error, now),
+            Done::Read(Ok(snapshot)) => self.has_read(snapshot, now),
+            Done::Read(Err(error)) => {
+                self.failed(&error, now);
+                self.read_asked = false;
+                self.next_read = now + self.settings.poll_interval;
+            }
+            Done::Applied(result) => self.has_applied(result, now),
+            Done::Released(result) => self.has_released(result, now),
+        }
+    }
+
+    fn has_read(&mut self, snapshot: Snapshot, now: MonoTime) {
+        self.attempts = 0;
+        self.read_first = false;
+        self.read_asked = false;
+        self.next_read = now + self.settings.poll_interval;
+        self.image.took(snapshot);
+        if self.release == Release::AfterRead {
+            self.release = Release::Wanted { at: now };
+        }
+        if let Some(driven) = &mut self.setpoint
+            && driven.write == Write::AfterRead
+        {
+            driven.write = Write::Due;
+        }
+    }
+
+    fn has_applied(&mut self, result: Result<Applied, DeviceError>, now: MonoTime) {
+        let Some(driven) = self.setpoint.as_mut() else { return };
+        let setpoint = driven.setpoint;
+        self.touched = true;
+        match result {
+            Ok(Applied::Confirmed { readback }) => {
+                let first = !matches!(driven.write, Write::Held { .. });
+                driven.write = Write::Held { refresh_at: refresh_at(self.image.description.as_deref(), now) };
+                self.image.held = Some(readback);
+                self.image.refusal = None;
+                self.occurrences.push(Occurrence::Applied { setpoint, readback, first });
+            }
+            Ok(Applied::InProgress) => {
+                driven.write = Write::AfterRead;
+                self.image.refusal = None;
+            }
+            Err(error) if error.keeps_link() => {
+                driven.write = Write::Given;
+                self.image.refusal = Some(error.to_string());
+                self.image.last_error = Some(error.to_string());
+                self.image.failures += 1;
+                self.occurrences.push(Occurrence::Refused { setpoint, reason: error.to_string() });
+            }
+            Err(error) => {
+                driven.write = Write::Due;
+                self.occurrences.push(Occurrence::OutcomeUnknown(setpoint));
+                self.failed(&error, now);
+            }
+        }
+    }
+
+    fn has_released(&mut self, result: Result<Applied, DeviceError>, now: MonoTime) {
+        match result {
+            Ok(Applied::Confirmed { .. }) => {
+                self.release = Release::No;
+                self.touched = false;
+                self.released = true;
+                self.image.held = None;
+                self.occurrences.push(Occurrence::Released);
+            }
+            Ok(Applied::InProgress) => {
+                self.release = Release::AfterRead;
+                self.read_asked = true;
+            }
+            Err(error) => {
+                self.occurrences.push(Occurrence::ReleaseFailed(error.to_string()));
+                if error.keeps_link() {
+                    self.image.last_error = Some(error.to_string());
+                    self.image.failures += 1;
+                    self.release = Release::Wanted { at: now + self.backoff() };
+                } else {
+                    self.failed(&error, now);
+                }
+            }
+        }
+    }
+
+    /// A request failed. The link goes with it, unless the device merely said no.
+    fn failed(&mut self, error: &DeviceError, now: MonoTime) {
+        self.image.failures += 1;
+        self.image.last_error = Some(error.to_string());
+        if self.connected && error.keeps_link() {
+            self.read_first = false;
+            return;
+        }
+        if self.connected {
+            self.occurrences.push(Occurrence::LinkLost(error.to_string()));
+        }
+        self.connected = false;
+        self.image.link = Link::Down;
+        self.image.held = None;
+        if let Some(driven) = &mut self.setpoint
+            && driven.write != Write::Given
+        {
+            driven.write = Write::Due;
+        }
+        self.retry_at = now + self.backoff();
+    }
+
+    fn backoff(&mut self) -> Duration {
+        let doubled = self.settings.backoff_min.saturating_mul(1 << self.attempts.min(16));
+        self.attempts = self.attempts.saturating_add(1);
+        doubled.min(self.settings.backoff_max)
+    }
+
+    fn watch_expiry(&mut self, now: MonoTime) {
+        if let Some(driven) = self.setpoint
+            && now >= driven.setpoint.expires_at
+        {
+            self.occurrences.push(Occurrence::DeadMan(driven.setpoint));
+            self.want_release(now);
+        }
+    }
+
+    fn want_release(&mut self, now: MonoTime) {
+        self.setpoint = None;
+        if self.touched && self.release == Release::No {
+            self.release = Release::Wanted { at: now };
+        }
+    }
+
+    /// The instant to wait for: `wanted`, or earlier if something runs out before.
+    fn wait_until(&self, wanted: MonoTime) -> Next {
+        let expiry = self.setpoint.map(|driven| driven.setpoint.expires_at);
+        let refresh = self.setpoint.and_then(|driven| match driven.write {
+            Write::Held { refresh_at } => refresh_at,
+            _ => None,
+        });
+        let refresh = refresh.filter(|_| self.connected);
+        let first = [expiry, refresh, self.end_by].into_iter().flatten().fold(wanted, MonoTime::min);
+        Next::Until(first)
+    }
+}
+
+impl Driven {
+    fn is_due(&self, now: MonoTime) -> bool {
+        match self.write {
+            Write::Due => true,
+            Write::Held { refresh_at } => refresh_at.is_some_and(|at| now >= at),
+            Write::AfterRead | Write::Given => false,
+        }
+    }
+}
+
+/// A device with a timer of its own is told again after a third of it.
+fn refresh_at(description: Option<&Description>, now: MonoTime) -> Option<MonoTime> {
+    match description?.fail_safe {
+        FailSafe::None => None,
+        FailSafe::RevertsToFree { after } | FailSafe::RevertsToValue { after } => Some(now + after / 3),
+    }
+}

@@ -1,0 +1,1 @@
+//! Physics behind every simulated device.

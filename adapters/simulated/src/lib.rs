@@ -1,0 +1,1 @@
+//! A plant behind the device contract, without a wire: the smallest complete adapter.

@@ -1,0 +1,1 @@
+//! Loads, generators and the setpoint series controller.

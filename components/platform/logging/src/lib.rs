@@ -1,0 +1,1 @@
+//! The run log: every message of a run, in order, in SQLite.

@@ -1,0 +1,2 @@
+//! The `gridloop` command.
+fn main() {}

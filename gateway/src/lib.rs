@@ -1,0 +1,1 @@
+//! The gateway between the SimCES bus and field devices.

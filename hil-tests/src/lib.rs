@@ -1,0 +1,5 @@
+//! What the whole-system tests share: a simulated world, a RabbitMQ of one's own, foreign peers.
+
+pub mod peers;
+pub mod rabbitmq;
+pub mod world;

@@ -1,0 +1,1 @@
+//! Foreign implementations, started as processes.

@@ -1,0 +1,1 @@
+//! The wall-clock-paced SimCES Simulation Manager.
