@@ -1,1 +1,28 @@
 //! The wall-clock-paced SimCES Simulation Manager.
+//!
+//! [`ManagerCore`] is the rules of wire contract 3.1 to 3.4 as a state machine: an [`Input`] and the [`Present`] go in,
+//! [`Action`]s come out. [`run`] is the dull loop around it: bus, timer and [`Pace`] are its hands, [`Report`] is what
+//! it leaves behind. A [`PacerThread`] waits for the epoch instants on an operating system thread of its own and says
+//! what that system [`Granted`] it.
+//!
+//! Architecture invariants: the core knows neither bus nor clock nor thread; this crate knows no device adapter.
+
+mod alarm;
+mod core;
+mod ending;
+mod pace;
+mod progress;
+mod report;
+mod roster;
+mod rt;
+mod runner;
+mod settings;
+
+pub use crate::core::{Action, EpochStart, Input, ManagerCore, Present};
+pub use ending::{ComponentError, Ending, Outcome};
+pub use pace::{Pace, PacerThread};
+pub use progress::{Note, Progress};
+pub use report::{EpochCounts, Pacing, Percentiles, Report};
+pub use rt::{Granted, Refusal, Scheduler};
+pub use runner::{RunError, run};
+pub use settings::{Overrun, Settings, SettingsError, Speed, StartAt};

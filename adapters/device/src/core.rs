@@ -194,7 +194,9 @@ enum Write {
     /// To be applied again after the next reading.
     AfterRead,
     /// Held by the device; written again at the instant, if there is one.
-    Held { refresh_at: Option<MonoTime> },
+    Held {
+        refresh_at: Option<MonoTime>,
+    },
     /// Refused: not written again.
     Given,
 }
@@ -302,7 +304,11 @@ impl DeviceCore {
             return Next::End;
         }
         if !self.connected {
-            return if now >= self.retry_at { Next::Do(Job::Connect) } else { self.wait_until(self.retry_at) };
+            return if now >= self.retry_at {
+                Next::Do(Job::Connect)
+            } else {
+                self.wait_until(self.retry_at)
+            };
         }
         if self.read_first {
             return Next::Do(Job::Read);

@@ -2,8 +2,8 @@
 
 use gridloop_clock::MonoTime;
 use gridloop_device::{
-    Ageing, Applied, Command, Description, DeviceCore, DeviceError, Done, FailSafe, Job, Left, Link, Mode, Next,
-    NotAccepted, Occurrence, Quality, SafeState, Setpoint, Snapshot, TaskSettings, Unit, point,
+    Ageing, Applied, Command, Description, DeviceCore, DeviceError, Done, FailSafe, Job, Left, Link, Mode,
+    Next, NotAccepted, Occurrence, Quality, SafeState, Setpoint, Snapshot, TaskSettings, Unit, point,
 };
 use proptest::prelude::*;
 use std::time::Duration;
@@ -182,9 +182,9 @@ fn an_untouched_device_ends_untouched() {
 #[test]
 fn values_age_from_good_to_stale_to_lost() {
     let mut core = connected(SETTINGS, Description::default());
-    let ageing =
-        Ageing { stale_after: Duration::from_millis(400), lost_after: Duration::from_millis(2000) };
-    let quality = |core: &DeviceCore, at| core.image().point(point::REAL_POWER, ageing, ms(at)).unwrap().0.quality;
+    let ageing = Ageing { stale_after: Duration::from_millis(400), lost_after: Duration::from_millis(2000) };
+    let quality =
+        |core: &DeviceCore, at| core.image().point(point::REAL_POWER, ageing, ms(at)).unwrap().0.quality;
     assert_eq!(quality(&core, 400), Quality::Good);
     assert_eq!(quality(&core, 401), Quality::Stale);
     assert_eq!(quality(&core, 2001), Quality::CommLost);

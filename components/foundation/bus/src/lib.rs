@@ -6,7 +6,22 @@
 //! although it had confirmed it is for the SimCES state machines to repeat; they learn of it through
 //! [`Event::Restored`].
 
+mod amqp;
+mod counters;
+mod error;
+mod memory;
+mod pattern;
+mod queue;
+mod url;
+
+pub use counters::Statistics;
+pub use error::BusError;
+pub use pattern::matches;
+pub use url::{AmqpUrl, BusUrl, BusUrlError};
+
 use bytes::Bytes;
+use counters::Counters;
+use gridloop_clock::SharedClock;
 use std::sync::Arc;
 
 /// What a subscription gives.
@@ -34,4 +49,149 @@ pub enum WhenFull {
     Wait,
     /// The message is dropped for this subscription and counted. For logs and displays beside a paced run.
     Shed,
+}
+
+/// A subscription asked for.
+#[derive(Debug, Clone)]
+pub struct Subscribe {
+    /// A word for people: it appears in the name of the broker's queue.
+    pub name: String,
+    /// Topic patterns; a message that matches several arrives once. See [`matches`].
+    pub patterns: Vec<String>,
+    /// Messages that may wait for the subscriber in this process; at least 1.
+    pub capacity: usize,
+    /// What happens to the next one.
+    pub when_full: WhenFull,
+}
+
+/// One session on the bus. Clones are the same session.
+///
+/// Over RabbitMQ the session ends, and its subscriptions with it, when the last clone is dropped or on
+/// [`Bus::close`]. In memory a session is who published what: order is kept within one.
+#[derive(Clone)]
+pub struct Bus(Transport);
+
+#[derive(Clone)]
+enum Transport {
+    Memory(memory::Publisher),
+    Amqp(amqp::Session),
+}
+
+impl Bus {
+    /// A bus inside this process. With a seed, messages of different sessions reach a subscriber that has several
+    /// waiting in a random order; messages of one session always in the order in which it published them.
+    #[must_use]
+    pub fn memory(shuffle_seed: Option<u64>) -> Self {
+        Self(Transport::Memory(memory::Publisher::new(shuffle_seed)))
+    }
+
+    /// For another publisher: in memory a new session on the same bus, over RabbitMQ this session.
+    #[must_use]
+    pub fn session(&self) -> Self {
+        match &self.0 {
+            Transport::Memory(publisher) => Self(Transport::Memory(publisher.session())),
+            Transport::Amqp(session) => Self(Transport::Amqp(session.clone())),
+        }
+    }
+
+    /// Opens a session at `url` on the topic exchange of a run (see [`run_exchange`]). `name` tells people whose
+    /// connection it is. A `memory:` URL gives a new bus inside this process.
+    ///
+    /// # Errors
+    /// When the broker cannot be reached, does not answer within some seconds, refuses the login or the virtual host,
+    /// or has the exchange with other flags.
+    pub async fn connect(
+        url: &BusUrl,
+        exchange: &str,
+        name: &str,
+        clock: SharedClock,
+    ) -> Result<Self, BusError> {
+        match url {
+            BusUrl::Memory => Ok(Self::memory(None)),
+            BusUrl::Amqp(url) => {
+                amqp::Session::connect(url, exchange, name, clock).await.map(|s| Self(Transport::Amqp(s)))
+            }
+        }
+    }
+
+    /// Publishes `body` on `topic`. It has then been taken over, in order, and will be repeated until the broker
+    /// confirms it; see [`Bus::flush`]. Waits while the outbox or, in memory, a receiver's queue is full.
+    ///
+    /// # Errors
+    /// When the session is closed, the topic is longer than AMQP allows, or the outbox has been full for long.
+    pub async fn publish(&self, topic: &str, body: Bytes) -> Result<(), BusError> {
+        match &self.0 {
+            Transport::Memory(publisher) => publisher.publish(topic, body).await,
+            Transport::Amqp(session) => session.publish(topic, body).await,
+        }
+    }
+
+    /// Subscribes. When it returns, everything published from now on will arrive.
+    ///
+    /// # Errors
+    /// When the session is closed, or the broker does not set the subscription up in time.
+    pub async fn subscribe(&self, subscribe: Subscribe) -> Result<Subscription, BusError> {
+        match &self.0 {
+            Transport::Memory(publisher) => {
+                publisher.subscribe(subscribe).map(|inbox| Subscription(Source::Memory(inbox)))
+            }
+            Transport::Amqp(session) => {
+                session.subscribe(subscribe).await.map(|inbox| Subscription(Source::Amqp(inbox)))
+            }
+        }
+    }
+
+    /// Waits until the broker has answered for everything that this session published before.
+    ///
+    /// # Errors
+    /// When that takes too long, or the session is closed.
+    pub async fn flush(&self) -> Result<(), BusError> {
+        match &self.0 {
+            Transport::Memory(_) => Ok(()),
+            Transport::Amqp(session) => session.flush().await,
+        }
+    }
+
+    /// What this session has done so far.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        match &self.0 {
+            Transport::Memory(publisher) => publisher.statistics(),
+            Transport::Amqp(session) => session.statistics(),
+        }
+    }
+
+    /// Ends the session: sends what waits, for a bounded time, and ends its subscriptions.
+    pub async fn close(&self) {
+        match &self.0 {
+            Transport::Memory(publisher) => publisher.close(),
+            Transport::Amqp(session) => session.close().await,
+        }
+    }
+}
+
+/// What arrives on some topics. Dropping it unsubscribes.
+pub struct Subscription(Source);
+
+enum Source {
+    Memory(memory::Inbox),
+    Amqp(amqp::Inbox),
+}
+
+impl Subscription {
+    /// The next event; `None` when the session is closed and everything received has been given. Nothing is lost when
+    /// the wait is cancelled.
+    pub async fn recv(&mut self) -> Option<Event> {
+        match &mut self.0 {
+            Source::Memory(inbox) => inbox.recv().await,
+            Source::Amqp(inbox) => inbox.recv().await,
+        }
+    }
+}
+
+/// The name of a run's exchange: the prefix (`procem.` unless configured otherwise) and the compact form of the
+/// simulation id (wire contract, section 1.1).
+#[must_use]
+pub fn run_exchange(prefix: &str, compact_id: &str) -> String {
+    format!("{prefix}{compact_id}")
 }

@@ -25,6 +25,23 @@ pub enum Body {
     DeviceState(DeviceState),
 }
 
+impl Body {
+    /// The `Type` on the wire.
+    #[must_use]
+    pub const fn type_name(&self) -> &'static str {
+        match self {
+            Self::SimState(_) => "SimState",
+            Self::Epoch(_) => "Epoch",
+            Self::Status(_) => "Status",
+            Self::ResourceState(_) => "ResourceState",
+            Self::PowerSetpoint(_) => "ControlState.PowerSetpoint",
+            Self::TapPosition(_) => "ControlState.TapPosition",
+            Self::VoltageSetpoint(_) => "ControlState.VoltageSetpoint",
+            Self::DeviceState(_) => "DeviceState",
+        }
+    }
+}
+
 /// Whether a run is going on. `running` again and again until everybody has answered; `stopped` once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SimState {
@@ -43,6 +60,20 @@ pub enum SimulationState {
     Running,
     /// `stopped`
     Stopped,
+}
+
+impl SimulationState {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Running, Self::Stopped];
+
+    /// The spelling on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+        }
+    }
 }
 
 /// The simulated time that the epoch covers; the start belongs to it, the end does not.
@@ -70,6 +101,20 @@ pub enum StatusValue {
     Ready,
     /// `error`
     Error,
+}
+
+impl StatusValue {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Ready, Self::Error];
+
+    /// The spelling on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Error => "error",
+        }
+    }
 }
 
 /// What a load, generator or storage does in an epoch.
@@ -151,6 +196,23 @@ pub enum PointQuality {
     Substituted,
 }
 
+impl PointQuality {
+    /// Every one.
+    pub const ALL: [Self; 5] = [Self::Good, Self::Stale, Self::OutOfRange, Self::CommLost, Self::Substituted];
+
+    /// The spelling on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "Good",
+            Self::Stale => "Stale",
+            Self::OutOfRange => "OutOfRange",
+            Self::CommLost => "CommLost",
+            Self::Substituted => "Substituted",
+        }
+    }
+}
+
 /// Where a point's value comes from. Spelled on the wire as here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PointSource {
@@ -158,4 +220,18 @@ pub enum PointSource {
     Field,
     /// A simulated one.
     Simulated,
+}
+
+impl PointSource {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Field, Self::Simulated];
+
+    /// The spelling on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Field => "Field",
+            Self::Simulated => "Simulated",
+        }
+    }
 }

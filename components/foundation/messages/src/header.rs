@@ -1,6 +1,6 @@
 //! What every message carries: the run, the sender, the epoch and what it answers.
 
-use crate::{Body, Timestamp};
+use crate::{Body, Timestamp, TimestampError};
 
 /// A message of a known type.
 #[derive(Debug, Clone, PartialEq)]
@@ -9,6 +9,20 @@ pub struct Message {
     pub header: Header,
     /// What it says.
     pub body: Body,
+}
+
+impl Message {
+    /// The `Type` on the wire.
+    #[must_use]
+    pub const fn type_name(&self) -> &'static str {
+        self.body.type_name()
+    }
+
+    /// The epoch that the message belongs to; none for SimState.
+    #[must_use]
+    pub fn epoch_number(&self) -> Option<u64> {
+        self.header.epoch.as_ref().map(|epoch| epoch.epoch_number)
+    }
 }
 
 /// The fields of AbstractMessage and, for results, of AbstractResult (wire contract 2.2).
@@ -50,6 +64,20 @@ pub enum IterationStatus {
     Final,
 }
 
+impl IterationStatus {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Intermediate, Self::Final];
+
+    /// The spelling on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Intermediate => "intermediate",
+            Self::Final => "final",
+        }
+    }
+}
+
 /// A warning: one of the kinds of the wire contract, and any text behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning(String);
@@ -73,8 +101,14 @@ pub enum WarningKind {
 
 impl WarningKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Convergence, Self::Input, Self::InputRange, Self::InputUnreliable, Self::Internal, Self::Other];
+    pub const ALL: [Self; 6] = [
+        Self::Convergence,
+        Self::Input,
+        Self::InputRange,
+        Self::InputUnreliable,
+        Self::Internal,
+        Self::Other,
+    ];
 
     /// The spelling on the wire.
     #[must_use]
@@ -122,6 +156,16 @@ impl SimulationId {
     #[must_use]
     pub fn new(time: Timestamp) -> Self {
         Self(time.to_string())
+    }
+
+    /// The id that `text` spells, brought into the canonical spelling.
+    ///
+    /// # Errors
+    /// The text is no timestamp.
+    pub fn parse(text: &str) -> Result<Self, TimestampError> {
+        let time = Timestamp::parse(text)?;
+        let canonical = text.len() == 24 && text.ends_with('Z') && text.as_bytes()[10] == b'T';
+        Ok(if canonical { Self(text.to_owned()) } else { Self::new(time) })
     }
 
     /// The canonical spelling.

@@ -7,7 +7,9 @@
 mod body;
 mod decode;
 mod encode;
+mod field;
 mod header;
+mod json;
 mod quantity;
 mod timestamp;
 pub mod topic;
@@ -17,5 +19,6 @@ pub use body::{
     SimulationState, Status, StatusValue, TapPosition, VoltageSetpoint,
 };
 pub use decode::{DecodeError, Decoded, General, MAX_BODY_BYTES, decode};
+pub use encode::EncodeError;
 pub use header::{EpochFields, Header, IterationStatus, Message, SimulationId, Warning, WarningKind};
-pub use timestamp::Timestamp;
+pub use timestamp::{Timestamp, TimestampError};

@@ -1,4 +1,4 @@
-//! Topics of the wire contract 1.8 and of gridloop's extensions, and how patterns match them.
+//! Topics of the wire contract 1.8 and of gridloop's extensions.
 
 /// Start and end of a run.
 pub const SIM_STATE: &str = "SimState";

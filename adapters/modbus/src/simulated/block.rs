@@ -1,0 +1,221 @@
+//! One SunSpec model as registers: [`Block`] starts out with every point "not implemented" and is filled by name.
+
+use crate::registers::{Scale, joined, signed16, signed32, word, words};
+use crate::sunspec::models::{HEADER_REGISTERS, Kind, Model, Point};
+
+/// The registers of one model, from its ID on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Block {
+    model: &'static Model,
+    registers: Vec<u16>,
+}
+
+impl Block {
+    pub(super) fn new(model: &'static Model) -> Self {
+        let mut registers = vec![model.id, model.length()];
+        for point in model.points {
+            registers.extend(not_implemented(point.kind));
+        }
+        Self { model, registers }
+    }
+
+    pub(super) fn registers(&self) -> &[u16] {
+        &self.registers
+    }
+
+    /// Sets scale factors. They have to be set before the points that they scale.
+    pub(super) fn set_scale(&mut self, exponent: i8, names: &[&str]) {
+        for name in names {
+            self.put(name, &[word(exponent.into())]);
+        }
+    }
+
+    /// Sets a number in the point's unit. One that has no place in the registers becomes "not implemented".
+    pub(super) fn set(&mut self, name: &str, value: f64) {
+        let Some(point) = self.model.point(name) else { return };
+        let registers = self.encoded(point, value).unwrap_or_else(|| not_implemented(point.kind));
+        self.put(name, &registers);
+    }
+
+    /// Sets states and flags.
+    pub(super) fn set_bits(&mut self, name: &str, bits: u32) {
+        let wide = words(bits.into());
+        match self.model.point(name).map(|point| point.kind.registers()) {
+            Some(1) => self.put(name, &wide[1..]),
+            Some(2) => self.put(name, &wide),
+            _ => {}
+        }
+    }
+
+    /// Sets a text; what is too long for it is cut off.
+    pub(super) fn set_text(&mut self, name: &str, text: &str) {
+        let Some(Point { kind: Kind::Text(length), .. }) = self.model.point(name) else { return };
+        let mut bytes = text.as_bytes().to_vec();
+        bytes.resize(usize::from(*length) * 2, 0);
+        let registers: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
+        self.put(name, &registers);
+    }
+
+    /// The number in a point, in its unit; `None` when it is "not implemented".
+    pub(super) fn value(&self, name: &str) -> Option<f64> {
+        let point = self.model.point(name)?;
+        let registers = self.of(point);
+        if self.is_absent(point) {
+            return None;
+        }
+        let raw = match (point.kind, registers) {
+            (Kind::Int16 | Kind::ScaleFactor, &[bits]) => signed16(bits).into(),
+            (Kind::Uint16 | Kind::Enum16 | Kind::Bitfield16, &[bits]) => bits.into(),
+            (Kind::Int32, &[high, low]) => signed32(joined(high, low)).into(),
+            (Kind::Uint32 | Kind::Acc32 | Kind::Bitfield32, &[high, low]) => joined(high, low).into(),
+            _ => return None,
+        };
+        Some(self.scale_of(point)?.value(raw))
+    }
+
+    /// Overwrites registers from `offset` (counted from the ID) on. Only whole points that are writable, and only
+    /// with values: what is not implemented stays so, and what is implemented does not become "not implemented".
+    pub(super) fn overwrite(&self, offset: u16, values: &[u16]) -> Option<(Self, Vec<&'static str>)> {
+        let from = usize::from(offset);
+        let end = from + values.len();
+        let mut written = self.clone();
+        written.registers.get_mut(from..end)?.copy_from_slice(values);
+
+        let (mut touched, mut covered) = (Vec::new(), 0);
+        for point in self.model.points {
+            let first = usize::from(point.offset);
+            let last = first + usize::from(point.kind.registers());
+            if last <= from || first >= end {
+                continue;
+            }
+            let whole = from <= first && last <= end;
+            if !whole || !point.writable || self.is_absent(point) != written.is_absent(point) {
+                return None;
+            }
+            covered += last - first;
+            touched.push(point.name);
+        }
+        (covered == values.len()).then_some((written, touched))
+    }
+
+    fn is_absent(&self, point: &Point) -> bool {
+        match point.kind {
+            Kind::Float32 => self.of(point).first().is_some_and(|high| high & 0x7F80 == 0x7F80),
+            kind => self.of(point) == not_implemented(kind),
+        }
+    }
+
+    fn of(&self, point: &Point) -> &[u16] {
+        let first = usize::from(point.offset);
+        self.registers.get(first..first + usize::from(point.kind.registers())).unwrap_or_default()
+    }
+
+    fn put(&mut self, name: &str, registers: &[u16]) {
+        let Some(point) = self.model.point(name) else { return };
+        let first = usize::from(point.offset);
+        if let Some(place) = self.registers.get_mut(first..first + registers.len()) {
+            place.copy_from_slice(registers);
+        }
+    }
+
+    fn scale_of(&self, point: &Point) -> Option<Scale> {
+        let Some(name) = point.scale else { return Some(Scale::ONE) };
+        let exponent = self.value(name)?;
+        (-10..=10_i8).find(|candidate| f64::from(*candidate) == exponent).map(Scale::power_of_ten)
+    }
+
+    fn encoded(&self, point: &Point, value: f64) -> Option<Vec<u16>> {
+        let scale = self.scale_of(point)?;
+        let registers = match point.kind {
+            Kind::Int16 => vec![word(scale.whole(value, i64::from(i16::MIN) + 1, i16::MAX.into()).ok()?)],
+            Kind::Uint16 | Kind::Enum16 | Kind::Bitfield16 => {
+                vec![word(scale.whole(value, 0, i64::from(u16::MAX) - 1).ok()?)]
+            }
+            Kind::Int32 => words(scale.whole(value, i64::from(i32::MIN) + 1, i32::MAX.into()).ok()?).to_vec(),
+            Kind::Uint32 | Kind::Bitfield32 => {
+                words(scale.whole(value, 0, i64::from(u32::MAX) - 1).ok()?).to_vec()
+            }
+            Kind::Acc32 => words(scale.whole(value, 0, u32::MAX.into()).ok()?).to_vec(),
+            Kind::Acc64 => {
+                let low = words(scale.whole(value, 0, u32::MAX.into()).ok()?);
+                vec![0, 0, low[0], low[1]]
+            }
+            Kind::Float32 => {
+                #[expect(clippy::cast_possible_truncation, reason = "the nearest; an infinite one reads as absent")]
+                let single = value as f32;
+                words(single.to_bits().into()).to_vec()
+            }
+            Kind::ScaleFactor | Kind::Text(_) | Kind::Pad => return None,
+        };
+        Some(registers)
+    }
+}
+
+/// How "not implemented" looks.
+fn not_implemented(kind: Kind) -> Vec<u16> {
+    match kind {
+        Kind::Int16 | Kind::ScaleFactor | Kind::Pad => vec![0x8000],
+        Kind::Uint16 | Kind::Enum16 | Kind::Bitfield16 => vec![0xFFFF],
+        Kind::Int32 => vec![0x8000, 0],
+        Kind::Uint32 | Kind::Bitfield32 => vec![0xFFFF, 0xFFFF],
+        Kind::Float32 => vec![0x7FC0, 0],
+        Kind::Acc32 | Kind::Acc64 | Kind::Text(_) => vec![0; usize::from(kind.registers())],
+    }
+}
+
+/// The exponent at which numbers up to `largest` fit into a register that holds `most`, with the best resolution that
+/// is not finer than 10 to the power of `finest`.
+pub(super) fn exponent_for(largest: f64, most: u16, finest: i8) -> i8 {
+    (finest..=10).find(|exponent| Scale::power_of_ten(*exponent).raw(largest) < f64::from(most)).unwrap_or(10)
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sunspec::models::model;
+
+    fn block(id: u16) -> Block {
+        Block::new(model(id).unwrap())
+    }
+
+    #[test]
+    fn a_new_block_has_its_header_and_implements_nothing() {
+        let block = block(103);
+        assert_eq!(block.registers()[..2], [103, 50]);
+        assert!(model(103).unwrap().points.iter().all(|point| block.value(point.name).is_none()));
+    }
+
+    #[test]
+    fn numbers_are_scaled_rounded_and_never_wrap() {
+        let mut block = block(103);
+        block.set("W", 100.0);
+        assert_eq!(block.value("W"), None);
+        block.set_scale(1, &["W_SF"]);
+        for (value, held) in [(-1234.0, Some(-1230.0)), (327_670.0, Some(327_670.0)), (327_680.0, None)] {
+            block.set("W", value);
+            assert_eq!(block.value("W"), held);
+        }
+    }
+
+    #[test]
+    fn the_exponent_is_the_finest_that_fits() {
+        let exponents = [3000.0, 8000.0, 100_000.0, 1e9].map(|largest| exponent_for(largest, 32_767, -1));
+        assert_eq!(exponents, [-1, 0, 1, 5]);
+    }
+
+    #[test]
+    fn only_whole_writable_implemented_points_are_overwritten() {
+        let mut block = block(123);
+        block.set_scale(-1, &["WMaxLimPct_SF"]);
+        block.set("WMaxLimPct", 100.0);
+        block.set("WMaxLimPct_RvrtTms", 0.0);
+        let (written, touched) = block.overwrite(5, &[555, 0xFFFF, 30]).unwrap();
+        assert_eq!(touched, ["WMaxLimPct", "WMaxLimPct_WinTms", "WMaxLimPct_RvrtTms"]);
+        assert_eq!((written.value("WMaxLimPct"), written.value("WMaxLimPct_RvrtTms")), (Some(55.5), Some(30.0)));
+        let refused: [(u16, &[u16]); 5] = [(1, &[24]), (5, &[0xFFFF]), (6, &[10]), (23, &[0]), (25, &[0, 0])];
+        for (offset, values) in refused {
+            assert_eq!(block.overwrite(offset, values), None, "{offset} {values:?}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! One model as a device gave it: [`Place`], where it is, and [`Block`], its registers of one reading.
+
+use super::models::{HEADER_REGISTERS, Kind, Model, Point};
+use super::value;
+use crate::link::Link;
+use crate::register_map::Table;
+use crate::registers::Unencodable;
+use crate::session::MOST_READ;
+use gridloop_clock::MonoTime;
+use gridloop_device::DeviceError;
+
+/// Where a model is on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The model's number.
+    pub(super) id: u16,
+    /// The address of its ID register.
+    pub(super) address: u16,
+    /// Its length as the device states it: registers without ID and L.
+    pub(super) length: u16,
+}
+
+/// The registers of one model, read with one request, so that scale factors belong to their values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Block {
+    pub(super) model: &'static Model,
+    pub(super) place: Place,
+    /// The registers from ID on: as many as both the device and the table have.
+    registers: Vec<u16>,
+    /// When they came.
+    pub(super) read_at: MonoTime,
+}
+
+/// A scale factor that no device may state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("scale factor {point} is {exponent}, outside -10 to 10")]
+pub(super) struct BadScaleFactor {
+    point: &'static str,
+    exponent: i16,
+}
+
+impl Block {
+    /// Reads a model. Registers beyond the table are not asked for.
+    ///
+    /// # Errors
+    /// As the link; also when the model is no longer where discovery found it.
+    pub(super) async fn read(link: &Link, place: Place, model: &'static Model) -> Result<Self, DeviceError> {
+        let operation = format!("model {}", place.id);
+        let count = place.length.min(model.length()).saturating_add(HEADER_REGISTERS).min(MOST_READ);
+        let registers = link.read(&operation, Table::Holding, place.address, count).await?;
+        if registers.get(..2) != Some(&[place.id, place.length]) {
+            return Err(DeviceError::Malformed {
+                operation: format!("read {operation}"),
+                reason: "the device has changed its list of models".to_owned(),
+            });
+        }
+        Ok(Self { model, place, registers, read_at: link.now() })
+    }
+
+    /// The registers of a point; `None` when the device's model is too short to have it.
+    pub(super) fn registers(&self, point: &Point) -> Option<&[u16]> {
+        let start = usize::from(point.offset);
+        self.registers.get(start..start + usize::from(point.kind.registers()))
+    }
+
+    /// The scaled number of a point; `Ok(None)` when it, or its scale factor, is not implemented.
+    pub(super) fn number(&self, point: &Point) -> Result<Option<f64>, BadScaleFactor> {
+        let Some(raw) = self.registers(point).and_then(|registers| value::raw_number(point.kind, registers))
+        else {
+            return Ok(None);
+        };
+        Ok(self.exponent(point)?.map(|exponent| value::scaled(raw, exponent)))
+    }
+
+    /// The number of a point by its name; `Ok(None)` also when the model has no such point.
+    pub(super) fn named(&self, name: &str) -> Result<Option<f64>, BadScaleFactor> {
+        self.model.point(name).map_or(Ok(None), |point| self.number(point))
+    }
+
+    /// The text of a point by its name.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        let point = self.model.point(name).filter(|point| matches!(point.kind, Kind::Text(_)))?;
+        value::text(self.registers(point)?)
+    }
+
+    /// The registers that would hold `value` with the scale factor that the device states now.
+    pub(super) fn encode(&self, point: &Point, value: f64) -> Result<Vec<u16>, Unencodable> {
+        let exponent = match self.exponent(point) {
+            Ok(Some(exponent)) => exponent,
+            _ => return Err(Unencodable::NoScaleFactor(point.scale.unwrap_or_default())),
+        };
+        value::encode(point.kind, exponent, value)
+    }
+
+    /// The exponent that scales a point: 0 when it has no scale factor, `None` when that is not implemented.
+    fn exponent(&self, point: &Point) -> Result<Option<i8>, BadScaleFactor> {
+        let Some(name) = point.scale else { return Ok(Some(0)) };
+        let register = self.model.point(name).and_then(|scale| self.registers(scale));
+        let Some(&[register]) = register else { return Ok(None) };
+        value::scale_factor(register).map_err(|exponent| BadScaleFactor { point: name, exponent })
+    }
+
+    /// An error about the contents of this block.
+    pub(super) fn malformed(&self, error: &BadScaleFactor) -> DeviceError {
+        DeviceError::Malformed {
+            operation: format!("read model {}", self.place.id),
+            reason: error.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Block {
+    /// A block as if it had been read, its points given by name.
+    pub(super) fn fake(id: u16, points: &[(&str, &[u16])]) -> Self {
+        let model = super::models::model(id).unwrap();
+        let length = model.length();
+        let mut registers = vec![0xFFFF; usize::from(length + HEADER_REGISTERS)];
+        registers[0] = id;
+        registers[1] = length;
+        for point in model.points.iter().filter(|point| point.kind == Kind::ScaleFactor) {
+            registers[usize::from(point.offset)] = 0x8000;
+        }
+        for (name, values) in points {
+            let start = usize::from(model.point(name).unwrap().offset);
+            registers[start..start + values.len()].copy_from_slice(values);
+        }
+        let place = Place { id, address: 0, length };
+        Self { model, place, registers, read_at: MonoTime::default() }
+    }
+
+    /// Cuts the block off as a device with a shorter model would.
+    pub(super) fn cut(mut self, length: u16) -> Self {
+        self.registers.truncate(usize::from(length + HEADER_REGISTERS));
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sunspec::models::models;
+
+    #[test]
+    fn every_model_fits_one_request() {
+        for model in models() {
+            assert!(model.length() + HEADER_REGISTERS <= MOST_READ, "model {}", model.id);
+        }
+    }
+
+    #[test]
+    fn a_value_is_scaled_by_the_factor_read_with_it() {
+        let block = Block::fake(103, &[("W", &[1234]), ("W_SF", &[1]), ("Hz", &[5001]), ("Hz_SF", &[0xFFFE])]);
+        assert_eq!(block.named("W"), Ok(Some(12340.0)));
+        assert_eq!(block.named("Hz"), Ok(Some(50.01)));
+    }
+
+    #[test]
+    fn a_value_without_its_scale_factor_is_absent() {
+        let block = Block::fake(103, &[("W", &[1234])]);
+        assert_eq!(block.named("W"), Ok(None));
+    }
+
+    #[test]
+    fn an_impossible_scale_factor_is_an_error_and_not_a_number() {
+        let block = Block::fake(103, &[("W", &[1234]), ("W_SF", &[11])]);
+        assert!(block.named("W").is_err());
+        assert_eq!(block.named("St"), Ok(None));
+    }
+
+    #[test]
+    fn points_beyond_the_length_that_the_device_states_are_absent() {
+        let block = Block::fake(103, &[("W", &[1234]), ("W_SF", &[0]), ("St", &[4])]).cut(20);
+        assert_eq!(block.named("W"), Ok(Some(1234.0)));
+        assert_eq!(block.named("St"), Ok(None));
+        let without_factor = Block::fake(103, &[("W", &[1234]), ("W_SF", &[0])]).cut(13);
+        assert_eq!(without_factor.named("W"), Ok(None));
+    }
+}

@@ -1,0 +1,356 @@
+//! A PV inverter: [`PvInverter`] turns irradiance into power under a ceiling that ramps.
+//!
+//! Power is always the lesser of what the sun gives and the ceiling. The sun's share follows the irradiance at once;
+//! the ceiling moves at the ramp rate towards the commanded limit, or towards the rating where there is none. Both are
+//! made of straight lines, so that energy is integrated exactly, however time is sliced.
+
+use crate::error::{CommandError, SettingsError, check, within};
+use crate::{Series, Step};
+use std::time::Duration;
+
+/// The frequency of the stiff grid that the inverter feeds, in Hz.
+pub const GRID_FREQUENCY_HZ: f64 = 50.0;
+
+/// The largest number that a power setting may have: a gigawatt.
+const LARGEST_W: f64 = 1e9;
+
+/// What kind of inverter it is and what shines on its panels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PvInverterSettings {
+    /// Rated real and apparent power, in W and VA.
+    pub rated_power_w: f64,
+    /// Power on the grid side as a part of the power of the panels, above 0 and up to 1.
+    pub efficiency: f64,
+    /// How fast the ceiling of real power, and reactive power, follow a command, in W/s and var/s.
+    pub ramp_w_per_s: f64,
+    /// Line-to-neutral voltage of the grid in V.
+    pub nominal_voltage_v: f64,
+    /// What the panels give at 1000 W/m2, in W.
+    pub panel_power_w: f64,
+    /// Irradiance in W/m2 over the seconds since the plant began.
+    pub irradiance_w_per_m2: Series,
+}
+
+impl PvInverterSettings {
+    /// An inverter of this rating as they are commonly built: panels 10 % above the rating, 97 % efficient, from zero
+    /// to the rating in two seconds, at 230 V.
+    #[must_use]
+    pub fn typical(rated_power_w: f64, irradiance_w_per_m2: Series) -> Self {
+        Self {
+            rated_power_w,
+            efficiency: 0.97,
+            ramp_w_per_s: rated_power_w / 2.0,
+            nominal_voltage_v: 230.0,
+            panel_power_w: rated_power_w * 1.1,
+            irradiance_w_per_m2,
+        }
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        check("rated_power_w", self.rated_power_w, 1.0, LARGEST_W)?;
+        check("efficiency", self.efficiency, 0.01, 1.0)?;
+        check("ramp_w_per_s", self.ramp_w_per_s, 0.001, LARGEST_W)?;
+        check("nominal_voltage_v", self.nominal_voltage_v, 1.0, 1e6)?;
+        check("panel_power_w", self.panel_power_w, 0.0, LARGEST_W)?;
+        for value in self.irradiance_w_per_m2.values() {
+            check("irradiance_w_per_m2", value, 0.0, 10_000.0)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a command gives way to when it is not renewed in time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Revert {
+    /// How long the command holds.
+    pub after: Duration,
+    /// The value that then takes its place; `None` means that there is no command any more.
+    pub to: Option<f64>,
+}
+
+/// A command and what will become of it.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Commanded {
+    value: Option<f64>,
+    revert: Option<(Duration, Option<f64>)>,
+    reverted: bool,
+}
+
+impl Commanded {
+    /// The value in force; `None` without a command.
+    #[must_use]
+    pub fn value(&self) -> Option<f64> {
+        self.value
+    }
+
+    /// Whether the value in force is what the last command gave way to.
+    #[must_use]
+    pub fn reverted(&self) -> bool {
+        self.reverted
+    }
+
+    /// How long the command still holds at this time of the plant's life; `None` when it does not give way by itself.
+    #[must_use]
+    pub fn remaining(&self, elapsed: Duration) -> Option<Duration> {
+        self.due().map(|due| due.saturating_sub(elapsed))
+    }
+
+    fn new(value: Option<f64>, revert: Option<Revert>, now: Duration) -> Self {
+        let revert = revert.map(|revert| (now.saturating_add(revert.after), revert.to));
+        Self { value, revert, reverted: false }
+    }
+
+    fn due(&self) -> Option<Duration> {
+        self.revert.map(|(due, _)| due)
+    }
+
+    fn expire(&mut self, now: Duration) {
+        if let Some((_, to)) = self.revert.take_if(|(due, _)| *due <= now) {
+            *self = Self { value: to, revert: None, reverted: true };
+        }
+    }
+}
+
+/// What the inverter is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PvState {
+    /// Disconnected from the grid by command.
+    Off,
+    /// Connected, but there is no sun.
+    Sleeping,
+    /// Giving all that the panels and the rating allow.
+    Tracking,
+    /// Giving less than that because of a command.
+    Throttled,
+}
+
+/// What a meter at the terminals, and the inverter's own display, show.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PvOutputs {
+    /// Real power in W, positive towards the grid, never negative.
+    pub real_power_w: f64,
+    /// Reactive power in var, positive towards the grid.
+    pub reactive_power_var: f64,
+    /// Real power that the sun and the rating allow, in W.
+    pub available_power_w: f64,
+    /// Power taken from the panels, in W.
+    pub dc_power_w: f64,
+    /// Line-to-neutral voltage in V.
+    pub voltage_v: f64,
+    /// Current of each of the three phases in A.
+    pub current_a: f64,
+    /// Frequency in Hz.
+    pub frequency_hz: f64,
+    /// Energy delivered since the plant began, in Wh.
+    pub energy_wh: f64,
+    /// What it is doing.
+    pub state: PvState,
+}
+
+/// A three-phase PV inverter on a stiff grid.
+#[derive(Debug, Clone)]
+pub struct PvInverter {
+    settings: PvInverterSettings,
+    elapsed: Duration,
+    connected: bool,
+    power_limit: Commanded,
+    reactive: Commanded,
+    ceiling_w: f64,
+    ramped_var: f64,
+    energy_wh: f64,
+}
+
+impl PvInverter {
+    /// An inverter that has been running without commands.
+    ///
+    /// # Errors
+    /// The first setting that no inverter can have.
+    pub fn new(settings: PvInverterSettings) -> Result<Self, SettingsError> {
+        settings.check()?;
+        Ok(Self {
+            elapsed: Duration::ZERO,
+            connected: true,
+            power_limit: Commanded::default(),
+            reactive: Commanded::default(),
+            ceiling_w: settings.rated_power_w,
+            ramped_var: 0.0,
+            energy_wh: 0.0,
+            settings,
+        })
+    }
+
+    /// What kind of inverter it is.
+    #[must_use]
+    pub fn settings(&self) -> &PvInverterSettings {
+        &self.settings
+    }
+
+    /// Sets the ceiling of real power in W, or takes it away. With `revert` the ceiling gives way by itself.
+    ///
+    /// # Errors
+    /// A limit, or a value to revert to, that is not from zero to the rating. The command in force stays.
+    pub fn limit_power(&mut self, limit_w: Option<f64>, revert: Option<Revert>) -> Result<(), CommandError> {
+        for value in limit_w.into_iter().chain(revert.and_then(|revert| revert.to)) {
+            within(value, 0.0, self.settings.rated_power_w, "W")?;
+        }
+        self.power_limit = Commanded::new(limit_w, revert, self.elapsed);
+        Ok(())
+    }
+
+    /// Sets the reactive power in var, or takes the command away. Real power goes first: what the rating leaves
+    /// beside it is what is given.
+    ///
+    /// # Errors
+    /// A command, or a value to revert to, beyond the rating either way. The command in force stays.
+    pub fn command_reactive(&mut self, var: Option<f64>, revert: Option<Revert>) -> Result<(), CommandError> {
+        let rating = self.settings.rated_power_w;
+        for value in var.into_iter().chain(revert.and_then(|revert| revert.to)) {
+            within(value, -rating, rating, "var")?;
+        }
+        self.reactive = Commanded::new(var, revert, self.elapsed);
+        Ok(())
+    }
+
+    /// Connects to the grid or disconnects from it. Disconnecting acts at once; after connecting the ceiling ramps up
+    /// from zero.
+    pub fn set_connected(&mut self, connected: bool) {
+        self.connected = connected;
+        if !connected {
+            self.ceiling_w = 0.0;
+            self.ramped_var = 0.0;
+        }
+    }
+
+    /// Whether it is connected to the grid.
+    #[must_use]
+    pub fn connected(&self) -> bool {
+        self.connected
+    }
+
+    /// The ceiling of real power as commanded, in W.
+    #[must_use]
+    pub fn power_limit(&self) -> Commanded {
+        self.power_limit
+    }
+
+    /// The reactive power as commanded, in var.
+    #[must_use]
+    pub fn reactive_command(&self) -> Commanded {
+        self.reactive
+    }
+
+    /// How long it has lived.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
+    /// What it shows at this instant.
+    #[must_use]
+    pub fn outputs(&self) -> PvOutputs {
+        let rating = self.settings.rated_power_w;
+        let available = self.sun_w(self.elapsed.as_secs_f64()).min(rating);
+        let real = available.min(self.ceiling_w);
+        let room = (rating * rating - real * real).max(0.0).sqrt();
+        let reactive = self.ramped_var.clamp(-room, room);
+        PvOutputs {
+            real_power_w: real,
+            reactive_power_var: reactive,
+            available_power_w: available,
+            dc_power_w: real / self.settings.efficiency,
+            voltage_v: self.settings.nominal_voltage_v,
+            current_a: real.hypot(reactive) / (3.0 * self.settings.nominal_voltage_v),
+            frequency_hz: GRID_FREQUENCY_HZ,
+            energy_wh: self.energy_wh,
+            state: self.state(real, available),
+        }
+    }
+
+    fn state(&self, real: f64, available: f64) -> PvState {
+        if !self.connected {
+            PvState::Off
+        } else if available <= 0.0 {
+            PvState::Sleeping
+        } else if real < available {
+            PvState::Throttled
+        } else {
+            PvState::Tracking
+        }
+    }
+
+    fn sun_w(&self, seconds: f64) -> f64 {
+        let panels_w = self.settings.panel_power_w * self.settings.irradiance_w_per_m2.at(seconds) / 1000.0;
+        panels_w * self.settings.efficiency
+    }
+
+    fn ceiling_target_w(&self) -> f64 {
+        if self.connected { self.power_limit.value.unwrap_or(self.settings.rated_power_w) } else { 0.0 }
+    }
+
+    /// Lives until `end`, with no command changing before it.
+    fn live_until(&mut self, end: Duration) {
+        let (from_s, to_s) = (self.elapsed.as_secs_f64(), end.as_secs_f64());
+        let reach = self.settings.ramp_w_per_s * end.saturating_sub(self.elapsed).as_secs_f64();
+        self.energy_wh += self.energy_ws(from_s, to_s) / 3600.0;
+        self.ceiling_w = approach(self.ceiling_w, self.ceiling_target_w(), reach);
+        let target_var = if self.connected { self.reactive.value.unwrap_or(0.0) } else { 0.0 };
+        self.ramped_var = approach(self.ramped_var, target_var, reach);
+        self.elapsed = end;
+    }
+
+    /// The energy from one instant to another, in Ws: between two bends both the sun and the ceiling are straight.
+    fn energy_ws(&self, from_s: f64, to_s: f64) -> f64 {
+        let ramp = self.settings.ramp_w_per_s;
+        let target = self.ceiling_target_w();
+        let arrival_s = from_s + (target - self.ceiling_w).abs() / ramp;
+        let ceiling = |t: f64| approach(self.ceiling_w, target, ramp * (t - from_s));
+
+        let sun = &self.settings.irradiance_w_per_m2;
+        let arrival = Some(arrival_s).filter(|t| from_s < *t && *t < to_s);
+        let mut ends: Vec<f64> = sun.bends(from_s, to_s).chain(arrival).chain([to_s]).collect();
+        ends.sort_by(f64::total_cmp);
+
+        let mut start = (from_s, self.sun_w(from_s), ceiling(from_s));
+        let mut energy_ws = 0.0;
+        for t in ends {
+            let end = (t, self.sun_w(t), ceiling(t));
+            energy_ws += area_under_lesser(end.0 - start.0, (start.1, end.1), (start.2, end.2));
+            start = end;
+        }
+        energy_ws
+    }
+}
+
+impl Step for PvInverter {
+    fn step(&mut self, dt: Duration) {
+        let end = self.elapsed.saturating_add(dt);
+        let next_due =
+            |inverter: &Self| inverter.power_limit.due().into_iter().chain(inverter.reactive.due()).min();
+        while let Some(due) = next_due(self).filter(|due| *due <= end) {
+            self.live_until(due);
+            self.power_limit.expire(due);
+            self.reactive.expire(due);
+        }
+        self.live_until(end);
+    }
+}
+
+/// `value`, moved towards `target` by at most `reach`.
+fn approach(value: f64, target: f64, reach: f64) -> f64 {
+    value + (target - value).clamp(-reach, reach)
+}
+
+/// The area under the lesser of two straight lines over `width`, each given by its height at both ends.
+fn area_under_lesser(width: f64, a: (f64, f64), b: (f64, f64)) -> f64 {
+    let (left, right) = (a.0.min(b.0), a.1.min(b.1));
+    let (left_gap, right_gap) = (a.0 - b.0, a.1 - b.1);
+    if left_gap * right_gap >= 0.0 {
+        return width * (left + right) / 2.0;
+    }
+    let crossing = left_gap / (left_gap - right_gap);
+    let height = a.0 + (a.1 - a.0) * crossing;
+    width * (crossing * (left + height) + (1.0 - crossing) * (height + right)) / 2.0
+}
+
+#[cfg(test)]
+mod tests;

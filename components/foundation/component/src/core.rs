@@ -1,0 +1,367 @@
+//! The SimCES rules around a component, as a state machine: [`ComponentCore::handle`] takes one [`Input`] and the time,
+//! and appends the [`Action`]s that follow.
+
+use crate::inbox::{Early, Inbox, Verdict};
+use crate::outbox::Outbox;
+use crate::{Component, Ended, Fault, Identity, OpenEpoch, Refusal, Step};
+use bytes::Bytes;
+use gridloop_clock::MonoTime;
+use gridloop_messages::{
+    Body, DecodeError, Epoch, Header, Message, SimState, SimulationState, Timestamp, topic,
+};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// Something that happens to a component.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A message arrived.
+    Message {
+        /// Its routing key.
+        topic: &'a Arc<str>,
+        /// What it says.
+        message: &'a Arc<Message>,
+        /// Its body as it came, by which two messages of one id are told apart.
+        body: &'a [u8],
+    },
+    /// A message arrived that is no SimCES message.
+    Undecodable {
+        /// Its routing key.
+        topic: &'a str,
+        /// What is wrong with it.
+        reason: DecodeError,
+    },
+    /// The instant of [`ComponentCore::wake_at`] has come.
+    WakeUp,
+    /// Another task wants the component to look again.
+    Poke,
+    /// The bus was lost and is back.
+    BusRestored,
+    /// The process is asked to end.
+    Stop,
+}
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Publish this, after everything before it.
+    Publish {
+        /// The routing key.
+        topic: Arc<str>,
+        /// The message.
+        body: Bytes,
+    },
+    /// The component's work is over. Nothing follows.
+    End(Ended),
+}
+
+/// A component and where it stands in its run.
+///
+/// Where the wire contract leaves a choice:
+/// - An Epoch opens even if SimState `running` was missed, so that a component that was restarted joins again.
+/// - An input for the epoch that this component has completed is given to [`Component::take`] and opens nothing.
+/// - Epochs may be passed over; those between count as neither open nor completed.
+pub struct ComponentCore<C> {
+    component: C,
+    patterns: Vec<String>,
+    phase: Phase,
+    wake_at: Option<MonoTime>,
+    inbox: Inbox,
+    outbox: Outbox,
+    refusals: u64,
+}
+
+enum Phase {
+    /// No epoch has been opened.
+    Initialising,
+    Open(OpenEpoch),
+    Completed,
+    /// In every epoch from now on.
+    Failed(Fault),
+    Ended,
+}
+
+impl<C: Component> ComponentCore<C> {
+    /// Starts `component`. A fault or a panic in that is not lost: it answers SimState `running`.
+    #[must_use]
+    pub fn new(mut component: C, identity: Identity) -> Self {
+        let inputs = guarded(&mut component, |component| {
+            component.start()?;
+            Ok(component.inputs())
+        });
+        let mut patterns = vec![topic::SIM_STATE.to_owned(), topic::EPOCH.to_owned()];
+        let phase = match inputs {
+            Ok(inputs) => {
+                patterns.extend(inputs);
+                Phase::Initialising
+            }
+            Err(fault) => {
+                tracing::error!(component = %identity.name, "{fault}");
+                Phase::Failed(fault)
+            }
+        };
+        let (inbox, outbox) = (Inbox::default(), Outbox::new(identity));
+        Self { component, patterns, phase, wake_at: None, inbox, outbox, refusals: 0 }
+    }
+
+    /// The topic patterns to subscribe to.
+    #[must_use]
+    pub fn patterns(&self) -> &[String] {
+        &self.patterns
+    }
+
+    /// When [`Input::WakeUp`] is due next, if nothing else happens before.
+    #[must_use]
+    pub const fn wake_at(&self) -> Option<MonoTime> {
+        self.wake_at
+    }
+
+    /// Inputs refused since the start, undecodable ones among them.
+    #[must_use]
+    pub const fn refusals(&self) -> u64 {
+        self.refusals
+    }
+
+    /// Lets `input` happen at `now`, which is `utc` for people, and appends what follows to `actions`.
+    pub fn handle(&mut self, input: Input<'_>, now: MonoTime, utc: Timestamp, actions: &mut Vec<Action>) {
+        let look_again = match input {
+            Input::Message { topic, message, body } => self.message(topic, message, body, now, utc, actions),
+            Input::Undecodable { topic, reason } => {
+                self.refuse(&Refusal::Undecodable { topic: topic.to_owned(), reason }, utc, actions);
+                false
+            }
+            Input::WakeUp => false,
+            Input::Poke => true,
+            Input::BusRestored => {
+                self.outbox.repeat(actions);
+                false
+            }
+            Input::Stop => self.end(Ended::Cancelled, actions),
+        };
+        // A wake-up that is due is never put off by other inputs that keep coming.
+        let due = self.wake_at.is_some_and(|instant| instant <= now);
+        if let Phase::Open(epoch) = self.phase
+            && (look_again || due)
+        {
+            self.step(epoch, now, utc, actions);
+        }
+    }
+
+    /// Whether the component is to look again at its epoch, if one is open.
+    fn message(
+        &mut self,
+        topic: &Arc<str>,
+        message: &Arc<Message>,
+        body: &[u8],
+        now: MonoTime,
+        utc: Timestamp,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        let identity = self.outbox.identity();
+        let header = &message.header;
+        if header.simulation_id != identity.simulation_id || header.source_process_id == identity.name {
+            return false;
+        }
+        match &message.body {
+            Body::SimState(state) => self.sim_state(header, state, utc, actions),
+            Body::Epoch(epoch) => self.epoch(header, epoch, now, utc, actions),
+            _ => self.input(topic, message, body, now, utc, actions),
+        }
+    }
+
+    fn sim_state(
+        &mut self,
+        header: &Header,
+        state: &SimState,
+        utc: Timestamp,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        match state.simulation_state {
+            SimulationState::Stopped => self.end(Ended::Stopped, actions),
+            SimulationState::Running if self.inbox.latest() > 0 => false,
+            SimulationState::Running => {
+                self.outbox.begin(0, &header.message_id);
+                self.answer(utc, actions);
+                false
+            }
+        }
+    }
+
+    fn epoch(
+        &mut self,
+        header: &Header,
+        epoch: &Epoch,
+        now: MonoTime,
+        utc: Timestamp,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        let Some(fields) = &header.epoch else { return false };
+        let number = fields.epoch_number;
+        if number == 0 || number < self.inbox.latest() || matches!(self.phase, Phase::Ended) {
+            return false;
+        }
+        if number > self.inbox.latest() {
+            let Epoch { start_time, end_time } = *epoch;
+            let epoch = OpenEpoch { number, start_time, end_time, opened_at: now };
+            self.open(epoch, &header.message_id, utc, actions);
+            return true;
+        }
+        let registered = self
+            .outbox
+            .status_id()
+            .is_some_and(|own| fields.triggering_message_ids.iter().any(|id| id == own));
+        if registered {
+            return false;
+        }
+        self.outbox.begin_again(&header.message_id);
+        if !matches!(self.phase, Phase::Open(_)) {
+            self.answer(utc, actions);
+        }
+        true
+    }
+
+    fn open(&mut self, epoch: OpenEpoch, message_id: &str, utc: Timestamp, actions: &mut Vec<Action>) {
+        self.outbox.begin(epoch.number, message_id);
+        self.wake_at = None;
+        let opening = self.inbox.open(epoch.number);
+        if let Phase::Failed(_) = self.phase {
+            self.answer(utc, actions);
+            return;
+        }
+        self.phase = Phase::Open(epoch);
+        if let Err(fault) = guarded(&mut self.component, |component| component.open(&epoch)) {
+            self.fail(fault, utc, actions);
+        }
+        for refusal in opening.refused {
+            self.refuse(&refusal, utc, actions);
+        }
+        for Early { topic, message, arrived_at, .. } in opening.inputs {
+            self.give(&topic, &message, arrived_at, utc, actions);
+        }
+    }
+
+    fn input(
+        &mut self,
+        topic: &Arc<str>,
+        message: &Arc<Message>,
+        body: &[u8],
+        now: MonoTime,
+        utc: Timestamp,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        if matches!(self.phase, Phase::Failed(_) | Phase::Ended) {
+            return false;
+        }
+        let Some(fields) = &message.header.epoch else { return false };
+        match self.inbox.offer(fields.epoch_number, topic, message, body, now) {
+            Verdict::Take => {
+                self.give(topic, message, now, utc, actions);
+                true
+            }
+            Verdict::Held | Verdict::Duplicate => false,
+            Verdict::Refused(refusal) => {
+                self.refuse(&refusal, utc, actions);
+                false
+            }
+        }
+    }
+
+    /// Gives the component an input of the latest epoch.
+    fn give(
+        &mut self,
+        topic: &str,
+        message: &Message,
+        arrived_at: MonoTime,
+        utc: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        match self.phase {
+            Phase::Open(_) => self.outbox.record(&message.header.message_id),
+            Phase::Initialising | Phase::Completed => {}
+            Phase::Failed(_) | Phase::Ended => return,
+        }
+        if let Err(fault) = guarded(&mut self.component, |it| it.take(topic, message, arrived_at)) {
+            self.fail(fault, utc, actions);
+        }
+    }
+
+    fn step(&mut self, epoch: OpenEpoch, now: MonoTime, utc: Timestamp, actions: &mut Vec<Action>) {
+        self.wake_at = None;
+        match guarded(&mut self.component, |component| component.step(&epoch, now)) {
+            Ok(Step::Waiting) => {}
+            Ok(Step::WakeAt(instant)) => self.wake_at = Some(instant),
+            Ok(Step::Done(outputs)) => match self.outbox.results(outputs, utc, actions) {
+                Ok(()) => {
+                    self.phase = Phase::Completed;
+                    self.answer(utc, actions);
+                }
+                Err(fault) => self.fail(fault, utc, actions),
+            },
+            Err(fault) => self.fail(fault, utc, actions),
+        }
+    }
+
+    /// Tells how the component stands: ready, or why not.
+    fn answer(&mut self, utc: Timestamp, actions: &mut Vec<Action>) {
+        match &self.phase {
+            Phase::Initialising | Phase::Completed => self.outbox.status(None, utc, actions),
+            Phase::Failed(fault) => self.outbox.status(Some(fault), utc, actions),
+            Phase::Open(_) | Phase::Ended => {}
+        }
+    }
+
+    fn fail(&mut self, fault: Fault, utc: Timestamp, actions: &mut Vec<Action>) {
+        tracing::error!(component = %self.outbox.identity().name, epoch = self.inbox.latest(), "{fault}");
+        self.phase = Phase::Failed(fault);
+        self.wake_at = None;
+        self.inbox.clear();
+        // Before the first SimState there is nothing to answer yet; it will be answered with the fault.
+        if self.outbox.is_asked() {
+            self.answer(utc, actions);
+        }
+    }
+
+    fn refuse(&mut self, refusal: &Refusal, utc: Timestamp, actions: &mut Vec<Action>) {
+        self.refusals += 1;
+        // A flood of bad inputs must not become a flood of log lines: the 1st, 2nd, 4th, 8th ... of them is told.
+        if self.refusals.is_power_of_two() {
+            let component = &self.outbox.identity().name;
+            tracing::warn!(%component, count = self.refusals, "input refused: {refusal}");
+        }
+        if matches!(self.phase, Phase::Failed(_) | Phase::Ended) {
+            return;
+        }
+        let told = guarded(&mut self.component, |component| {
+            component.refused(refusal);
+            Ok(())
+        });
+        if let Err(fault) = told {
+            self.fail(fault, utc, actions);
+        }
+    }
+
+    /// Always `false`: nothing is left to look at.
+    fn end(&mut self, reason: Ended, actions: &mut Vec<Action>) -> bool {
+        if matches!(self.phase, Phase::Ended) {
+            return false;
+        }
+        self.phase = Phase::Ended;
+        self.wake_at = None;
+        let stopped = guarded(&mut self.component, |component| {
+            component.stopped();
+            Ok(())
+        });
+        if let Err(fault) = stopped {
+            tracing::error!(component = %self.outbox.identity().name, "at the end of the run: {fault}");
+        }
+        actions.push(Action::End(reason));
+        false
+    }
+}
+
+/// Calls into the component. After a panic the component is in an unknown state, which is why every caller that gets a
+/// fault here sees to it that nothing but `stopped` is called again.
+fn guarded<C, T>(component: &mut C, call: impl FnOnce(&mut C) -> Result<T, Fault>) -> Result<T, Fault> {
+    catch_unwind(AssertUnwindSafe(|| call(component)))
+        .unwrap_or_else(|payload| Err(Fault::panicked(payload.as_ref())))
+}

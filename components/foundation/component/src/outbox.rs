@@ -1,0 +1,172 @@
+//! What a component has said in its latest epoch: the [`Outbox`] numbers, writes and keeps it, so that it can be said
+//! again word for word.
+
+use crate::{Action, Fault, Identity, Output};
+use bytes::Bytes;
+use gridloop_messages::{Body, EpochFields, Header, Message, Status, StatusValue, Timestamp, Warning, topic};
+use std::sync::Arc;
+
+/// Bound of `TriggeringMessageIds`, so that a flood of inputs does not make an answer that nobody accepts. What goes
+/// beyond it is left out.
+const MAX_TRIGGER_BYTES: usize = 256 * 1024;
+
+/// A message as it went, or is to go, to the bus.
+#[derive(Debug, Clone)]
+struct Sent {
+    topic: Arc<str>,
+    body: Bytes,
+}
+
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    identity: Identity,
+    ready: Arc<str>,
+    error: Arc<str>,
+    last_number: u64,
+    epoch: u64,
+    /// First what opened the epoch, then the inputs; empty before the first SimState.
+    triggers: Vec<String>,
+    trigger_bytes: usize,
+    outputs: Vec<Sent>,
+    status: Option<(String, Sent)>,
+}
+
+impl Outbox {
+    pub(crate) fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            ready: topic::STATUS_READY.into(),
+            error: topic::STATUS_ERROR.into(),
+            last_number: 0,
+            epoch: 0,
+            triggers: Vec::new(),
+            trigger_bytes: 0,
+            outputs: Vec::new(),
+            status: None,
+        }
+    }
+
+    pub(crate) const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Whether anything has asked for an answer yet.
+    pub(crate) const fn is_asked(&self) -> bool {
+        !self.triggers.is_empty()
+    }
+
+    /// An epoch begins, because of the message `trigger`. What was said before is over.
+    pub(crate) fn begin(&mut self, epoch: u64, trigger: &str) {
+        self.epoch = epoch;
+        self.outputs.clear();
+        self.status = None;
+        self.triggers.clear();
+        self.triggers.push(trigger.to_owned());
+        self.trigger_bytes = trigger.len();
+    }
+
+    /// The epoch is asked for again, by the message `trigger`; the inputs stay.
+    pub(crate) fn begin_again(&mut self, trigger: &str) {
+        if let Some(first) = self.triggers.first_mut() {
+            trigger.clone_into(first);
+        }
+    }
+
+    /// An input takes part in the results of the epoch.
+    pub(crate) fn record(&mut self, input_id: &str) {
+        if self.trigger_bytes + input_id.len() <= MAX_TRIGGER_BYTES {
+            self.trigger_bytes += input_id.len();
+            self.triggers.push(input_id.to_owned());
+        }
+    }
+
+    /// The id of the last Status of this epoch, if there has been one.
+    pub(crate) fn status_id(&self) -> Option<&str> {
+        self.status.as_ref().map(|(id, _)| id.as_str())
+    }
+
+    /// Says all results of the epoch, or none if one of them cannot be written.
+    pub(crate) fn results(
+        &mut self,
+        outputs: Vec<Output>,
+        utc: Timestamp,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), Fault> {
+        for Output { topic, body, warnings } in outputs {
+            match self.write(body, warnings, utc) {
+                Ok((_, body)) => self.outputs.push(Sent { topic: topic.into(), body }),
+                Err(fault) => {
+                    self.outputs.clear();
+                    return Err(Fault::new(format!("the result for {topic} cannot be sent: {fault}")));
+                }
+            }
+        }
+        actions.extend(self.outputs.iter().map(Sent::publish));
+        Ok(())
+    }
+
+    /// Says how the epoch ended, or again how it ended, with a new id.
+    pub(crate) fn status(&mut self, fault: Option<&Fault>, utc: Timestamp, actions: &mut Vec<Action>) {
+        let (value, topic) = match fault {
+            None => (StatusValue::Ready, Arc::clone(&self.ready)),
+            Some(_) => (StatusValue::Error, Arc::clone(&self.error)),
+        };
+        let description = fault.map(|fault| fault.description().to_owned());
+        match self.write(Body::Status(Status { value, description }), Vec::new(), utc) {
+            Ok((id, body)) => {
+                let sent = Sent { topic, body };
+                actions.push(sent.publish());
+                self.status = Some((id, sent));
+            }
+            // Name, id and triggers come from decoded messages and the configuration; the manager's own timer has to
+            // cover what they should not have let through.
+            Err(fault) => tracing::error!(component = %self.identity.name, "no status can be sent: {fault}"),
+        }
+    }
+
+    /// Everything said in the latest epoch, once more as it was.
+    pub(crate) fn repeat(&self, actions: &mut Vec<Action>) {
+        actions.extend(self.outputs.iter().map(Sent::publish));
+        actions.extend(self.status.iter().map(|(_, sent)| sent.publish()));
+    }
+
+    fn write(
+        &mut self,
+        body: Body,
+        warnings: Vec<Warning>,
+        utc: Timestamp,
+    ) -> Result<(String, Bytes), Fault> {
+        self.last_number += 1;
+        let fields = EpochFields {
+            epoch_number: self.epoch,
+            triggering_message_ids: std::mem::take(&mut self.triggers),
+            warnings,
+            ..EpochFields::default()
+        };
+        let mut message = Message {
+            header: Header {
+                simulation_id: self.identity.simulation_id.clone(),
+                timestamp: utc,
+                source_process_id: self.identity.name.clone(),
+                message_id: format!("{}-{}", self.identity.name, self.last_number),
+                epoch: Some(fields),
+            },
+            body,
+        };
+        let written = message.encode();
+        // All messages of an epoch have the same triggers; they are lent to each, not copied.
+        if let Some(fields) = message.header.epoch.take() {
+            self.triggers = fields.triggering_message_ids;
+        }
+        match written {
+            Ok(bytes) => Ok((message.header.message_id, bytes.into())),
+            Err(error) => Err(Fault::caused_by(&error)),
+        }
+    }
+}
+
+impl Sent {
+    fn publish(&self) -> Action {
+        Action::Publish { topic: Arc::clone(&self.topic), body: self.body.clone() }
+    }
+}

@@ -1,0 +1,12 @@
+//! The codec as other crates see it: what is sent byte for byte, what is accepted, what is refused and in which words.
+
+mod accepted;
+mod documentation;
+mod general;
+mod python_run;
+mod refused;
+mod refused_to_send;
+mod round_trip;
+mod sample;
+mod sent;
+mod timestamps;

@@ -1,0 +1,284 @@
+//! One device as a SimCES component: [`Bridge`].
+//!
+//! Setpoints go to the device's task the moment they arrive, after `convert` and `limits`. Results are taken as late
+//! as the epoch allows: at the read-late point the bridge asks for a fresh reading, and publishes when it is in, when
+//! the device has failed, or when waiting longer would make the epoch late. Whatever was clamped, refused, lost or
+//! substituted is a warning on the ResourceState.
+
+use crate::convert::{self, Resource};
+use crate::fallback::{Active, Fallback};
+use crate::journal::Journal;
+use crate::limits::{Decision, Limits};
+use gridloop_clock::{MonoTime, SharedClock};
+use gridloop_component::{Component, Fault, OpenEpoch, Output, Refusal, Step};
+use gridloop_device::{
+    Ageing, Capabilities, Command, DeviceHandle, Link, Mode, ProcessImage, Quality, Sample, Setpoint, Source,
+    point,
+};
+use gridloop_messages::{Body, DeviceState, Message, Warning, WarningKind, topic};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a bridge knows from the configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct BridgeSettings {
+    /// Name of the device, of the SimCES component and of the resource.
+    pub(crate) name: String,
+    /// `Generator`, `Load` or `Storage`; `None` for devices without a power, which publish DeviceState only.
+    pub(crate) category: Option<String>,
+    pub(crate) customer_id: String,
+    pub(crate) node: Option<u8>,
+    pub(crate) source: Source,
+    pub(crate) mode: Mode,
+    pub(crate) limits: Limits,
+    pub(crate) ageing: Ageing,
+    /// How long a setpoint holds when no newer one comes.
+    pub(crate) dead_man: Duration,
+    /// From the start of an epoch to the reading it reports.
+    pub(crate) read_after: Duration,
+    /// From the start of an epoch to the latest instant of publication.
+    pub(crate) publish_after: Duration,
+}
+
+/// A device in the loop.
+pub struct Bridge {
+    settings: BridgeSettings,
+    clock: SharedClock,
+    device: DeviceHandle,
+    twin: Option<DeviceHandle>,
+    fallback: Fallback,
+    journal: Journal,
+    warnings: Vec<Warning>,
+    passed: Option<(Command, MonoTime)>,
+    epoch: u64,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Phase {
+    BeforeReading,
+    Reading { readings: u64, failures: u64 },
+}
+
+impl Bridge {
+    pub(crate) fn new(
+        settings: BridgeSettings,
+        clock: SharedClock,
+        device: DeviceHandle,
+        twin: Option<DeviceHandle>,
+        fallback: Fallback,
+        journal: Journal,
+    ) -> Self {
+        Self {
+            settings,
+            clock,
+            device,
+            twin,
+            fallback,
+            journal,
+            warnings: Vec::new(),
+            passed: None,
+            epoch: 0,
+            phase: Phase::BeforeReading,
+        }
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let known = |handle: &DeviceHandle| handle.image().description.as_ref().map(|it| it.capabilities);
+        known(&self.device).or_else(|| self.twin.as_ref().and_then(known)).unwrap_or_default()
+    }
+
+    fn command(&mut self, asked: Command, epoch: u64, arrived_at: MonoTime) {
+        if self.settings.mode == Mode::ReadOnly {
+            let why = "the device is read-only; set its mode to armed to drive it";
+            self.warn(WarningKind::Input, &format!("{} refused: {why}", convert::describe(&asked)));
+            self.journal.asked(epoch, asked, None, Some(why.into()));
+            return;
+        }
+        let decision = self.settings.limits.decide(asked, &self.capabilities(), self.passed, arrived_at);
+        let command = match decision {
+            Decision::Pass(command) => {
+                self.journal.asked(epoch, asked, Some(command), None);
+                command
+            }
+            Decision::Clamped { command, why } => {
+                self.warn(WarningKind::InputRange, &why);
+                self.journal.asked(epoch, asked, Some(command), Some(why));
+                command
+            }
+            Decision::Refused(why) => {
+                self.warn(WarningKind::Input, &format!("{} refused: {why}", convert::describe(&asked)));
+                self.journal.asked(epoch, asked, None, Some(why));
+                return;
+            }
+        };
+        self.passed = Some((command, arrived_at));
+        let expires_at = arrived_at + self.settings.dead_man;
+        let setpoint = Setpoint { command, epoch, received_at: arrived_at, expires_at };
+        self.device.command(setpoint);
+        if let Some(twin) = &self.twin {
+            twin.command(setpoint);
+        }
+    }
+
+    fn warn(&mut self, kind: WarningKind, explanation: &str) {
+        tracing::warn!(device = %self.settings.name, "{explanation}");
+        self.warnings.push(Warning::new(kind, &format!("{}: {explanation}", self.settings.name)));
+    }
+
+    /// Whether to publish now, and if not, until when to wait at most.
+    fn publish_or_wait(&mut self, epoch: &OpenEpoch, now: MonoTime) -> Option<MonoTime> {
+        let read_at = epoch.opened_at + self.settings.read_after;
+        let publish_by = epoch.opened_at + self.settings.publish_after;
+        let image = self.device.image();
+        match self.phase {
+            Phase::BeforeReading if now < read_at => Some(read_at),
+            Phase::BeforeReading => {
+                self.phase = Phase::Reading { readings: image.readings, failures: image.failures };
+                self.device.refresh();
+                if let Some(twin) = &self.twin {
+                    twin.refresh();
+                }
+                (image.link == Link::Up && now < publish_by).then_some(publish_by)
+            }
+            Phase::Reading { readings, failures } => {
+                let answered = image.readings > readings || image.failures > failures;
+                (!answered && now < publish_by).then_some(publish_by)
+            }
+        }
+    }
+
+    fn publish(&mut self, epoch: &OpenEpoch, now: MonoTime) -> Result<Vec<Output>, Fault> {
+        let device = self.device.image();
+        let answers = device.link == Link::Up && self.is_fresh(&device, now);
+        let active = self.fallback.decide(answers);
+        let (image, source) = match (active, &self.twin) {
+            (Active::Twin, Some(twin)) => (twin.image(), Source::Simulated),
+            _ => (device, self.settings.source),
+        };
+        let substituted = active == Active::Twin;
+        let value = |name: &str| image.points.get(name).map(|sample| sample.value);
+        let unreliable = substituted || self.worst_quality(&image, now) != Quality::Good;
+        self.journal.epoch_ended(|asked| convert::measured(asked, value), unreliable, substituted);
+        for warning in self.journal.take_warnings() {
+            self.warn(WarningKind::Internal, &warning);
+        }
+        if substituted {
+            self.warn(WarningKind::InputUnreliable, "substituted by its simulated twin");
+        } else if unreliable {
+            let why = self.why_unreliable(&image, now);
+            self.warn(WarningKind::InputUnreliable, &why);
+        }
+        let warnings = std::mem::take(&mut self.warnings);
+        let mut outputs = Vec::with_capacity(2);
+        if let Some(category) = &self.settings.category {
+            let resource =
+                Resource { customer_id: &self.settings.customer_id, node: self.settings.node };
+            let state = convert::resource_state(&resource, value).ok_or_else(|| {
+                Fault::new(format!(
+                    "{}: no real power has ever been read ({}); it cannot be published in epoch {}",
+                    self.settings.name,
+                    image.last_error.as_deref().unwrap_or("the device has no such point"),
+                    epoch.number
+                ))
+            })?;
+            let topic = topic::resource_state(category, &self.settings.name);
+            outputs.push(Output { topic, body: Body::ResourceState(state), warnings: warnings.clone() });
+        }
+        let points = image
+            .points_at(self.settings.ageing, now)
+            .map(|(name, mut sample, age)| {
+                if substituted {
+                    sample.quality = Quality::Substituted;
+                }
+                convert::point_state(name, sample, age, source)
+            })
+            .collect();
+        let body = Body::DeviceState(DeviceState { device_id: self.settings.name.clone(), points });
+        outputs.push(Output { topic: topic::device_state(&self.settings.name), body, warnings });
+        Ok(outputs)
+    }
+
+    /// The samples that decide whether this resource's values can be trusted: its power where it has one, its tap
+    /// position otherwise.
+    fn key_sample(&self, image: &ProcessImage, now: MonoTime) -> Option<(Sample, Duration)> {
+        let name = if self.settings.category.is_some() { point::REAL_POWER } else { point::TAP_POSITION };
+        image.point(name, self.settings.ageing, now)
+    }
+
+    fn worst_quality(&self, image: &ProcessImage, now: MonoTime) -> Quality {
+        self.key_sample(image, now).map_or(Quality::CommLost, |(sample, _)| sample.quality)
+    }
+
+    fn is_fresh(&self, image: &ProcessImage, now: MonoTime) -> bool {
+        self.key_sample(image, now).is_some_and(|(_, age)| age <= self.settings.ageing.stale_after)
+    }
+
+    fn why_unreliable(&self, image: &ProcessImage, now: MonoTime) -> String {
+        let error = image.last_error.as_deref().unwrap_or("no answer");
+        match self.key_sample(image, now) {
+            None => format!("no value: {error}"),
+            Some((sample, age)) if sample.quality == Quality::OutOfRange => {
+                format!("value out of range, {:.1} s old", age.as_secs_f64())
+            }
+            Some((sample, age)) => {
+                format!("{:?}, value {:.1} s old: {error}", sample.quality, age.as_secs_f64())
+            }
+        }
+    }
+}
+
+impl Component for Bridge {
+    fn inputs(&self) -> Vec<String> {
+        let name = &self.settings.name;
+        vec![topic::power_setpoint(name), topic::tap_position(name), topic::voltage_setpoint(name)]
+    }
+
+    fn take(&mut self, _topic: &str, message: &Message, arrived_at: MonoTime) -> Result<(), Fault> {
+        if let Some(command) = convert::command(&message.body) {
+            let epoch = message.header.epoch.as_ref().map_or(0, |fields| fields.epoch_number);
+            self.command(command, epoch, arrived_at);
+        }
+        Ok(())
+    }
+
+    fn refused(&mut self, refusal: &Refusal) {
+        self.journal.refused_message();
+        self.warn(WarningKind::Input, &refusal.to_string());
+    }
+
+    fn step(&mut self, epoch: &OpenEpoch, now: MonoTime) -> Result<Step, Fault> {
+        if self.epoch != epoch.number {
+            self.epoch = epoch.number;
+            self.phase = Phase::BeforeReading;
+        }
+        if let Some(instant) = self.publish_or_wait(epoch, now) {
+            return Ok(Step::WakeAt(instant));
+        }
+        // Taken anew: the reading may be later than the instant of the call.
+        let now = self.clock.now();
+        Ok(Step::Done(self.publish(epoch, now)?))
+    }
+}
+
+/// Pokes a bridge whenever more is known of its device. Ends with the device.
+pub(crate) async fn poke_on_change(mut device: DeviceHandle, poke: gridloop_component::Poke) {
+    while device.changed().await {
+        poke.poke();
+    }
+}
+
+/// The image as the last thing known; shared with the report.
+pub(crate) fn description_of(image: &Arc<ProcessImage>) -> (String, String, String) {
+    let Some(description) = &image.description else { return Default::default() };
+    let fail_safe = match description.fail_safe {
+        gridloop_device::FailSafe::None => "none: only gridloop's dead-man timer".to_owned(),
+        gridloop_device::FailSafe::RevertsToFree { after } => {
+            format!("drops the limit after {} s (output may rise)", after.as_secs_f64())
+        }
+        gridloop_device::FailSafe::RevertsToValue { after } => {
+            format!("goes to its revert value after {} s", after.as_secs_f64())
+        }
+    };
+    (description.identity.clone(), description.profile.clone(), fail_safe)
+}

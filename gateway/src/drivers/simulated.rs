@@ -1,0 +1,45 @@
+//! `driver = "simulated"`: a plant behind the device contract, without a wire.
+
+use super::{Driver, OpenError, Opened, Opener};
+use crate::settings::{Address, TwinSettings};
+use async_trait::async_trait;
+use gridloop_clock::SharedClock;
+use gridloop_plant::LivePlant;
+use gridloop_service::Section;
+use gridloop_simulated::SimulatedDevice;
+use std::time::Duration;
+
+pub(super) struct Simulated;
+
+impl Driver for Simulated {
+    fn name(&self) -> &'static str {
+        "simulated"
+    }
+
+    fn about(&self) -> &'static str {
+        "a plant without a wire"
+    }
+
+    fn read(&self, _section: &Section<'_>) -> Box<dyn Opener> {
+        Box::new(Settings)
+    }
+}
+
+#[derive(Debug)]
+struct Settings;
+
+#[async_trait]
+impl Opener for Settings {
+    async fn open(
+        &self,
+        _address: &Address,
+        twin: Option<&TwinSettings>,
+        _request_timeout: Duration,
+        clock: &SharedClock,
+    ) -> Result<Opened, OpenError> {
+        let plant = twin.ok_or(OpenError::NoTwin)?.plant()?;
+        let plant = LivePlant::new(plant, clock.clone());
+        let device = SimulatedDevice::new(plant, clock.clone());
+        Ok(Opened { device: Box::new(device), address: "in this process".into(), simulator: None })
+    }
+}

@@ -1,0 +1,247 @@
+//! What a device was asked and what it did: [`Journal`], kept during the run and told at its end.
+
+use crate::convert;
+use gridloop_device::{Command, Occurrence, Percentiles, Statistics};
+use serde::Serialize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The story of one device. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Journal {
+    story: Arc<Mutex<Story>>,
+}
+
+#[derive(Debug, Default)]
+struct Story {
+    steps: Vec<Step>,
+    asked_messages: u64,
+    clamped: u64,
+    refused: u64,
+    fallback_epochs: u64,
+    lost_epochs: u64,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Step {
+    epoch: u64,
+    asked: Command,
+    passed: Option<Command>,
+    held: Option<Command>,
+    after: Option<Duration>,
+    measured: Option<String>,
+    remark: Option<String>,
+}
+
+/// One change of what was asked, and what came of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct StepReport {
+    /// The epoch it was first asked in.
+    pub epoch: u64,
+    /// What was asked.
+    pub asked: String,
+    /// What the limits let pass; absent when it was refused.
+    pub passed: Option<String>,
+    /// What the device held at the read-back; absent when it never confirmed.
+    pub held: Option<String>,
+    /// From the message's arrival to that read-back, in milliseconds.
+    pub confirmed_after_ms: Option<f64>,
+    /// What the device did at the end of the last epoch in which this was asked.
+    pub measured: Option<String>,
+    /// Why it was changed, refused or not confirmed.
+    pub remark: Option<String>,
+}
+
+/// One device in the report of a run (design of `report.json`: `devices[]`).
+#[derive(Debug, Clone, Serialize)]
+pub struct DeviceReport {
+    /// Name in the configuration.
+    pub id: String,
+    /// Driver.
+    pub protocol: String,
+    /// Where it was reached.
+    pub address: String,
+    /// `field` or `simulated`.
+    pub source: String,
+    /// `read-only`, `dry-run` or `armed`.
+    pub mode: String,
+    /// Manufacturer, model and serial number.
+    pub identity: String,
+    /// The blocks or registers found.
+    pub profile: String,
+    /// What the device does by itself when it is no longer told anything.
+    pub fail_safe: String,
+    /// Readings.
+    pub reads: u64,
+    /// Confirmed writes.
+    pub writes: u64,
+    /// Failed calls.
+    pub errors: u64,
+    /// Connects after the first.
+    pub reconnects: u64,
+    /// Epochs in which the twin stood in.
+    pub fallback_epochs: u64,
+    /// Epochs published with a value that was not good.
+    pub unreliable_epochs: u64,
+    /// Setpoint messages taken.
+    pub setpoints: u64,
+    /// Setpoints moved to a limit.
+    pub clamped: u64,
+    /// Setpoints refused, by the gateway or by the device.
+    pub refused: u64,
+    /// How long readings took, in microseconds.
+    pub read_us: Option<Percentiles>,
+    /// From a setpoint's arrival to its confirmation, in microseconds.
+    pub setpoint_to_device_us: Option<Percentiles>,
+    /// How it was left: `untouched`, `released`, or `unknown: why`.
+    pub left: String,
+    /// The changes of what was asked.
+    pub steps: Vec<StepReport>,
+}
+
+impl Journal {
+    /// A setpoint arrived, and `passed` is what the limits made of it.
+    pub(crate) fn asked(&self, epoch: u64, asked: Command, passed: Option<Command>, remark: Option<String>) {
+        let mut story = self.story();
+        story.asked_messages += 1;
+        match passed {
+            None => story.refused += 1,
+            Some(passed) if passed != asked => story.clamped += 1,
+            Some(_) => {}
+        }
+        let repeated = story.steps.last().is_some_and(|step| step.asked == asked && step.passed == passed);
+        if !repeated {
+            story.steps.push(Step { epoch, asked, passed, held: None, after: None, measured: None, remark });
+        }
+    }
+
+    /// A message that may have been a setpoint was refused before it got here.
+    pub(crate) fn refused_message(&self) {
+        self.story().refused += 1;
+    }
+
+    /// Something happened in the device's task; what concerns the current step is written down.
+    pub(crate) fn occurred(&self, occurrence: &Occurrence, now: gridloop_clock::MonoTime) {
+        let mut story = self.story();
+        match occurrence {
+            Occurrence::Applied { setpoint, readback, first: true } => {
+                let step = story.steps.iter_mut().rev().find(|step| step.passed == Some(setpoint.command));
+                if let Some(step) = step {
+                    step.held = Some(*readback);
+                    step.after.get_or_insert(now.since(setpoint.received_at));
+                    step.remark = None;
+                }
+            }
+            Occurrence::Refused { setpoint, reason } => {
+                story.refused += 1;
+                story.remark(setpoint.command, reason);
+                story.warnings.push(format!("the device refused {}: {reason}", convert::describe(&setpoint.command)));
+            }
+            Occurrence::NotAccepted { setpoint, reason } => {
+                story.refused += 1;
+                story.remark(setpoint.command, &reason.to_string());
+                story.warnings.push(format!("{} refused: {reason}", convert::describe(&setpoint.command)));
+            }
+            Occurrence::OutcomeUnknown(setpoint) => {
+                story.remark(setpoint.command, "the outcome of a write was unknown");
+                story.warnings.push(format!("outcome of {} unknown", convert::describe(&setpoint.command)));
+            }
+            Occurrence::DeadMan(setpoint) => {
+                story.remark(setpoint.command, "released by the dead-man timer");
+                story.warnings.push("no newer setpoint came: the device is being released".into());
+            }
+            Occurrence::ReleaseFailed(reason) => story.warnings.push(format!("release failed: {reason}")),
+            Occurrence::WouldApply(setpoint) => story.remark(setpoint.command, "dry run: not written"),
+            Occurrence::Connected(_)
+            | Occurrence::LinkLost(_)
+            | Occurrence::Applied { .. }
+            | Occurrence::Released => {}
+        }
+    }
+
+    /// What the device did at the end of an epoch.
+    pub(crate) fn epoch_ended(&self, measured: impl Fn(&Command) -> Option<String>, unreliable: bool, twin: bool) {
+        let mut story = self.story();
+        story.lost_epochs += u64::from(unreliable);
+        story.fallback_epochs += u64::from(twin);
+        if let Some(step) = story.steps.last_mut() {
+            let measured = measured(&step.asked);
+            if measured.is_some() {
+                step.measured = measured;
+            }
+        }
+    }
+
+    /// What the next result must warn of. Each warning is given once.
+    pub(crate) fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut self.story().warnings)
+    }
+
+    /// Adds the story to the facts of the device.
+    pub(crate) fn report(&self, facts: Facts, statistics: &Statistics) -> DeviceReport {
+        let story = self.story();
+        DeviceReport {
+            id: facts.id,
+            protocol: facts.protocol,
+            address: facts.address,
+            source: facts.source,
+            mode: facts.mode,
+            identity: facts.identity,
+            profile: facts.profile,
+            fail_safe: facts.fail_safe,
+            reads: statistics.reads,
+            writes: statistics.writes,
+            errors: statistics.errors,
+            reconnects: statistics.reconnects,
+            fallback_epochs: story.fallback_epochs,
+            unreliable_epochs: story.lost_epochs,
+            setpoints: story.asked_messages,
+            clamped: story.clamped,
+            refused: story.refused,
+            read_us: statistics.read.percentiles(),
+            setpoint_to_device_us: statistics.setpoint_to_device.percentiles(),
+            left: facts.left,
+            steps: story.steps.iter().map(Step::report).collect(),
+        }
+    }
+
+    fn story(&self) -> MutexGuard<'_, Story> {
+        self.story.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the gateway knows of a device at the end of a run.
+pub(crate) struct Facts {
+    pub(crate) id: String,
+    pub(crate) protocol: String,
+    pub(crate) address: String,
+    pub(crate) source: String,
+    pub(crate) mode: String,
+    pub(crate) identity: String,
+    pub(crate) profile: String,
+    pub(crate) fail_safe: String,
+    pub(crate) left: String,
+}
+
+impl Story {
+    fn remark(&mut self, command: Command, remark: &str) {
+        if let Some(step) = self.steps.iter_mut().rev().find(|step| step.passed == Some(command)) {
+            step.remark = Some(remark.to_owned());
+        }
+    }
+}
+
+impl Step {
+    fn report(&self) -> StepReport {
+        StepReport {
+            epoch: self.epoch,
+            asked: convert::describe(&self.asked),
+            passed: self.passed.as_ref().map(convert::describe),
+            held: self.held.as_ref().map(convert::describe),
+            confirmed_after_ms: self.after.map(|after| after.as_secs_f64() * 1000.0),
+            measured: self.measured.clone(),
+            remark: self.remark.clone(),
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! The `[device.NAME]` tables of the configuration.
+
+use crate::drivers::{DRIVERS, Driver, Opener};
+use crate::fallback::FallbackPolicy;
+use crate::limits::{Limits, WhenOutside};
+use gridloop_device::{Mode, SafeState, Source};
+use gridloop_plant::{Plant, PvInverter, PvInverterSettings, Series, SettingsError, TapChanger, TapChangerSettings};
+use gridloop_service::Section;
+use std::time::Duration;
+
+/// One device of the configuration.
+#[derive(Debug)]
+pub struct DeviceSettings {
+    /// Name of the device, of its SimCES component and of its resource.
+    pub name: String,
+    /// Name of the driver.
+    pub driver: &'static str,
+    /// The driver with its own settings.
+    pub opener: Box<dyn Opener>,
+    /// Where the device is.
+    pub address: Address,
+    /// `Generator`, `Load` or `Storage` for devices with a power; the middle of their ResourceState topic.
+    pub category: Option<String>,
+    /// `CustomerId` of the ResourceState.
+    pub customer_id: String,
+    /// Phase 1, 2 or 3; absent for all three.
+    pub node: Option<u8>,
+    /// Whether it may be written to.
+    pub mode: Mode,
+    /// What it may be told.
+    pub limits: Limits,
+    /// How long a setpoint holds when no newer one comes.
+    pub dead_man: Duration,
+    /// What it is left in.
+    pub safe_state: SafeState,
+    /// Time between readings.
+    pub poll_interval: Duration,
+    /// Longest wait for one answer.
+    pub request_timeout: Duration,
+    /// How long the start of a run waits for the device.
+    pub start_within: Duration,
+    /// When the twin stands in.
+    pub fallback: FallbackPolicy,
+    /// The twin.
+    pub twin: Option<TwinSettings>,
+}
+
+/// Where a device is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// gridloop serves it itself, on a free port of 127.0.0.1.
+    Simulated,
+    /// As the driver understands it, such as `tcp://192.0.2.10:502`.
+    At(String),
+}
+
+impl Address {
+    /// Where values of a device at this address come from.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        match self {
+            Self::Simulated => Source::Simulated,
+            Self::At(_) => Source::Field,
+        }
+    }
+}
+
+/// The plant behind a simulated device.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TwinSettings {
+    /// `plant = "pv-inverter"`
+    PvInverter(PvInverterSettings),
+    /// `plant = "tap-changer"`
+    TapChanger(TapChangerSettings),
+}
+
+impl TwinSettings {
+    /// The plant at the beginning of its life.
+    ///
+    /// # Errors
+    /// When the settings make no plant.
+    pub fn plant(&self) -> Result<Plant, SettingsError> {
+        Ok(match self {
+            Self::PvInverter(settings) => Plant::from(PvInverter::new(settings.clone())?),
+            Self::TapChanger(settings) => Plant::from(TapChanger::new(settings.clone())?),
+        })
+    }
+
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::PvInverter(_) => "pv-inverter",
+            Self::TapChanger(_) => "tap-changer",
+        }
+    }
+}
+
+/// Reads every `[device.NAME]` of the configuration, in its order.
+#[must_use]
+pub fn read_devices(root: &Section<'_>) -> Vec<DeviceSettings> {
+    let devices = root.named_sections("device", "Field devices, each a SimCES component of that name.");
+    devices.iter().filter_map(read_device).collect()
+}
+
+fn read_device(section: &Section<'_>) -> Option<DeviceSettings> {
+    let kinds: Vec<_> = DRIVERS
+        .iter()
+        .map(|&driver| (driver.name(), move |section: &Section<'_>| (driver.name(), driver.read(section))))
+        .collect();
+    let kinds: Vec<_> = kinds.iter().map(|(name, read)| (*name, read as gridloop_service::ReadKind<'_, '_, _>)).collect();
+    let chosen = section.variants("driver", "How to talk to the device.", &kinds);
+    let address = section
+        .text("address", "Where the device is (`tcp://host:port`), or `simulated` for one that gridloop serves itself.")
+        .or("simulated".into());
+    let address = if address == "simulated" { Address::Simulated } else { Address::At(address) };
+    let twin = section.section("twin", "The plant behind the simulated device and behind the fallback.");
+    let twin = if twin.is_present() { read_twin(&twin) } else { None };
+    if address == Address::Simulated && twin.is_none() {
+        section.error(
+            Some("address"),
+            "an address, or a [twin] table to simulate".into(),
+            Some(format!("add a [{}.twin] table", section.path())),
+        );
+    }
+    let fallback = read_fallback(section);
+    if fallback != FallbackPolicy::Never && twin.is_none() {
+        let help = format!("add a [{}.twin] table, or set fallback = \"never\"", section.path());
+        section.error(Some("fallback"), "a twin that can stand in".into(), Some(help));
+    }
+    let mode = read_mode(section, &address);
+    let category = section
+        .text("category", "Publishes ResourceState.<category>.<name>. Absent: DeviceState only.")
+        .one_of(&["Load", "Generator", "Storage"])
+        .optional();
+    let customer_id = section.text("customer_id", "CustomerId of the ResourceState.").or(section.name().to_owned());
+    let node = section.integer("node", "Phase 1, 2 or 3. Absent: all three.").within(1..=3).fits::<u8>().optional();
+    let limits = read_limits(&section.section("limits", "What the device may be told."));
+    let seconds = |key: &str, about: &str, default: f64| {
+        section.duration_s(key, about).or(Duration::from_secs_f64(default))
+    };
+    let dead_man =
+        seconds("dead_man_s", "A setpoint holds this long; without a newer one the device is released.", 3.0);
+    let poll_interval = seconds("poll_interval_s", "Time between readings.", 0.2);
+    let request_timeout = seconds("request_timeout_s", "Longest wait for one answer.", 1.0);
+    let start_within = seconds("start_within_s", "How long the start of a run waits for the device.", 5.0);
+    for (key, value) in
+        [("dead_man_s", dead_man), ("poll_interval_s", poll_interval), ("request_timeout_s", request_timeout)]
+    {
+        if value < Duration::from_millis(1) {
+            section.error(Some(key), "at least 0.001 s".into(), None);
+        }
+    }
+    let safe_state = section
+        .text("safe_state", "What the device is left in: `release` (its own control, no limits) or `hold`.")
+        .choice(&[("release", SafeState::Release), ("hold", SafeState::Hold)])
+        .or(SafeState::Release);
+    let (driver, opener) = chosen?;
+    Some(DeviceSettings {
+        name: section.name().to_owned(),
+        driver,
+        opener,
+        address,
+        category,
+        customer_id,
+        node,
+        mode,
+        limits,
+        dead_man,
+        safe_state,
+        poll_interval,
+        request_timeout,
+        start_within,
+        fallback,
+        twin,
+    })
+}
+
+fn read_mode(section: &Section<'_>, address: &Address) -> Mode {
+    let about = "Whether the device may be written to. Default: read-only for hardware, armed for simulated devices.";
+    let words = [("read-only", Mode::ReadOnly), ("dry-run", Mode::DryRun), ("armed", Mode::Armed)];
+    let default = if *address == Address::Simulated { Mode::Armed } else { Mode::ReadOnly };
+    section.text("mode", about).choice(&words).optional().unwrap_or(default)
+}
+
+fn read_fallback(section: &Section<'_>) -> FallbackPolicy {
+    let about = "When the twin stands in: never, on-start (device absent at the start) or on-loss.";
+    let words = [
+        ("never", FallbackPolicy::Never),
+        ("on-start", FallbackPolicy::OnStart),
+        ("on-loss", FallbackPolicy::OnLoss),
+    ];
+    section.text("fallback", about).choice(&words).or(FallbackPolicy::Never)
+}
+
+fn read_limits(section: &Section<'_>) -> Limits {
+    let pair = |low: &str, high: &str, what: &str| {
+        let lowest = section.number(low, &format!("Lowest {what}.")).optional();
+        let highest = section.number(high, &format!("Highest {what}.")).optional();
+        match (lowest, highest) {
+            (Some(lowest), Some(highest)) if lowest <= highest => Some((lowest, highest)),
+            (None, None) => None,
+            (Some(_), Some(_)) => {
+                section.error(Some(low), format!("no more than {high}"), None);
+                None
+            }
+            _ => {
+                section.error(None, format!("both {low} and {high}, or neither"), None);
+                None
+            }
+        }
+    };
+    let tap = pair("min_tap_position", "max_tap_position", "tap position");
+    #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and so does a tap changer's range")]
+    let tap_position = tap.map(|(lowest, highest)| (lowest.ceil() as i32, highest.floor() as i32));
+    let voltage_v = pair("min_voltage_v", "max_voltage_v", "voltage setpoint in V");
+    let when_outside = section
+        .text("when_outside", "What happens to a setpoint outside: clamp (with a warning) or refuse.")
+        .choice(&[("clamp", WhenOutside::Clamp), ("refuse", WhenOutside::Refuse)])
+        .or(WhenOutside::Clamp);
+    Limits {
+        max_real_power_w: section.number("max_real_power_w", "Highest real power in W.").optional(),
+        min_real_power_w: section.number("min_real_power_w", "Lowest real power in W.").optional(),
+        max_reactive_power_var: section
+            .number("max_reactive_power_var", "Largest reactive power either way in var.")
+            .at_least(0.0)
+            .optional(),
+        ramp_w_per_s: section
+            .number("ramp_w_per_s", "Largest change of the real power setpoint in W/s.")
+            .positive()
+            .optional(),
+        tap_position,
+        voltage_v,
+        when_outside,
+    }
+}
+
+/// Reads a `[device.NAME.twin]` table; `None` when it is wrong, which has been reported then.
+#[must_use]
+pub fn read_twin(section: &Section<'_>) -> Option<TwinSettings> {
+    let twin = section.variants(
+        "plant",
+        "What kind of plant it is.",
+        &[
+            ("pv-inverter", &|section: &Section<'_>| TwinSettings::PvInverter(read_pv_inverter(section))),
+            ("tap-changer", &|section: &Section<'_>| TwinSettings::TapChanger(read_tap_changer(section))),
+        ],
+    )?;
+    match twin.plant() {
+        Ok(_) => Some(twin),
+        Err(error) => {
+            section.error(Some(error.field), error.to_string(), None);
+            None
+        }
+    }
+}
+
+fn read_pv_inverter(section: &Section<'_>) -> PvInverterSettings {
+    let rated = section.number("rated_power_w", "Rated power in W.").positive().required();
+    let irradiance = read_series(section, "irradiance_file", "irradiance_w_per_m2", "Irradiance in W/m2", 800.0);
+    let typical = PvInverterSettings::typical(rated, irradiance);
+    PvInverterSettings {
+        rated_power_w: rated,
+        efficiency: section.number("efficiency", "AC power over panel power, 0 to 1.").or(typical.efficiency),
+        ramp_w_per_s: section
+            .number("ramp_w_per_s", "How fast the power follows a command, in W/s. Default: half the rating.")
+            .optional()
+            .unwrap_or(typical.ramp_w_per_s),
+        nominal_voltage_v: section
+            .number("nominal_voltage_v", "Line-to-neutral voltage in V.")
+            .or(typical.nominal_voltage_v),
+        panel_power_w: section
+            .number("panel_power_w", "Panel power at 1000 W/m2, in W. Default: 1.1 times the rating.")
+            .optional()
+            .unwrap_or(typical.panel_power_w),
+        irradiance_w_per_m2: typical.irradiance_w_per_m2,
+    }
+}
+
+fn read_tap_changer(section: &Section<'_>) -> TapChangerSettings {
+    let usual = TapChangerSettings::default();
+    let position = |key: &str, about: &str, default: i32| {
+        section.integer(key, about).within(-1000..=1000).fits::<i32>().or(default)
+    };
+    TapChangerSettings {
+        lowest: position("lowest", "The lower end stop.", usual.lowest),
+        highest: position("highest", "The upper end stop.", usual.highest),
+        position: position("position", "The position to begin with.", usual.position),
+        travel_time_s: section.number("travel_time_s", "Time for one step, in s.").or(usual.travel_time_s),
+        motor_pause_s: section
+            .number("motor_pause_s", "Rest of the motor after a movement, in s.")
+            .or(usual.motor_pause_s),
+        step_percent: section.number("step_percent", "Voltage change of one step, in %.").or(usual.step_percent),
+        primary_voltage_v: read_series(
+            section,
+            "primary_voltage_file",
+            "primary_voltage_v",
+            "Voltage in V at the middle position, line to neutral",
+            230.0,
+        ),
+        mode: usual.mode,
+        voltage_setpoint_v: section
+            .number("voltage_setpoint_v", "What its automatic mode regulates to, in V.")
+            .or(usual.voltage_setpoint_v),
+    }
+}
+
+/// A series from a file with the columns Seconds and Value, or a constant.
+fn read_series(section: &Section<'_>, file: &str, constant: &str, about: &str, default: f64) -> Series {
+    let path = section.file(file, &format!("{about} over time: CSV with the columns Seconds,Value.")).optional();
+    let value = section.number(constant, &format!("{about}, constant.")).at_least(0.0).or(default);
+    let Some(path) = path else { return Series::constant(value) };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) => {
+            section.error(Some(file), format!("a readable file: {}: {error}", path.display()), None);
+            return Series::constant(value);
+        }
+    };
+    Series::from_csv_text(&path.display().to_string(), &text).unwrap_or_else(|error| {
+        section.error(Some(file), error.to_string(), None);
+        Series::constant(value)
+    })
+}
