@@ -2,6 +2,7 @@
 
 mod register_map;
 mod registers;
+pub mod simulated;
 pub mod sunspec;
 
 pub use register_map::{
