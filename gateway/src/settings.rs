@@ -1,6 +1,6 @@
 //! The `[device.NAME]` tables of the configuration.
 
-use crate::drivers::{DRIVERS, Driver, Opener};
+use crate::drivers::{DRIVERS, Opener};
 use crate::fallback::FallbackPolicy;
 use crate::limits::{Limits, WhenOutside};
 use gridloop_device::{Mode, SafeState, Source};
@@ -119,14 +119,14 @@ fn read_device(section: &Section<'_>) -> Option<DeviceSettings> {
     if address == Address::Simulated && twin.is_none() {
         section.error(
             Some("address"),
-            "an address, or a [twin] table to simulate".into(),
+            "an address, or a [twin] table to simulate",
             Some(format!("add a [{}.twin] table", section.path())),
         );
     }
     let fallback = read_fallback(section);
     if fallback != FallbackPolicy::Never && twin.is_none() {
         let help = format!("add a [{}.twin] table, or set fallback = \"never\"", section.path());
-        section.error(Some("fallback"), "a twin that can stand in".into(), Some(help));
+        section.error(Some("fallback"), "a twin that can stand in", Some(help));
     }
     let mode = read_mode(section, &address);
     let category = section
@@ -148,7 +148,7 @@ fn read_device(section: &Section<'_>) -> Option<DeviceSettings> {
         [("dead_man_s", dead_man), ("poll_interval_s", poll_interval), ("request_timeout_s", request_timeout)]
     {
         if value < Duration::from_millis(1) {
-            section.error(Some(key), "at least 0.001 s".into(), None);
+            section.error(Some(key), "at least 0.001 s", None);
         }
     }
     let safe_state = section

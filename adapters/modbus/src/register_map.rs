@@ -1,7 +1,11 @@
-//! Devices whose registers are described by a data file: a [`Profile`] says what is where.
+//! Devices whose registers are described by a data file: a [`Profile`] says what is where, [`RegisterMapDevice`]
+//! speaks it.
 
+mod device;
+mod plan;
 mod profile;
 
+pub use device::{RegisterMapDevice, RegisterMapSettings};
 pub use profile::{
     PointSpec, Profile, ProfileError, Reading, RegisterType, Table, TapPulse, VoltageSetpoint, WordOrder,
 };

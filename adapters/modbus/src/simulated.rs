@@ -20,3 +20,13 @@ pub use inverter::{InverterSettings, serve_inverter};
 pub use knobs::{Fault, Knobs};
 pub use server::SimulatedServer;
 pub use tap_changer::serve_tap_changer;
+
+/// Lets time pass on a simulated clock that nobody else waits for.
+#[cfg(test)]
+fn pass(clock: &gridloop_clock::SimulatedClock, time: std::time::Duration) {
+    let mut wait = gridloop_clock::sleep(clock, time);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    while wait.as_mut().poll(&mut context).is_pending() {
+        assert!(clock.advance());
+    }
+}

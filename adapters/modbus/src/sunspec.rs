@@ -1,3 +1,17 @@
-//! SunSpec over Modbus: information models, their values, discovery and the inverter driver.
+//! SunSpec over Modbus: information models, discovery, and the inverter as a device.
+//!
+//! [`models`] are data; `value` turns registers into numbers and back; `block` is one model read with one request;
+//! `discovery` finds the models of a device; `measure` and `controls` map them to the engineering plane and are the
+//! only files that know point names; [`SunSpecDevice`] puts them together.
 
+mod block;
+mod controls;
+mod device;
+mod discovery;
+mod measure;
 pub mod models;
+mod scan;
+pub(crate) mod value;
+
+pub use device::{SunSpecDevice, SunSpecSettings};
+pub use scan::{ScanReport, ScannedModel, ScannedPoint, ScannedValue, scan};

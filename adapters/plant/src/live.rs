@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn time_passes_for_a_live_plant_as_on_its_clock_whoever_looks() {
-        let clock = SimulatedClock::new(chrono::DateTime::default());
+        let clock = SimulatedClock::new(gridloop_clock::Utc::default());
         pass(&clock, Duration::from_secs(5));
         let plant = TapChanger::new(TapChangerSettings::default()).unwrap();
         let here = LivePlant::new(plant, Arc::new(clock.clone()));

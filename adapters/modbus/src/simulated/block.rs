@@ -1,7 +1,7 @@
 //! One SunSpec model as registers: [`Block`] starts out with every point "not implemented" and is filled by name.
 
 use crate::registers::{Scale, joined, signed16, signed32, word, words};
-use crate::sunspec::models::{HEADER_REGISTERS, Kind, Model, Point};
+use crate::sunspec::models::{Kind, Model, Point};
 
 /// The registers of one model, from its ID on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,8 @@ impl Block {
         let Some(Point { kind: Kind::Text(length), .. }) = self.model.point(name) else { return };
         let mut bytes = text.as_bytes().to_vec();
         bytes.resize(usize::from(*length) * 2, 0);
-        let registers: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
+        let registers: Vec<u16> =
+            bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
         self.put(name, &registers);
     }
 
@@ -141,7 +142,10 @@ impl Block {
                 vec![0, 0, low[0], low[1]]
             }
             Kind::Float32 => {
-                #[expect(clippy::cast_possible_truncation, reason = "the nearest; an infinite one reads as absent")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "the nearest; an infinite one reads as absent"
+                )]
                 let single = value as f32;
                 words(single.to_bits().into()).to_vec()
             }
@@ -168,7 +172,6 @@ fn not_implemented(kind: Kind) -> Vec<u16> {
 pub(super) fn exponent_for(largest: f64, most: u16, finest: i8) -> i8 {
     (finest..=10).find(|exponent| Scale::power_of_ten(*exponent).raw(largest) < f64::from(most)).unwrap_or(10)
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -212,7 +215,10 @@ mod tests {
         block.set("WMaxLimPct_RvrtTms", 0.0);
         let (written, touched) = block.overwrite(5, &[555, 0xFFFF, 30]).unwrap();
         assert_eq!(touched, ["WMaxLimPct", "WMaxLimPct_WinTms", "WMaxLimPct_RvrtTms"]);
-        assert_eq!((written.value("WMaxLimPct"), written.value("WMaxLimPct_RvrtTms")), (Some(55.5), Some(30.0)));
+        assert_eq!(
+            (written.value("WMaxLimPct"), written.value("WMaxLimPct_RvrtTms")),
+            (Some(55.5), Some(30.0))
+        );
         let refused: [(u16, &[u16]); 5] = [(1, &[24]), (5, &[0xFFFF]), (6, &[10]), (23, &[0]), (25, &[0, 0])];
         for (offset, values) in refused {
             assert_eq!(block.overwrite(offset, values), None, "{offset} {values:?}");

@@ -90,7 +90,9 @@ impl InverterImage {
         let mut places = Vec::new();
         for id in &settings.models {
             let model = model(*id).ok_or_else(|| refused(format!("there is no model {id} to serve")))?;
-            let Some(place) = address else { return Err(refused("the map ends beyond address 65535".into())) };
+            let Some(place) = address else {
+                return Err(refused("the map ends beyond address 65535".into()));
+            };
             places.push(Place { address: place, model });
             address = place.checked_add(model.length() + 2);
         }
@@ -113,7 +115,9 @@ impl InverterImage {
 
     /// The addresses at which the parts of the map begin: marker, models, end.
     fn end_address(&self) -> u16 {
-        self.places.last().map_or(self.settings.base_address + 2, |place| place.address + place.model.length() + 2)
+        self.places
+            .last()
+            .map_or(self.settings.base_address + 2, |place| place.address + place.model.length() + 2)
     }
 }
 
@@ -214,7 +218,9 @@ impl Controls {
         if touched.contains(&"Conn") {
             trial.set_connected(connect_bit(block)?);
         }
-        for control in CONTROLS.iter().filter(|control| control.model == model && control.is_touched_by(&touched)) {
+        for control in
+            CONTROLS.iter().filter(|control| control.model == model && control.is_touched_by(&touched))
+        {
             next.obey(control, self, &mut trial)?;
         }
         *inverter = trial;

@@ -35,7 +35,8 @@ impl SimulatedServer {
         let listener = TcpListener::bind(bind).await?;
         let local_addr = listener.local_addr()?;
         let knobs = Knobs::default();
-        let device = Arc::new(Served { unit_id, registers: Mutex::new(registers), knobs: knobs.clone(), clock });
+        let device =
+            Arc::new(Served { unit_id, registers: Mutex::new(registers), knobs: knobs.clone(), clock });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let accepting = accept(listener, device, stop.clone(), tasks.clone());
         tasks.spawn(stop.clone().run_until_cancelled_owned(accepting));

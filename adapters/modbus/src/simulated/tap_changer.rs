@@ -28,7 +28,7 @@ const LOWEST: u16 = 14;
 const HIGHEST: u16 = 15;
 /// Holding register: so many steps up or down. Reads as zero.
 const COMMAND: u16 = 17;
-/// Input register: how long the motor will still rest, in tenths of a second, rounded up.
+/// Input register: how long the motor will still rest, in tens of seconds, rounded up.
 const MOTOR_PAUSE: u16 = 8;
 /// Input register: regulated voltage in tenths of a volt. It is gridloop's addition to the map.
 const VOLTAGE: u16 = 9;
@@ -92,7 +92,7 @@ fn register(taps: &TapChanger, table: Table, address: u16) -> Result<u16, Except
         (Table::Holding, LOWEST) => word(settings.lowest.into()),
         (Table::Holding, HIGHEST) => word(settings.highest.into()),
         (Table::Holding, 0..=COMMAND) => 0,
-        (Table::Input, MOTOR_PAUSE) => whole((outputs.motor_pause_s * 10.0).ceil()),
+        (Table::Input, MOTOR_PAUSE) => whole((outputs.motor_pause_s / 10.0).ceil()),
         (Table::Input, VOLTAGE) => whole(outputs.voltage_v * 10.0),
         _ => return Err(Exception::IllegalAddress),
     };

@@ -16,7 +16,9 @@ pub enum BusError {
         source: std::io::Error,
     },
     /// The broker took the connection but did not finish the handshake in time.
-    #[error("the broker at {address} did not answer in time: is it overloaded, or is something else listening there?")]
+    #[error(
+        "the broker at {address} did not answer in time: is it overloaded, or is something else listening there?"
+    )]
     NoAnswer {
         /// Host and port.
         address: String,
@@ -30,7 +32,9 @@ pub enum BusError {
         user: String,
     },
     /// The virtual host is unknown or closed to the user (AMQP 530).
-    #[error("the broker at {address} has no virtual host `{vhost}` that `{user}` may use; SimCES uses `/`, written %2f in a URL")]
+    #[error(
+        "the broker at {address} has no virtual host `{vhost}` that `{user}` may use; SimCES uses `/`, written %2f in a URL"
+    )]
     VirtualHost {
         /// Host and port.
         address: String,
@@ -40,7 +44,9 @@ pub enum BusError {
         user: String,
     },
     /// The exchange is there with other flags (AMQP 406).
-    #[error("exchange `{exchange}` exists with other flags than SimCES uses for a run (topic, durable=false, auto_delete=true): {said}; delete it or let its other users declare it so")]
+    #[error(
+        "exchange `{exchange}` exists with other flags than SimCES uses for a run (topic, durable=false, auto_delete=true): {said}; delete it or let its other users declare it so"
+    )]
     Exchange {
         /// Name of the exchange.
         exchange: String,

@@ -167,9 +167,8 @@ impl Hub {
             return route.clone();
         }
         let mut table = self.write();
-        let reached = |receiver: &&Arc<Receiver>| {
-            receiver.patterns.iter().any(|pattern| matches(pattern, topic))
-        };
+        let reached =
+            |receiver: &&Arc<Receiver>| receiver.patterns.iter().any(|pattern| matches(pattern, topic));
         let receivers: Arc<[_]> = table.receivers.iter().filter(reached).cloned().collect();
         let topic: Arc<str> = Arc::from(topic);
         if table.routes.len() >= ROUTES_MAX {

@@ -40,9 +40,7 @@ impl Queue {
     pub(crate) fn new(capacity: usize, shuffle_seed: Option<u64>) -> Self {
         let waiting = match shuffle_seed {
             None => Waiting::InOrder(VecDeque::new()),
-            Some(seed) => {
-                Waiting::Shuffled { lanes: Vec::new(), random: fastrand::Rng::with_seed(seed) }
-            }
+            Some(seed) => Waiting::Shuffled { lanes: Vec::new(), random: fastrand::Rng::with_seed(seed) },
         };
         Self {
             room: Semaphore::new(capacity.clamp(1, Semaphore::MAX_PERMITS)),

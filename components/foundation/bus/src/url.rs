@@ -50,7 +50,9 @@ pub enum BusUrlError {
     #[error("a percent escape in the {0} is broken: `%` must be followed by two hexadecimal digits of UTF-8")]
     Escape(&'static str),
     /// More than a virtual host after the port.
-    #[error("unexpected text after the virtual host: a `/` in its name is written `%2f`, and options after `?` are not known")]
+    #[error(
+        "unexpected text after the virtual host: a `/` in its name is written `%2f`, and options after `?` are not known"
+    )]
     Trailing,
 }
 

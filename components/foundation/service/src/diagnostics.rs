@@ -10,7 +10,7 @@ use std::fmt;
 const RENDERED_MAX: usize = 100;
 
 /// Where in its source an error is, ready to be shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
     /// Line from 1; none in an override of the command line.
     pub(crate) line: Option<usize>,
@@ -25,7 +25,7 @@ pub(crate) struct Position {
 }
 
 /// One error of a configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Diagnostic {
     pub(crate) origin: String,
     pub(crate) position: Option<Position>,
@@ -38,6 +38,14 @@ impl Diagnostic {
     /// An error of a source as a whole, such as a file that cannot be read.
     pub(crate) fn without_place(origin: &str, message: String, help: Option<String>) -> Diagnostic {
         Diagnostic { origin: origin.to_owned(), position: None, message, expected: None, help }
+    }
+
+    /// The same error without the line of the source, which has a secret in it.
+    pub(crate) fn without_line(mut self) -> Diagnostic {
+        if let Some(position) = &mut self.position {
+            position.text.clear();
+        }
+        self
     }
 
     /// What the value came from: the file name as it was given, or `--set key.path`.
@@ -84,26 +92,36 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.line(), self.column()) {
-            (Some(line), Some(column)) => write!(out, "{}:{line}:{column}", self.origin)?,
-            _ => write!(out, "{}", self.origin)?,
+        write!(out, "{}", harmless(&self.origin))?;
+        if let (Some(line), Some(column)) = (self.line(), self.column()) {
+            write!(out, ":{line}:{column}")?;
         }
-        writeln!(out, ": error: {}", self.message)?;
-        let mut gutter = 2;
-        if let Some(position) = &self.position {
-            let number = position.line.map(|line| line.to_string()).unwrap_or_default();
-            gutter = number.len();
+        writeln!(out, ": error: {}", harmless(&self.message))?;
+        let number = self.line().map(|line| line.to_string()).unwrap_or_default();
+        let gutter = number.len();
+        if let Some(position) = self.position.as_ref().filter(|position| !position.text.is_empty()) {
             let underline: String = position.text.chars().take(position.indent).map(blank).collect();
             writeln!(out, "  {number} | {}", position.text)?;
             writeln!(out, "  {:gutter$} | {underline}{}", "", "^".repeat(position.width))?;
         }
         for (label, text) in [("expected", &self.expected), ("help", &self.help)] {
             if let Some(text) = text {
-                writeln!(out, "  {:gutter$} = {label}: {text}", "")?;
+                writeln!(out, "  {:gutter$} = {label}: {}", "", harmless(text))?;
             }
         }
         Ok(())
     }
+}
+
+/// Control characters would move the cursor or recolour the terminal that shows the error.
+pub(crate) fn harmless(text: &str) -> String {
+    let replaced = |character: char| match character {
+        '\t' => '\t',
+        '\n' => ' ',
+        control if control.is_control() => char::REPLACEMENT_CHARACTER,
+        printable => printable,
+    };
+    text.chars().map(replaced).collect()
 }
 
 /// A tab stays a tab, so that the underline lines up whatever the width of a tab is.

@@ -8,6 +8,7 @@ use crate::source::{Place, Source};
 use crate::suggest;
 use crate::tree::{self, Entry, Node, SyntaxError, Value};
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -86,9 +87,10 @@ impl Document {
             .into());
         };
         self.sources.push(Source::assignment(format!("--set {key}"), assignment));
-        merge(&mut self.root, entry).map_err(|(place, message)| {
-            let help = Some("set the whole value, or a key of a table".to_owned());
-            self.diagnostic(Some(place), message, Some("a key of a table".to_owned()), help).into()
+        merge(&mut self.root, entry, "").map_err(|(place, path)| {
+            let message = format!("this key cannot be set: `{path}` is not a table");
+            let expected = Some("a key of a table".to_owned());
+            self.diagnostic(Some(place), message, expected, Some(format!("set `{path}` as a whole"))).into()
         })
     }
 
@@ -108,17 +110,17 @@ impl Document {
     }
 
     /// Ends the reading: adds the keys and tables nobody asked for, and returns every error in the order of the file,
-    /// those of overrides after it.
+    /// then those of overrides, then those of other documents.
     pub fn finish(&self) -> Result<(), Diagnostics> {
         let mut unknown = Vec::new();
         self.unknown_keys(&self.root, 0, "", &mut unknown);
-        let mut ledger = self.ledger.borrow_mut();
-        ledger.problems.extend(unknown);
-        // Problems without a place in this document, such as those of a file it names, come last.
-        ledger.problems.sort_by_key(|problem| (problem.place.is_none(), problem.place));
-        let mut list: Vec<Diagnostic> =
-            ledger.problems.iter().map(|problem| problem.diagnostic.clone()).collect();
-        list.dedup();
+        let ledger = self.ledger.borrow();
+        let mut problems: Vec<&Problem> = ledger.problems.iter().chain(&unknown).collect();
+        problems.sort_by_key(|problem| (problem.place.is_none(), problem.place));
+        let mut seen = BTreeSet::new();
+        // A key that two functions read is wrong twice, and reported once.
+        problems.retain(|problem| seen.insert(&problem.diagnostic));
+        let list: Vec<Diagnostic> = problems.into_iter().map(|problem| problem.diagnostic.clone()).collect();
         if list.is_empty() { Ok(()) } else { Err(Diagnostics::new(list)) }
     }
 
@@ -280,28 +282,31 @@ fn dates_to_texts(node: &mut Node) {
         Value::Date(date) => node.value = Value::Text(std::mem::take(date)),
         Value::Array(items) => items.iter_mut().for_each(dates_to_texts),
         Value::Table(entries) => entries.iter_mut().for_each(|entry| dates_to_texts(&mut entry.node)),
-        Value::Text(_) | Value::Integer(_) | Value::Number(_) | Value::Boolean(_) => {}
+        Value::Text(_) | Value::Integer(_) | Value::Number(..) | Value::Boolean(_) => {}
     }
 }
 
-/// Puts an override into the tree: through the tables of its path, then in place of what was there.
-fn merge(table: &mut Node, new: Entry) -> Result<(), (Place, String)> {
+/// Puts an override into the tree: through the tables of its path, then in place of what was there. The error is the
+/// place of the key that cannot be set, and the path of what is no table.
+fn merge(table: &mut Node, new: Entry, path: &str) -> Result<(), (Place, String)> {
     let Value::Table(entries) = &mut table.value else {
-        return Err((new.place, format!("`{}` cannot be set: what holds it is not a table", new.key)));
+        return Err((new.place, path.to_owned()));
     };
-    let path = is_path(&new);
-    match entries.iter_mut().find(|entry| entry.key == new.key) {
-        None => entries.push(new),
-        Some(old) if path => {
-            if let Value::Table(inner) = new.node.value {
-                for entry in inner {
-                    merge(&mut old.node, entry)?;
-                }
-            }
+    let through = is_path(&new);
+    let path = join(path, &new.key);
+    match (entries.iter_mut().find(|entry| entry.key == new.key), new.node.value) {
+        (Some(old), Value::Table(inner)) if through => {
+            inner.into_iter().try_for_each(|entry| merge(&mut old.node, entry, &path))
         }
-        Some(old) => *old = new,
+        (Some(old), value) => {
+            *old = Entry { node: Node { value, ..new.node }, ..new };
+            Ok(())
+        }
+        (None, value) => {
+            entries.push(Entry { node: Node { value, ..new.node }, ..new });
+            Ok(())
+        }
     }
-    Ok(())
 }
 
 /// Adds a key to a path, in quotes where TOML wants them.

@@ -26,6 +26,8 @@ pub struct Field<'a, T> {
     read: Read<T>,
     /// How a default is written in the schema.
     shown: Show<'a, T>,
+    /// The value must not be repeated in an error.
+    secret: bool,
 }
 
 type Show<'a, T> = Box<dyn Fn(&T) -> Option<Json> + 'a>;
@@ -54,7 +56,7 @@ impl<'a, T: 'a> Field<'a, T> {
             Some((_, Some(value))) => Read::Value(value),
             Some((node, None)) => Read::Wrong { reason: None, help: type_help(&declaration, node) },
         };
-        Field { section, key: key.to_owned(), declaration, written, read, shown: Box::new(shown) }
+        Field { section, key: key.to_owned(), declaration, written, read, shown: Box::new(shown), secret }
     }
 
     /// Checks the value; `check` says in its error what is wrong with it.
@@ -107,12 +109,13 @@ impl<'a, T: 'a> Field<'a, T> {
     }
 
     fn end(self) -> Option<T> {
-        let Field { section, key, declaration, written, read, .. } = self;
+        let Field { section, key, declaration, written, read, secret, .. } = self;
         let value = match (read, written) {
             (Read::Value(value), _) => Some(value),
             (Read::Wrong { reason, help }, Some((place, found))) => {
                 let message = format!("wrong value for `{key}`: {}", reason.unwrap_or(found));
-                section.problem(place, message, Some(declaration.expected()), help);
+                let problem = section.diagnostic(place, message, Some(declaration.expected()), help);
+                section.report(place, if secret { problem.without_line() } else { problem });
                 None
             }
             (Read::Wrong { .. } | Read::Missing, _) => None,
@@ -127,13 +130,13 @@ impl<'a, T: 'a> Field<'a, T> {
         shown: impl Fn(&U) -> Option<Json> + 'a,
         convert: impl FnOnce(T) -> Result<U, Read<U>>,
     ) -> Field<'a, U> {
-        let Field { section, key, declaration, written, read, .. } = self;
+        let Field { section, key, declaration, written, read, secret, .. } = self;
         let read = match read {
             Read::Missing => Read::Missing,
             Read::Wrong { reason, help } => Read::Wrong { reason, help },
             Read::Value(value) => convert(value).map_or_else(|wrong| wrong, Read::Value),
         };
-        Field { section, key, declaration, written, read, shown: Box::new(shown) }
+        Field { section, key, declaration, written, read, shown: Box::new(shown), secret }
     }
 }
 
@@ -179,6 +182,7 @@ impl<'a> Field<'a, String> {
         if let Some((_, found)) = &mut self.written {
             "a secret".clone_into(found);
         }
+        self.secret = true;
         self.map(
             |_| None,
             |text| {
@@ -266,7 +270,7 @@ fn type_help(declaration: &Declaration, node: &Node) -> Option<String> {
         }
         (
             Kind::Text | Kind::File,
-            Value::Integer(_) | Value::Number(_) | Value::Boolean(_) | Value::Date(_),
+            Value::Integer(_) | Value::Number(..) | Value::Boolean(_) | Value::Date(_),
         ) => Some("put it in double quotes".to_owned()),
         (Kind::Number | Kind::Integer | Kind::Seconds, Value::Text(text))
             if text.trim().parse::<f64>().is_ok() =>

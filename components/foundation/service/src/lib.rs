@@ -38,6 +38,9 @@
 //! # Ok::<(), gridloop_service::Diagnostics>(())
 //! ```
 //!
+//! A reading function reads all its keys before it gives up: what it does not ask for is neither checked nor in the
+//! schema, and counts as unknown.
+//!
 //! Architecture invariant: this crate knows no key of gridloop's configuration and reads no clock.
 
 mod declaration;

@@ -272,23 +272,30 @@ impl<'a> Section<'a> {
         }
     }
 
-    pub(crate) fn problem(
+    fn problem(&self, place: Place, message: String, expected: Option<String>, help: Option<String>) {
+        self.report(place, self.diagnostic(place, message, expected, help));
+    }
+
+    pub(crate) fn diagnostic(
         &self,
         place: Place,
         message: String,
         expected: Option<String>,
         help: Option<String>,
-    ) {
-        let diagnostic: Diagnostic = self.document.diagnostic(Some(place), message, expected, help);
+    ) -> Diagnostic {
+        self.document.diagnostic(Some(place), message, expected, help)
+    }
+
+    pub(crate) fn report(&self, place: Place, diagnostic: Diagnostic) {
         self.document.ledger.borrow_mut().problems.push(Problem { place: Some(place), diagnostic });
     }
 }
 
 /// A finite number; infinities and NaN are never meant.
 fn number(node: &Node) -> Option<f64> {
-    match node.value {
-        Value::Integer(integer) => Some(integer as f64),
-        Value::Number(number) if number.is_finite() => Some(number),
+    match &node.value {
+        Value::Integer(integer) => Some(*integer as f64),
+        Value::Number(number, _) if number.is_finite() => Some(*number),
         _ => None,
     }
 }

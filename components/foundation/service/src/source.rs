@@ -1,6 +1,6 @@
 //! Where a value was written: a [`Source`] is a text with its line starts, a [`Place`] a range of bytes in one of them.
 
-use crate::diagnostics::Position;
+use crate::diagnostics::{Position, harmless};
 
 /// Longest piece of a source line that is shown with an error, in characters.
 const SHOWN_MAX: usize = 120;
@@ -69,7 +69,8 @@ fn cut(line: &str, number: Option<usize>, before: usize, width: usize) -> Positi
     let length = line.chars().count();
     let before_shown = if length > SHOWN_MAX { before.min(SHOWN_BEFORE) } else { before };
     let skipped = before - before_shown;
-    let mut text: String = line.chars().skip(skipped).take(SHOWN_MAX).map(harmless).collect();
+    let shown: String = line.chars().skip(skipped).take(SHOWN_MAX).collect();
+    let mut text = harmless(&shown);
     let mut indent = before_shown;
     if skipped > 0 {
         text.insert(0, '…');
@@ -80,9 +81,4 @@ fn cut(line: &str, number: Option<usize>, before: usize, width: usize) -> Positi
     }
     let room = text.chars().count().saturating_sub(indent);
     Position { line: number, column: before + 1, text, indent, width: width.min(room).max(1) }
-}
-
-/// Control characters would move the cursor or recolour the terminal that shows the error.
-fn harmless(character: char) -> char {
-    if character.is_control() && character != '\t' { char::REPLACEMENT_CHARACTER } else { character }
 }

@@ -5,7 +5,7 @@
 
 use crate::source::Place;
 use std::ops::Range;
-use toml::de::{DeTable, DeValue, Error};
+use toml::de::{DeInteger, DeTable, DeValue, Error};
 
 /// Nesting deeper than this is an error. Everything that walks the tree may recurse because of it.
 const DEPTH_MAX: usize = 32;
@@ -37,8 +37,8 @@ pub(crate) struct Entry {
 pub(crate) enum Value {
     Text(String),
     Integer(i64),
-    /// A float, or an integer that does not fit 64 bits.
-    Number(f64),
+    /// A float, or an integer that does not fit 64 bits, and how it was written.
+    Number(f64, String),
     Boolean(bool),
     /// A date, a time or both, as written. gridloop's configuration has none: dates are texts there.
     Date(String),
@@ -60,7 +60,7 @@ impl Node {
         match &self.value {
             Value::Text(text) => format!("{:?}", shortened(text)),
             Value::Integer(integer) => integer.to_string(),
-            Value::Number(number) => number.to_string(),
+            Value::Number(_, written) => written.clone(),
             Value::Boolean(boolean) => boolean.to_string(),
             Value::Date(date) => format!("the date or time {date}"),
             Value::Array(_) => "an array".to_owned(),
@@ -186,8 +186,10 @@ impl Copier<'_> {
         }
         let value = match value {
             DeValue::String(text) => Value::Text(text.to_string()),
-            DeValue::Integer(integer) => whole(integer.as_str(), integer.radix()),
-            DeValue::Float(float) => Value::Number(float.as_str().parse().unwrap_or(f64::NAN)),
+            DeValue::Integer(integer) => whole(integer),
+            DeValue::Float(float) => {
+                Value::Number(float.as_str().parse().unwrap_or(f64::NAN), float.to_string())
+            }
             DeValue::Boolean(boolean) => Value::Boolean(*boolean),
             DeValue::Datetime(date) => Value::Date(date.to_string()),
             DeValue::Array(array) => Value::Array(
@@ -200,10 +202,12 @@ impl Copier<'_> {
 }
 
 /// TOML integers have no size; what 64 bits cannot hold becomes the nearest float and fails where an integer is wanted.
-fn whole(digits: &str, radix: u32) -> Value {
-    match i64::from_str_radix(digits, radix) {
-        Ok(integer) => Value::Integer(integer),
-        Err(_) if radix == 10 => Value::Number(digits.parse().unwrap_or(f64::NAN)),
-        Err(_) => Value::Number(u128::from_str_radix(digits, radix).map_or(f64::NAN, |wide| wide as f64)),
-    }
+fn whole(integer: &DeInteger<'_>) -> Value {
+    let (digits, radix) = (integer.as_str(), integer.radix());
+    let wide = || match radix {
+        10 => digits.parse().unwrap_or(f64::NAN),
+        _ => u128::from_str_radix(digits, radix).map_or(f64::NAN, |wide| wide as f64),
+    };
+    i64::from_str_radix(digits, radix)
+        .map_or_else(|_| Value::Number(wide(), integer.to_string()), Value::Integer)
 }

@@ -1,2 +1,31 @@
-//! The `gridloop` command.
-fn main() {}
+//! The `gridloop` command: physical inverters, batteries and tap changers in the loop of a SimCES simulation.
+//!
+//! [`cli`] is what people type, [`configuration`] what they write; every subcommand is a thin call into the crate that
+//! does the work. Exit codes: 0 completed, 1 failed, 2 bad configuration or arguments, 3 deadlines missed under
+//! `--strict`.
+
+mod check;
+mod cli;
+mod configuration;
+mod context;
+mod device;
+mod display;
+mod folder;
+mod report;
+mod run;
+mod services;
+mod summary;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match cli.run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("gridloop: {error:#}");
+            ExitCode::from(context::FAILED)
+        }
+    }
+}

@@ -153,7 +153,9 @@ fn capacity(block: &mut Block, inverter: &PvInverter) {
     block.set_scale(exponent_for(rating_w, MOST, 0), &["W_SF", "VA_SF", "Var_SF"]);
     block.set_scale(exponent_for(settings.nominal_voltage_v, MOST, -1), &["V_SF"]);
     block.set_scale(exponent_for(rated_a, MOST, -2), &["A_SF"]);
-    for point in ["WMaxRtg", "VAMaxRtg", "VarMaxInjRtg", "VarMaxAbsRtg", "WMax", "VAMax", "VarMaxInj", "VarMaxAbs"] {
+    for point in
+        ["WMaxRtg", "VAMaxRtg", "VarMaxInjRtg", "VarMaxAbsRtg", "WMax", "VAMax", "VarMaxInj", "VarMaxAbs"]
+    {
         block.set(point, rating_w);
     }
     block.set("VNomRtg", settings.nominal_voltage_v);

@@ -1,14 +1,175 @@
-//! AMQP.
-use crate::*;
+//! The bus over RabbitMQ (wire contract, section 1).
+//!
+//! A [`Session`] is a handle on a supervisor task ([`supervisor`]), which owns one connection at a time ([`link`]),
+//! what is not yet confirmed ([`outbox`]) and the list of subscriptions; [`topology`] declares them at the broker. An
+//! [`Inbox`] is the receiving end of one. The client library's own recovery is not used: after any error the
+//! connection is thrown away with everything on it, and a new one is set up from what the supervisor knows.
+
+mod inbox;
+mod link;
+mod outbox;
+mod supervisor;
+mod topology;
+
+pub(crate) use inbox::Inbox;
+
+use crate::{AmqpUrl, BusError, Counters, Statistics, Subscribe, WhenFull};
+use bytes::Bytes;
+use gridloop_clock::{SharedClock, sleep, until};
+use inbox::{Direct, Pumped};
+use lapin::types::ShortString;
+use link::{Link, Target};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use supervisor::{Outgoing, Request, Supervisor, Wanted};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use topology::Binding;
+
+/// Messages taken over from publishers and not yet sent.
+const OUTBOX_CAPACITY: usize = 1024;
+/// A broker that is just starting refuses connections for this long at most.
+const REFUSED_PATIENCE: Duration = Duration::from_secs(5);
+/// Between two attempts while it does.
+const REFUSED_WAIT: Duration = Duration::from_millis(200);
+/// A publisher waits no longer for room in the outbox.
+const PUBLISH_DEADLINE: Duration = Duration::from_secs(30);
+/// A subscription is in place within this time, a reconnection included, or given up.
+const SUBSCRIBE_DEADLINE: Duration = Duration::from_secs(15);
+/// Everything is confirmed within this time, a reconnection included, or reported.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(20);
+/// The session is closed within this time.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(8);
+/// What the broker sends ahead for a subscriber that sheds: the pump empties it at once.
+const PUMP_PREFETCH: u16 = 256;
+
+/// One session with a broker. Clones are the same session; it ends with the last of them.
 #[derive(Clone)]
-pub(crate) struct Session;
-pub(crate) struct Inbox;
-impl Session {
-    pub(crate) async fn connect(_: &AmqpUrl, _: &str, _: &str, _: SharedClock) -> Result<Self, BusError> { Err(BusError::Closed) }
-    pub(crate) async fn publish(&self, _: &str, _: Bytes) -> Result<(), BusError> { Err(BusError::Closed) }
-    pub(crate) async fn subscribe(&self, _: Subscribe) -> Result<Inbox, BusError> { Err(BusError::Closed) }
-    pub(crate) async fn flush(&self) -> Result<(), BusError> { Err(BusError::Closed) }
-    pub(crate) fn statistics(&self) -> Statistics { Statistics::default() }
-    pub(crate) async fn close(&self) {}
+pub(crate) struct Session {
+    outgoing: mpsc::Sender<Outgoing>,
+    requests: mpsc::UnboundedSender<Request>,
+    closing: CancellationToken,
+    shared: Arc<Shared>,
+    clock: SharedClock,
 }
-impl Inbox { pub(crate) async fn recv(&mut self) -> Option<Event> { None } }
+
+/// What the supervisor lets others see.
+#[derive(Default)]
+struct Shared {
+    counters: Counters,
+    connected: AtomicBool,
+}
+
+impl Session {
+    pub(crate) async fn connect(
+        url: &AmqpUrl,
+        exchange: &str,
+        name: &str,
+        clock: SharedClock,
+    ) -> Result<Self, BusError> {
+        let target = Target { url: url.clone(), exchange: short(exchange)?, name: name.to_owned() };
+        let link = first_link(&target, &clock).await?;
+        let (outgoing, taken_over) = mpsc::channel(OUTBOX_CAPACITY);
+        let (requests, requested) = mpsc::unbounded_channel();
+        let closing = CancellationToken::new();
+        let shared = Arc::new(Shared { connected: AtomicBool::new(true), ..Default::default() });
+        let supervisor = Supervisor::new(
+            target,
+            taken_over,
+            requested,
+            closing.clone(),
+            Arc::clone(&shared),
+            Arc::clone(&clock),
+        );
+        tokio::spawn(supervisor.run(link));
+        Ok(Self { outgoing, requests, closing, shared, clock })
+    }
+
+    pub(crate) async fn publish(&self, topic: &str, body: Bytes) -> Result<(), BusError> {
+        short(topic)?;
+        self.hand_over(Outgoing::Message { topic: topic.into(), body }).await?;
+        Counters::add(&self.shared.counters.published, 1);
+        Ok(())
+    }
+
+    async fn hand_over(&self, item: Outgoing) -> Result<(), BusError> {
+        let item = match self.outgoing.try_send(item) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(BusError::Closed),
+            Err(mpsc::error::TrySendError::Full(item)) => item,
+        };
+        let deadline = self.clock.now() + PUBLISH_DEADLINE;
+        match until(&*self.clock, deadline, self.outgoing.send(item)).await {
+            Some(sent) => sent.map_err(|_| BusError::Closed),
+            None => Err(BusError::OutboxFull),
+        }
+    }
+
+    pub(crate) async fn subscribe(&self, subscribe: Subscribe) -> Result<Inbox, BusError> {
+        let prefetch = match subscribe.when_full {
+            WhenFull::Wait => u16::try_from(subscribe.capacity).unwrap_or(u16::MAX).max(1),
+            WhenFull::Shed => PUMP_PREFETCH,
+        };
+        let patterns: Result<Vec<_>, _> = subscribe.patterns.iter().map(|pattern| short(pattern)).collect();
+        let binding = Binding { name: subscribe.name, patterns: patterns?, prefetch };
+        let (feed, feeds) = watch::channel(None);
+        let (bound, answer) = oneshot::channel();
+        let supervisor = self.requests.downgrade();
+        let mut direct = Direct::new(feeds, prefetch, Arc::clone(&self.clock), supervisor);
+        let wanted = Wanted { binding, feed, bound: Some(bound) };
+        self.requests.send(Request::Subscribe(wanted)).map_err(|_| BusError::Closed)?;
+        let deadline = self.clock.now() + SUBSCRIBE_DEADLINE;
+        let answer = until(&*self.clock, deadline, answer).await.ok_or(BusError::NotSubscribed)?;
+        answer.map_err(|_| BusError::Closed)??;
+        direct.start();
+        Ok(match subscribe.when_full {
+            WhenFull::Wait => Inbox::Direct(Box::new(direct)),
+            WhenFull::Shed => {
+                Inbox::Pumped(Pumped::start(direct, subscribe.capacity, Arc::clone(&self.shared)))
+            }
+        })
+    }
+
+    pub(crate) async fn flush(&self) -> Result<(), BusError> {
+        let (answered, answer) = oneshot::channel();
+        let deadline = self.clock.now() + FLUSH_DEADLINE;
+        let flushed = async {
+            self.hand_over(Outgoing::Flush(answered)).await?;
+            answer.await.map_err(|_| BusError::Closed)
+        };
+        until(&*self.clock, deadline, flushed).await.unwrap_or(Err(BusError::Unconfirmed))
+    }
+
+    pub(crate) fn statistics(&self) -> Statistics {
+        self.shared.counters.read(self.shared.connected.load(Ordering::Relaxed))
+    }
+
+    pub(crate) async fn close(&self) {
+        self.closing.cancel();
+        let deadline = self.clock.now() + CLOSE_DEADLINE;
+        // The supervisor bounds every step of its own; the deadline is for the case that its runtime is stuck.
+        let _ = until(&*self.clock, deadline, self.requests.closed()).await;
+    }
+}
+
+/// Connects for the first time. A refused connection is tried again for a while: the broker may be starting.
+async fn first_link(target: &Target, clock: &SharedClock) -> Result<Link, BusError> {
+    let give_up = clock.now() + REFUSED_PATIENCE;
+    loop {
+        match Link::open(target, clock).await {
+            Err(BusError::Unreachable { source, .. })
+                if source.kind() == io::ErrorKind::ConnectionRefused && clock.now() < give_up =>
+            {
+                sleep(&**clock, REFUSED_WAIT).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// A name that fits AMQP's short strings.
+fn short(name: &str) -> Result<ShortString, BusError> {
+    ShortString::try_new(name).map_err(|_| BusError::NameTooLong { bytes: name.len() })
+}

@@ -1,0 +1,151 @@
+//! From the bus to the disk: [`RunLog`], a listening task and a writing thread.
+
+use crate::record::Record;
+use crate::store::{Filed, Store, StoreError};
+use gridloop_bus::{Bus, BusError, Event, Subscribe, Subscription, WhenFull};
+use gridloop_clock::SharedClock;
+use serde::Serialize;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Messages that may wait for the disk: some seconds of a large run.
+const QUEUE: usize = 1 << 16;
+/// Messages in one transaction at most.
+const BATCH: usize = 4096;
+
+/// What the log has done (`log` in `report.json`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LogCounts {
+    /// Messages heard.
+    pub received: u64,
+    /// Valid messages stored.
+    pub stored: u64,
+    /// Messages that were stored already.
+    pub duplicates: u64,
+    /// Messages that break the wire contract, kept apart.
+    pub invalid: u64,
+    /// Messages lost because the disk could not keep up with a paced run. Anything but 0: the log is not complete.
+    pub shed: u64,
+    /// Why storing ended early, if it did.
+    pub error: Option<String>,
+}
+
+/// The log could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The file.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The bus.
+    #[error("subscribe to all messages: {0}")]
+    Bus(#[from] BusError),
+    /// The operating system refused the writer thread.
+    #[error("start the log's writer thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// The log of one run, at work.
+pub struct RunLog {
+    bus: Bus,
+    stop: oneshot::Sender<()>,
+    listener: JoinHandle<(u64, u64)>,
+    writer: thread::JoinHandle<LogCounts>,
+}
+
+impl RunLog {
+    /// Begins to store everything published from now on.
+    ///
+    /// In a paced run (`paced`) the log never holds anybody up: what the disk cannot take is dropped and counted. In
+    /// an unpaced one the publishers wait.
+    ///
+    /// # Errors
+    /// When the file cannot be made or the bus cannot be listened to.
+    pub async fn start(path: &Path, bus: &Bus, clock: SharedClock, paced: bool) -> Result<Self, LogError> {
+        let store = Store::open(path)?;
+        let when_full = if paced { WhenFull::Shed } else { WhenFull::Wait };
+        let subscribe =
+            Subscribe { name: "run-log".into(), patterns: vec!["#".into()], capacity: QUEUE, when_full };
+        let subscription = bus.subscribe(subscribe).await?;
+        let (sender, receiver) = sync_channel(QUEUE);
+        let writer = thread::Builder::new().name("run-log".into()).spawn(move || write(store, &receiver))?;
+        let (stop, stopped) = oneshot::channel();
+        let listener = tokio::spawn(listen(subscription, sender, clock, stopped));
+        Ok(Self { bus: bus.clone(), stop, listener, writer })
+    }
+
+    /// Stores what has been heard up to now and closes the file.
+    pub async fn finish(self) -> LogCounts {
+        let _ = self.stop.send(());
+        let (received, shed) = self.listener.await.unwrap_or_default();
+        let counts = tokio::task::spawn_blocking(move || self.writer.join()).await;
+        let broke_off = || LogCounts { error: Some("the log's writer broke off".into()), ..LogCounts::default() };
+        let shed = shed + self.bus.statistics().shed;
+        let counts = counts.map_or_else(|_| broke_off(), |joined| joined.unwrap_or_else(|_| broke_off()));
+        LogCounts { received, shed, ..counts }
+    }
+}
+
+/// Moves messages from the bus to the writer's queue; returns how many were heard and how many were shed.
+async fn listen(
+    mut subscription: Subscription,
+    queue: SyncSender<Record>,
+    clock: SharedClock,
+    mut stop: oneshot::Receiver<()>,
+) -> (u64, u64) {
+    let mut received = 0;
+    let mut shed = 0;
+    loop {
+        // Messages first: what was published before the stop is still stored.
+        let event = tokio::select! {
+            biased;
+            event = subscription.recv() => event,
+            _ = &mut stop => None,
+        };
+        let Some(event) = event else { return (received, shed) };
+        let Event::Message(delivery) = event else { continue };
+        received += 1;
+        let record = Record { topic: delivery.topic, body: delivery.body, heard_at: clock.utc() };
+        match queue.try_send(record) {
+            Ok(()) => {}
+            Err(TrySendError::Full(record)) => {
+                // The subscription's own queue takes up the slack, and sheds or holds up the publishers as asked.
+                let queue = queue.clone();
+                let sent = tokio::task::spawn_blocking(move || queue.send(record).is_ok()).await;
+                shed += u64::from(!sent.unwrap_or(false));
+            }
+            Err(TrySendError::Disconnected(_)) => shed += 1,
+        }
+    }
+}
+
+/// Writes until the queue ends. A failing disk ends the storing, not the run.
+fn write(mut store: Store, queue: &Receiver<Record>) -> LogCounts {
+    let mut counts = LogCounts::default();
+    let mut batch = Vec::with_capacity(BATCH);
+    while let Ok(record) = queue.recv() {
+        batch.push(record);
+        while batch.len() < BATCH
+            && let Ok(record) = queue.try_recv()
+        {
+            batch.push(record);
+        }
+        let filed = store.append(&batch, |filed| match filed {
+            Filed::Stored => counts.stored += 1,
+            Filed::Duplicate => counts.duplicates += 1,
+            Filed::Invalid => counts.invalid += 1,
+        });
+        if let Err(error) = filed {
+            tracing::error!(%error, "the run log ends here");
+            counts.error = Some(error.to_string());
+            return counts;
+        }
+        batch.clear();
+    }
+    if let Err(error) = store.settle() {
+        counts.error = Some(error.to_string());
+    }
+    counts
+}

@@ -1,0 +1,277 @@
+//! What people write: [`Configuration`], read from TOML in one go, with every error at once.
+
+use crate::cli::ConfigurationArgs;
+use gridloop_bus::BusUrl;
+use gridloop_gateway::{DeviceSettings, read_devices};
+use gridloop_messages::{SimulationId, Timestamp};
+use gridloop_realtime_manager::{Overrun, Settings, Speed, StartAt};
+use gridloop_resources::{ResourceType, SetpointSeriesSettings, StaticTimeSeriesSettings};
+use gridloop_service::{Diagnostics, Document, NumberOrWord, Section};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// A run as its configuration describes it.
+#[derive(Debug)]
+pub(crate) struct Configuration {
+    pub(crate) simulation: Simulation,
+    pub(crate) manager: Manager,
+    pub(crate) bus: BusSettings,
+    pub(crate) components: Vec<ComponentSettings>,
+    pub(crate) devices: Vec<DeviceSettings>,
+    /// The text of the file, for the run's folder.
+    pub(crate) text: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct Simulation {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) initial_start_time: Timestamp,
+    pub(crate) epoch_length: Duration,
+    pub(crate) epochs: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Manager {
+    pub(crate) name: String,
+    pub(crate) speed: Speed,
+    pub(crate) overrun: Overrun,
+    pub(crate) start_at: StartAt,
+    pub(crate) start_delay: Duration,
+    pub(crate) resend_interval: Duration,
+    pub(crate) max_resends: u32,
+    pub(crate) late_tolerance: Option<Duration>,
+    /// Listed components that run elsewhere.
+    pub(crate) external_components: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct BusSettings {
+    pub(crate) url: BusUrl,
+    pub(crate) exchange_prefix: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct ComponentSettings {
+    pub(crate) name: String,
+    pub(crate) kind: ComponentKind,
+}
+
+#[derive(Debug)]
+pub(crate) enum ComponentKind {
+    StaticTimeSeries(StaticTimeSeriesSettings),
+    SetpointSeries(SetpointSeriesSettings),
+}
+
+impl Configuration {
+    /// Loads the file with the overrides of the command line.
+    pub(crate) fn load(args: &ConfigurationArgs) -> Result<Self, Diagnostics> {
+        let mut document = Document::load(&args.config)?;
+        let overrides = [
+            args.bus.as_ref().map(|url| format!("bus.url={url}")),
+            args.epochs.map(|epochs| format!("simulation.epochs={epochs}")),
+            args.speed.as_ref().map(|speed| format!("manager.speed={speed}")),
+        ];
+        for assignment in args.set.iter().cloned().chain(overrides.into_iter().flatten()) {
+            document.set(&assignment)?;
+        }
+        let mut configuration = read(&document.root());
+        document.finish()?;
+        configuration.text = document.text().to_owned();
+        Ok(configuration)
+    }
+
+    /// The names that the manager waits for.
+    pub(crate) fn component_names(&self) -> Vec<String> {
+        let components = self.components.iter().map(|component| component.name.clone());
+        let devices = self.devices.iter().map(|device| device.name.clone());
+        components.chain(devices).chain(self.manager.external_components.iter().cloned()).collect()
+    }
+
+    /// What the Simulation Manager is told. `alone`: other processes must be given time to bind their queues.
+    pub(crate) fn manager_settings(&self, simulation_id: &SimulationId, alone: bool) -> Settings {
+        let waits = alone || !self.manager.external_components.is_empty();
+        Settings {
+            name: self.manager.name.clone(),
+            simulation_id: simulation_id.clone(),
+            simulation_name: self.simulation.name.clone(),
+            description: self.simulation.description.clone(),
+            components: self.component_names(),
+            initial_start_time: self.simulation.initial_start_time,
+            epoch_length: self.simulation.epoch_length,
+            epochs: self.simulation.epochs,
+            speed: self.manager.speed,
+            overrun: self.manager.overrun,
+            start_at: self.manager.start_at,
+            start_delay: if waits { self.manager.start_delay } else { Duration::ZERO },
+            resend_interval: self.manager.resend_interval,
+            max_resends: self.manager.max_resends,
+            late_tolerance: self.manager.late_tolerance,
+        }
+    }
+}
+
+/// Reads the whole configuration. What is wrong is noted in the document; the values are then of no use.
+pub(crate) fn read(root: &Section<'_>) -> Configuration {
+    let configuration = Configuration {
+        simulation: read_simulation(&root.required_section("simulation", "What is simulated.")),
+        manager: read_manager(&root.section("manager", "How epochs are started.")),
+        bus: read_bus(&root.section("bus", "Where messages go.")),
+        components: read_components(root),
+        devices: read_devices(root),
+        text: String::new(),
+    };
+    check_names(root, &configuration);
+    configuration
+}
+
+fn read_simulation(section: &Section<'_>) -> Simulation {
+    let start = section
+        .text("initial_start_time", "Simulated time at which epoch 1 begins, ISO 8601.")
+        .parsed(|text| Timestamp::parse(text).map_err(|error| error.to_string()))
+        .such_as("\"2026-06-21T12:00:00.000Z\"")
+        .required_option();
+    Simulation {
+        name: section.text("name", "Name of the run.").or("simulation".into()),
+        description: section.text("description", "What the run is about.").or(String::new()),
+        initial_start_time: start.unwrap_or_else(|| Timestamp::from(chrono::DateTime::UNIX_EPOCH)),
+        epoch_length: section
+            .duration_s("epoch_length_s", "Simulated length of an epoch, in s; whole milliseconds.")
+            .positive()
+            .matching(|length| {
+                let whole = length.subsec_nanos() % 1_000_000 == 0;
+                whole.then_some(()).ok_or_else(|| "it is not a whole number of milliseconds".into())
+            })
+            .required(),
+        epochs: section.integer("epochs", "How many epochs to run.").within(1..=1_000_000_000).fits().required(),
+    }
+}
+
+fn read_manager(section: &Section<'_>) -> Manager {
+    let speed = section
+        .number_or_word("speed", &["max"], "1: wall clock; N: N times faster; \"max\": as fast as everybody is ready.")
+        .matching(|speed| match speed {
+            NumberOrWord::Number(times) if *times <= 0.0 => Err("it is not above 0".into()),
+            _ => Ok(()),
+        })
+        .or(NumberOrWord::Number(1.0));
+    Manager {
+        name: section.text("name", "SourceProcessId of the manager.").or("manager".into()),
+        speed: match speed {
+            NumberOrWord::Number(times) => Speed::Times(times),
+            NumberOrWord::Word(_) => Speed::Max,
+        },
+        overrun: section
+            .text("overrun", "When an epoch's end comes and somebody is missing: stretch (wait), skip or abort.")
+            .choice(&[("stretch", Overrun::Stretch), ("skip", Overrun::Skip), ("abort", Overrun::Abort)])
+            .or(Overrun::Stretch),
+        start_at: section
+            .text("start_at", "When epoch 1 begins: now, next-second, next-minute, next-hour or a UTC time.")
+            .parsed(parse_start_at)
+            .such_as("\"next-minute\"")
+            .or(StartAt::Now),
+        start_delay: section
+            .duration_s("start_delay_s", "Wait for components of other processes to bind their queues, in s.")
+            .or(Duration::from_secs(10)),
+        resend_interval: section
+            .duration_s("resend_interval_s", "Wait before a message is sent again for missing answers, in s.")
+            .positive()
+            .or(Duration::from_secs(120)),
+        max_resends: section.integer("max_resends", "How often.").within(0..=1000).fits().or(5),
+        late_tolerance: section
+            .duration_s("late_tolerance_s", "How late an epoch may start. Default: 5 % of its length, at most 10 ms.")
+            .optional(),
+        external_components: section
+            .texts("external_components", "Components that the manager waits for and that run elsewhere.")
+            .or(Vec::new()),
+    }
+}
+
+fn parse_start_at(text: &str) -> Result<StartAt, String> {
+    Ok(match text {
+        "now" => StartAt::Now,
+        "next-second" => StartAt::Aligned(Duration::from_secs(1)),
+        "next-minute" => StartAt::Aligned(Duration::from_secs(60)),
+        "next-hour" => StartAt::Aligned(Duration::from_secs(3600)),
+        time => StartAt::At(Timestamp::parse(time).map_err(|error| error.to_string())?),
+    })
+}
+
+fn read_bus(section: &Section<'_>) -> BusSettings {
+    BusSettings {
+        url: section
+            .text("url", "memory: or amqp://user:password@host:port/vhost")
+            .parsed(|text| text.parse::<BusUrl>().map_err(|error| error.to_string()))
+            .such_as("\"memory:\"")
+            .or(BusUrl::Memory),
+        exchange_prefix: section
+            .text("exchange_prefix", "The run's exchange is this and the run's id.")
+            .or("procem.".into()),
+    }
+}
+
+fn read_components(root: &Section<'_>) -> Vec<ComponentSettings> {
+    let sections = root.named_sections("component", "SimCES components that run in this process.");
+    let components = sections.iter().filter_map(|section| {
+        let kind = section.variants(
+            "kind",
+            "What kind of component it is.",
+            &[
+                ("static-time-series", &|section: &Section<'_>| {
+                    ComponentKind::StaticTimeSeries(read_static_time_series(section))
+                }),
+                ("setpoint-series", &|section: &Section<'_>| {
+                    let file = section
+                        .file("file", "CSV: Epoch,Resource,RealPower,ReactivePower,TapPosition,Voltage.")
+                        .must_exist()
+                        .required();
+                    ComponentKind::SetpointSeries(SetpointSeriesSettings { file })
+                }),
+            ],
+        )?;
+        Some(ComponentSettings { name: section.name().to_owned(), kind })
+    });
+    components.collect()
+}
+
+fn read_static_time_series(section: &Section<'_>) -> StaticTimeSeriesSettings {
+    let words = [("Load", ResourceType::Load), ("Generator", ResourceType::Generator)];
+    StaticTimeSeriesSettings {
+        resource_type: section
+            .text("resource_type", "Load or Generator; the middle of its topic. Signs are taken from the file.")
+            .choice(&words)
+            .required_option()
+            .unwrap_or(ResourceType::Load),
+        file: section
+            .file("file", "CSV: RealPower (kW), ReactivePower (kV.A{r}), CustomerId and, if wanted, Node.")
+            .must_exist()
+            .required(),
+        delimiter: section.text("delimiter", "Between the columns.").parsed(single_character).or(b','),
+    }
+}
+
+fn single_character(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        [byte] if byte.is_ascii() => Ok(*byte),
+        _ => Err("it is not one ASCII character".into()),
+    }
+}
+
+/// Names must be fit for topics (wire contract 7.2) and unique across components, devices and the manager.
+fn check_names(root: &Section<'_>, configuration: &Configuration) {
+    let components = configuration.components.iter().map(|it| ("component", it.name.clone()));
+    let devices = configuration.devices.iter().map(|it| ("device", it.name.clone()));
+    let external = configuration.manager.external_components.iter().map(|it| ("external component", it.clone()));
+    let mut seen = HashMap::from([(configuration.manager.name.clone(), "manager")]);
+    for (what, name) in components.chain(devices).chain(external) {
+        let sound = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+        if name.is_empty() || !name.chars().all(sound) {
+            let expected = format!("{what} `{name}` to be named with letters, digits, `_` and `-` only");
+            root.error(None, expected, None);
+        }
+        if let Some(before) = seen.insert(name.clone(), what) {
+            let help = Some("every component, device and the manager needs a name of its own".into());
+            root.error(None, format!("{what} `{name}` to differ from the {before} of that name"), help);
+        }
+    }
+}

@@ -1,0 +1,491 @@
+//! The Simulation Manager's rules (wire contract 3.1 to 3.4) as a state machine without I/O.
+//!
+//! [`ManagerCore::handle`] takes an [`Input`] and the [`Present`] and gives [`Action`]s, in the order in which they are
+//! to be done. Between two inputs the core waits for answers ([`Phase::Collecting`]) or, when all are in, for the next
+//! epoch's instant ([`Phase::Waiting`]); the [`Pacer`] knows the instants, the [`Roster`] the answers.
+//!
+//! It differs from SimCES where contract 7.2 lists a weakness that can be cured without changing the wire: an error
+//! without a description stops the run as well, an error after `ready` for the same epoch is not lost, and components
+//! that run ahead do not stall the run.
+
+mod messages;
+
+#[cfg(test)]
+mod tests;
+
+use crate::ending::{ComponentError, Ending};
+use crate::progress::{Note, Progress};
+use crate::roster::{Mark, Roster};
+use crate::settings::{Overrun, Settings, StartAt};
+use gridloop_clock::{MonoTime, OnOverrun, Pacer, Utc};
+use gridloop_messages::{Body, EpochFields, Header, Message, SimulationState, Status, StatusValue, topic};
+use messages::Author;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What happens to the manager.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// The manager listens; the run may begin.
+    Start,
+    /// A message of a known type has come.
+    Message(Message),
+    /// This instant has come, which [`Action::WaitFor`] asked for.
+    Instant(MonoTime),
+    /// The instant of [`Action::ArmTimer`] has come.
+    Timer,
+    /// The bus session was lost and is back.
+    BusRestored,
+    /// The run must end.
+    Stop(Ending),
+}
+
+/// The time of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Present {
+    /// For reckoning.
+    pub now: MonoTime,
+    /// For labels.
+    pub utc: Utc,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Publish the message.
+    Publish {
+        /// Its routing key.
+        topic: &'static str,
+        /// The message.
+        message: Arc<Message>,
+    },
+    /// This message will be needed at the instant waited for; whatever can be done to it before then should be.
+    Prepare(Arc<Message>),
+    /// Publish an Epoch, now.
+    StartEpoch(EpochStart),
+    /// An epoch is over.
+    EndEpoch {
+        /// Its number.
+        number: u64,
+        /// Who was left behind.
+        left_behind: Vec<String>,
+    },
+    /// Give [`Input::Instant`] at this instant. Replaces the instant waited for before.
+    WaitFor(MonoTime),
+    /// Give [`Input::Timer`] at this instant. Replaces the timer's instant.
+    ArmTimer(MonoTime),
+    /// Forget the timer.
+    StopTimer,
+    /// Tell whoever watches.
+    Tell(Progress),
+    /// Write to the log.
+    Note(Note),
+    /// The run is over; nothing follows.
+    Finish(Ending),
+}
+
+/// The beginning of an epoch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EpochStart {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Its instant on the grid; none when unpaced.
+    pub nominal: Option<MonoTime>,
+    /// Whole periods passed over just before it.
+    pub skipped: u64,
+    /// The Epoch message.
+    pub message: Arc<Message>,
+}
+
+/// What the core waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// For the start, or for the end of the start delay.
+    Idle,
+    /// For answers to the present epoch.
+    Collecting,
+    /// For the instant of the next epoch; all answers are in.
+    Waiting,
+    /// For nothing; the run is over.
+    Done,
+}
+
+/// The Simulation Manager.
+pub struct ManagerCore {
+    settings: Settings,
+    period: Option<Duration>,
+    author: Author,
+    roster: Roster,
+    /// Names that were listed more than once, until they have been noted.
+    repeated: Vec<String>,
+    phase: Phase,
+    epoch: u64,
+    resends: u32,
+    /// The grid of epoch instants, from the first epoch on.
+    grid: Option<Pacer>,
+    /// The instant that the runner waits for.
+    awaited: Option<MonoTime>,
+    /// The present epoch's end instant came while answers were missing, and time stands still for them.
+    overran: bool,
+    /// The newest SimState or Epoch that was published.
+    standing: Option<Arc<Message>>,
+    /// The next Epoch.
+    prepared: Option<Arc<Message>>,
+}
+
+impl ManagerCore {
+    /// A manager at the beginning. The settings must be free of [problems](Settings::problems).
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let (roster, repeated) = Roster::new(&settings.components);
+        Self {
+            period: settings.period(),
+            author: Author::new(&settings),
+            roster,
+            repeated,
+            phase: Phase::Idle,
+            epoch: 0,
+            resends: 0,
+            grid: None,
+            awaited: None,
+            overran: false,
+            standing: None,
+            prepared: None,
+            settings,
+        }
+    }
+
+    /// Takes one input, and adds what is to be done to `out`. The work is bounded by the number of components.
+    pub fn handle(&mut self, input: Input, present: Present, out: &mut Vec<Action>) {
+        if self.phase == Phase::Done {
+            return;
+        }
+        match input {
+            Input::Start => self.on_start(present, out),
+            Input::Message(message) => self.on_message(message, present, out),
+            Input::Instant(instant) => self.on_instant(instant, present, out),
+            Input::Timer => self.on_timer(present, out),
+            Input::BusRestored => self.publish_again(out),
+            Input::Stop(ending) => self.finish(ending, present, out),
+        }
+    }
+
+    /// Whether the run is over.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.phase == Phase::Done
+    }
+
+    /// Contract 3.1. The start delay is the timer's first use.
+    fn on_start(&mut self, present: Present, out: &mut Vec<Action>) {
+        let repeated = std::mem::take(&mut self.repeated);
+        out.extend(repeated.into_iter().map(|component| Action::Note(Note::ListedTwice { component })));
+        if self.roster.is_empty() {
+            self.finish(Ending::NoComponents, present, out);
+        } else if self.settings.start_delay.is_zero() {
+            self.announce(present, out);
+        } else {
+            out.push(Action::ArmTimer(present.now + self.settings.start_delay));
+        }
+    }
+
+    /// SimState `running` begins epoch 0.
+    fn announce(&mut self, present: Present, out: &mut Vec<Action>) {
+        self.phase = Phase::Collecting;
+        let message = self.author.sim_state(SimulationState::Running, present.utc);
+        self.publish(message, out);
+        out.push(Action::Tell(Progress::Running));
+        self.arm_timer(present, out);
+    }
+
+    fn on_message(&mut self, message: Message, present: Present, out: &mut Vec<Action>) {
+        let Message { header, body } = message;
+        let type_name = body.type_name();
+        match (header, body) {
+            (Header { epoch: Some(epoch), source_process_id, simulation_id, message_id, .. }, Body::Status(status)) => {
+                if simulation_id != self.settings.simulation_id {
+                    let simulation_id = simulation_id.as_str().to_owned();
+                    out.push(Action::Note(Note::OtherRun { source: source_process_id, simulation_id }));
+                } else if source_process_id != self.settings.name {
+                    self.on_status(source_process_id, message_id, epoch, status, present, out);
+                }
+            }
+            (header, _) => {
+                out.push(Action::Note(Note::NotAStatus { source: header.source_process_id, type_name }));
+            }
+        }
+    }
+
+    /// Contract 3.2, from step 3 on.
+    fn on_status(
+        &mut self,
+        source: String,
+        id: String,
+        epoch: EpochFields,
+        status: Status,
+        present: Present,
+        out: &mut Vec<Action>,
+    ) {
+        if !epoch.warnings.is_empty() {
+            let warnings = epoch.warnings.iter().map(|warning| warning.as_str().to_owned()).collect();
+            out.push(Action::Note(Note::Warnings { source: source.clone(), warnings }));
+        }
+        let who = self.roster.find(&source);
+        match (status.value, who) {
+            (StatusValue::Ready, Some(who)) => {
+                let mark = self.roster.ready(who, epoch.epoch_number, id);
+                out.extend(self.note(mark, source, epoch.epoch_number).map(Action::Note));
+            }
+            (StatusValue::Error, _) if self.epoch >= 1 => {
+                let listed = who.is_some();
+                if !listed {
+                    out.push(Action::Note(Note::Unlisted { source: source.clone() }));
+                }
+                let error = ComponentError { component: source, description: status.description, listed };
+                let ending = Ending::ComponentErrors { epoch: self.epoch, errors: vec![error] };
+                return self.finish(ending, present, out);
+            }
+            (StatusValue::Error, Some(who)) => self.roster.fail(who, epoch.epoch_number, status.description),
+            (_, None) => out.push(Action::Note(Note::Unlisted { source })),
+        }
+        self.look(present, out);
+    }
+
+    fn note(&self, mark: Mark, component: String, epoch: u64) -> Option<Note> {
+        let current = self.epoch;
+        match mark {
+            Mark::Counted => None,
+            Mark::Ahead => Some(Note::Ahead { component, epoch, current }),
+            Mark::Late => Some(Note::Late { component, epoch, current }),
+            Mark::Repeated => Some(Note::Repeated { component, epoch }),
+            Mark::AfterError => Some(Note::ReadyAfterError { component }),
+        }
+    }
+
+    /// Contract 3.2, step 6.
+    fn look(&mut self, present: Present, out: &mut Vec<Action>) {
+        let listening = matches!(self.phase, Phase::Collecting | Phase::Waiting);
+        if !listening || !self.roster.is_complete() {
+            return;
+        }
+        if self.roster.has_failures() {
+            let ending = Ending::ComponentErrors { epoch: self.epoch, errors: self.roster.failures() };
+            self.finish(ending, present, out);
+        } else if self.phase == Phase::Collecting {
+            self.complete(present, out);
+        }
+    }
+
+    /// Everybody has answered the present epoch. The re-send timer stops while the manager itself waits.
+    fn complete(&mut self, present: Present, out: &mut Vec<Action>) {
+        if self.epoch >= 1 {
+            out.push(Action::EndEpoch { number: self.epoch, left_behind: Vec::new() });
+        }
+        if self.epoch == self.settings.epochs {
+            return self.finish_complete(present, out);
+        }
+        if self.grid.is_none() {
+            self.lay_grid(present, out);
+        }
+        let Some(instant) = self.awaited else { return self.begin_epoch(present, out) };
+        out.push(Action::StopTimer);
+        self.phase = Phase::Waiting;
+        let label = present.utc + time_delta(instant.since(present.now));
+        let message = self.next_epoch(label);
+        out.push(Action::Prepare(Arc::clone(&message)));
+        self.prepared = Some(message);
+    }
+
+    /// The grid begins with epoch 1. The UTC instant, if one is asked for, is looked up once; from then on the
+    /// monotonic clock alone counts.
+    fn lay_grid(&mut self, present: Present, out: &mut Vec<Action>) {
+        let wait = match self.settings.start_at {
+            StartAt::Now => Duration::ZERO,
+            StartAt::Aligned(to) => until_multiple(present.utc, to),
+            StartAt::At(time) => {
+                let wait = time.as_datetime() - present.utc;
+                if let Ok(by) = (-wait).to_std()
+                    && !by.is_zero()
+                {
+                    out.push(Action::Note(Note::StartMissed { by }));
+                }
+                wait.to_std().unwrap_or_default()
+            }
+        };
+        let policy = match self.settings.overrun {
+            Overrun::Stretch => OnOverrun::Stretch,
+            Overrun::Skip | Overrun::Abort => OnOverrun::Skip,
+        };
+        let start = present.now + wait;
+        self.grid = Some(Pacer::new(start, self.period.unwrap_or_default(), policy));
+        if !wait.is_zero() {
+            self.awaited = Some(start);
+            out.push(Action::WaitFor(start));
+        }
+    }
+
+    /// The instant of the next epoch, which is the end instant of the present one.
+    fn on_instant(&mut self, instant: MonoTime, present: Present, out: &mut Vec<Action>) {
+        if self.awaited != Some(instant) {
+            return;
+        }
+        self.awaited = None;
+        if self.phase == Phase::Waiting {
+            return self.begin_epoch(present, out);
+        }
+        let (number, missing) = (self.epoch, self.roster.missing());
+        out.push(Action::Tell(Progress::EpochOverran { number, missing: missing.clone() }));
+        match self.settings.overrun {
+            Overrun::Stretch => self.overran = true,
+            Overrun::Abort => self.finish(Ending::Overrun { epoch: number, missing }, present, out),
+            Overrun::Skip => {
+                out.push(Action::EndEpoch { number, left_behind: missing });
+                if number == self.settings.epochs {
+                    self.finish_complete(present, out);
+                } else {
+                    self.begin_epoch(present, out);
+                }
+            }
+        }
+    }
+
+    /// Contract 3.3: number, window and re-sends move on, the timer starts afresh.
+    fn begin_epoch(&mut self, present: Present, out: &mut Vec<Action>) {
+        let message = match self.prepared.take() {
+            Some(message) => message,
+            None => self.next_epoch(present.utc),
+        };
+        let (nominal, skipped) = self.take_tick(present.now);
+        self.author.move_window(&message);
+        self.epoch += 1;
+        self.resends = 0;
+        self.overran = false;
+        self.phase = Phase::Collecting;
+        self.roster.begin(self.epoch);
+        self.standing = Some(Arc::clone(&message));
+        out.push(Action::StartEpoch(EpochStart { number: self.epoch, nominal, skipped, message }));
+        self.awaited = nominal.and(self.grid.as_ref().map(Pacer::upcoming));
+        out.extend(self.awaited.map(Action::WaitFor));
+        if self.roster.is_complete() {
+            // Everybody is ahead and may have nothing to say any more: look again at once, with a new input, so that
+            // no claim about a distant epoch makes one input long.
+            out.push(Action::ArmTimer(present.now));
+        } else {
+            self.arm_timer(present, out);
+        }
+    }
+
+    /// The grid instant at which the next epoch begins, none when unpaced, and the periods passed over before it.
+    ///
+    /// That the manager wakes some microseconds late must not move the grid, so the instant itself counts as the
+    /// present; unless time was stretched for components, or the manager was stalled for a period and more.
+    fn take_tick(&mut self, now: MonoTime) -> (Option<MonoTime>, u64) {
+        let (Some(grid), Some(period)) = (&mut self.grid, self.period) else { return (None, 0) };
+        let upcoming = grid.upcoming();
+        let moved = self.overran || now.since(upcoming) >= period;
+        let tick = grid.next(if moved { now } else { upcoming });
+        let nominal = match self.settings.overrun {
+            Overrun::Stretch => tick.due,
+            Overrun::Skip | Overrun::Abort => upcoming + times(period, tick.skipped),
+        };
+        (Some(nominal), tick.skipped)
+    }
+
+    /// Contract 3.3: the start delay is over, or answers are missing for too long.
+    fn on_timer(&mut self, present: Present, out: &mut Vec<Action>) {
+        match self.phase {
+            Phase::Idle => self.announce(present, out),
+            Phase::Collecting if self.roster.is_complete() => self.look(present, out),
+            Phase::Collecting if self.resends < self.settings.max_resends => self.resend(present, out),
+            Phase::Collecting => self.give_up(present, out),
+            Phase::Waiting | Phase::Done => {}
+        }
+    }
+
+    fn resend(&mut self, present: Present, out: &mut Vec<Action>) {
+        self.resends += 1;
+        let message = match self.standing.as_deref() {
+            Some(Message { body: Body::Epoch(window), header: Header { epoch: Some(fields), .. } }) => {
+                let counted = self.roster.counted();
+                let triggers = if counted.is_empty() { &fields.triggering_message_ids } else { counted };
+                self.author.epoch(self.epoch, window.clone(), triggers.to_vec(), present.utc)
+            }
+            _ => self.author.sim_state(SimulationState::Running, present.utc),
+        };
+        self.publish(message, out);
+        let missing = self.roster.missing();
+        out.push(Action::Tell(Progress::Resent { number: self.epoch, attempt: self.resends, missing }));
+        self.arm_timer(present, out);
+    }
+
+    /// With [`Overrun::Skip`] it is the end instant that ends an epoch, not the lack of answers.
+    fn give_up(&mut self, present: Present, out: &mut Vec<Action>) {
+        if self.settings.overrun == Overrun::Skip && self.awaited.is_some() {
+            out.push(Action::Note(Note::NoMoreResends { epoch: self.epoch }));
+            return;
+        }
+        let (missing, resends) = (self.roster.missing(), self.resends);
+        self.finish(Ending::NoAnswer { epoch: self.epoch, missing, resends }, present, out);
+    }
+
+    fn finish_complete(&mut self, present: Present, out: &mut Vec<Action>) {
+        self.finish(Ending::AllEpochs { epochs: self.settings.epochs }, present, out);
+    }
+
+    /// Contract 3.4. Every run ends here, whatever the reason.
+    fn finish(&mut self, ending: Ending, present: Present, out: &mut Vec<Action>) {
+        self.phase = Phase::Done;
+        out.push(Action::StopTimer);
+        let message = self.author.sim_state(SimulationState::Stopped, present.utc);
+        self.publish(message, out);
+        out.push(Action::Finish(ending));
+    }
+
+    /// Contract 3.3: each wait of an epoch is longer by one interval than the one before.
+    fn arm_timer(&self, present: Present, out: &mut Vec<Action>) {
+        let wait = times(self.settings.resend_interval, u64::from(self.resends) + 1);
+        out.push(Action::ArmTimer(present.now + wait));
+    }
+
+    fn publish(&mut self, message: Message, out: &mut Vec<Action>) {
+        self.standing = Some(Arc::new(message));
+        self.publish_again(out);
+    }
+
+    /// The newest message once more, with the MessageId it has: whoever knows it recognises it. Older ones are over.
+    fn publish_again(&self, out: &mut Vec<Action>) {
+        let Some(message) = self.standing.clone() else { return };
+        let topic = if matches!(message.body, Body::Epoch(_)) { topic::EPOCH } else { topic::SIM_STATE };
+        out.push(Action::Publish { topic, message });
+    }
+
+    /// The next Epoch message. Nobody may have answered the present one; its triggers are never empty all the same.
+    fn next_epoch(&mut self, label: Utc) -> Arc<Message> {
+        let mut triggers = self.roster.take_counted();
+        if triggers.is_empty()
+            && let Some(Message { header, .. }) = self.standing.as_deref()
+        {
+            let previous = header.epoch.as_ref().map(|fields| fields.triggering_message_ids.clone());
+            triggers = previous.unwrap_or_else(|| vec![header.message_id.clone()]);
+        }
+        let window = self.author.window();
+        Arc::new(self.author.epoch(self.epoch + 1, window, triggers, label))
+    }
+}
+
+/// Time from `utc` to the next multiple of `to`, counted from 1970; none if `utc` is one.
+fn until_multiple(utc: Utc, to: Duration) -> Duration {
+    let to = i128::try_from(to.as_nanos()).unwrap_or(i128::MAX).max(1);
+    let nanos = i128::from(utc.timestamp()) * 1_000_000_000 + i128::from(utc.timestamp_subsec_nanos());
+    let wait = (-nanos).rem_euclid(to);
+    Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX))
+}
+
+fn times(span: Duration, count: u64) -> Duration {
+    span.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// As much of `span` as a label can take.
+fn time_delta(span: Duration) -> chrono::TimeDelta {
+    chrono::TimeDelta::from_std(span).unwrap_or_default()
+}
