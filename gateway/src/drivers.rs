@@ -1,5 +1,6 @@
 //! The one list of drivers. A new protocol is a folder under `adapters/`, a module here and a line in [`DRIVERS`].
 
+mod link;
 mod register_map;
 mod simulated;
 mod sunspec;
@@ -58,6 +59,12 @@ pub enum OpenError {
     /// The address says `simulated`, and there is no `[device.NAME.twin]`.
     #[error("there is no twin to simulate: add a [device.NAME.twin] table")]
     NoTwin,
+    /// The profile could not be read.
+    #[error("the profile is missing or wrong")]
+    NoProfile,
+    /// The address is none.
+    #[error(transparent)]
+    Address(#[from] gridloop_modbus::AddressError),
     /// This driver cannot serve a plant of this kind.
     #[error("driver {driver} cannot simulate a {plant}")]
     WrongPlant {

@@ -111,7 +111,7 @@ fn read_device(section: &Section<'_>) -> Option<DeviceSettings> {
     let kinds: Vec<_> = kinds.iter().map(|(name, read)| (*name, read as gridloop_service::ReadKind<'_, '_, _>)).collect();
     let chosen = section.variants("driver", "How to talk to the device.", &kinds);
     let address = section
-        .text("address", "Where the device is (`tcp://host:port`), or `simulated` for one that gridloop serves itself.")
+        .text("address", "`tcp://host:port`, or `simulated` for a device that gridloop serves itself.")
         .or("simulated".into());
     let address = if address == "simulated" { Address::Simulated } else { Address::At(address) };
     let twin = section.section("twin", "The plant behind the simulated device and behind the fallback.");
@@ -236,8 +236,7 @@ fn read_limits(section: &Section<'_>) -> Limits {
 }
 
 /// Reads a `[device.NAME.twin]` table; `None` when it is wrong, which has been reported then.
-#[must_use]
-pub fn read_twin(section: &Section<'_>) -> Option<TwinSettings> {
+fn read_twin(section: &Section<'_>) -> Option<TwinSettings> {
     let twin = section.variants(
         "plant",
         "What kind of plant it is.",

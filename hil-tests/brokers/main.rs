@@ -1,1 +1,19 @@
-//! Tests: brokers.
+//! The bus on its two transports, RabbitMQ being a real one that the tests start themselves.
+//!
+//! `contract` holds what any bus must do; `memory` and `rabbitmq` run it. `faults` breaks the broker and the way to it
+//! in the middle of traffic. `foreign` is an AMQP client that shares no code with ours and sees what really is on the
+//! wire.
+
+mod contract;
+mod faults;
+mod foreign;
+mod memory;
+mod rabbitmq;
+
+use std::future::Future;
+
+/// Runs asynchronous test code on two threads.
+fn run<F: Future>(test: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(test)
+}

@@ -1,1 +1,3 @@
 //! Tests: scenarios.
+
+mod architecture;

@@ -1,5 +1,6 @@
 //! What the whole-system tests share: a simulated world, a RabbitMQ of one's own, foreign peers.
 
 pub mod peers;
+pub mod proxy;
 pub mod rabbitmq;
 pub mod world;

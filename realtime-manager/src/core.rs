@@ -384,10 +384,8 @@ impl ManagerCore {
         let upcoming = grid.upcoming();
         let moved = self.overran || now.since(upcoming) >= period;
         let tick = grid.next(if moved { now } else { upcoming });
-        let nominal = match self.settings.overrun {
-            Overrun::Stretch => tick.due,
-            Overrun::Skip | Overrun::Abort => upcoming + times(period, tick.skipped),
-        };
+        // The lateness of a stall is the manager's own; that of an overrun has been put down to the components.
+        let nominal = if self.overran { tick.due } else { upcoming };
         (Some(nominal), tick.skipped)
     }
 

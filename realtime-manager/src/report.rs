@@ -170,8 +170,8 @@ impl Samples {
             self.0 = Histogram::new(3).ok();
         }
         if let Some(histogram) = &mut self.0 {
-            // A histogram that grows takes every value up to 584 years, to which durations are cut here.
-            histogram.saturating_record(u64::try_from(sample.as_nanos()).unwrap_or(u64::MAX));
+            // It grows as needed up to 584 years, to which samples are cut, so it takes every one.
+            histogram.record(u64::try_from(sample.as_nanos()).unwrap_or(u64::MAX)).ok();
         }
     }
 

@@ -4,6 +4,7 @@
 //! [`DeviceTask`] owns one and is the only code with retries, timers and counters; what it knows of its device
 //! is a [`ProcessImage`]. Nothing here knows SimCES, and nothing here knows a wire.
 
+pub mod conformance;
 mod contract;
 mod core;
 mod image;

@@ -60,12 +60,6 @@ impl<P: Step> LivePlant<P> {
         Self { clock, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// The clock that it lives by.
-    #[must_use]
-    pub fn clock(&self) -> SharedClock {
-        Arc::clone(&self.clock)
-    }
-
     /// Brings the plant to the present instant and hands it over, for as long as `work` takes.
     pub fn with<T>(&self, work: impl FnOnce(&mut P) -> T) -> T {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,8 @@
 //! One SunSpec model as registers: [`Block`] starts out with every point "not implemented" and is filled by name.
 
-use crate::registers::{Scale, joined, signed16, signed32, word, words};
+use crate::registers::{Scale, word, words};
 use crate::sunspec::models::{Kind, Model, Point};
+use crate::sunspec::value;
 
 /// The registers of one model, from its ID on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,18 +61,8 @@ impl Block {
     /// The number in a point, in its unit; `None` when it is "not implemented".
     pub(super) fn value(&self, name: &str) -> Option<f64> {
         let point = self.model.point(name)?;
-        let registers = self.of(point);
-        if self.is_absent(point) {
-            return None;
-        }
-        let raw = match (point.kind, registers) {
-            (Kind::Int16 | Kind::ScaleFactor, &[bits]) => signed16(bits).into(),
-            (Kind::Uint16 | Kind::Enum16 | Kind::Bitfield16, &[bits]) => bits.into(),
-            (Kind::Int32, &[high, low]) => signed32(joined(high, low)).into(),
-            (Kind::Uint32 | Kind::Acc32 | Kind::Bitfield32, &[high, low]) => joined(high, low).into(),
-            _ => return None,
-        };
-        Some(self.scale_of(point)?.value(raw))
+        let raw = value::raw_number(point.kind, self.of(point))?;
+        Some(value::scaled(raw, self.exponent_of(point)?))
     }
 
     /// Overwrites registers from `offset` (counted from the ID) on. Only whole points that are writable, and only
@@ -119,40 +110,33 @@ impl Block {
         }
     }
 
-    fn scale_of(&self, point: &Point) -> Option<Scale> {
-        let Some(name) = point.scale else { return Some(Scale::ONE) };
-        let exponent = self.value(name)?;
-        (-10..=10_i8).find(|candidate| f64::from(*candidate) == exponent).map(Scale::power_of_ten)
+    fn exponent_of(&self, point: &Point) -> Option<i8> {
+        let Some(name) = point.scale else { return Some(0) };
+        let register = self.model.point(name).map(|scale| self.of(scale))?;
+        value::scale_factor(*register.first()?).ok().flatten()
     }
 
     fn encoded(&self, point: &Point, value: f64) -> Option<Vec<u16>> {
-        let scale = self.scale_of(point)?;
-        let registers = match point.kind {
-            Kind::Int16 => vec![word(scale.whole(value, i64::from(i16::MIN) + 1, i16::MAX.into()).ok()?)],
-            Kind::Uint16 | Kind::Enum16 | Kind::Bitfield16 => {
-                vec![word(scale.whole(value, 0, i64::from(u16::MAX) - 1).ok()?)]
-            }
-            Kind::Int32 => words(scale.whole(value, i64::from(i32::MIN) + 1, i32::MAX.into()).ok()?).to_vec(),
-            Kind::Uint32 | Kind::Bitfield32 => {
-                words(scale.whole(value, 0, i64::from(u32::MAX) - 1).ok()?).to_vec()
-            }
-            Kind::Acc32 => words(scale.whole(value, 0, u32::MAX.into()).ok()?).to_vec(),
-            Kind::Acc64 => {
-                let low = words(scale.whole(value, 0, u32::MAX.into()).ok()?);
-                vec![0, 0, low[0], low[1]]
-            }
+        match point.kind {
+            Kind::Acc32 => Some(counter(value)?.to_vec()),
+            Kind::Acc64 => Some([&[0, 0], counter(value)?.as_slice()].concat()),
             Kind::Float32 => {
                 #[expect(
                     clippy::cast_possible_truncation,
                     reason = "the nearest; an infinite one reads as absent"
                 )]
                 let single = value as f32;
-                words(single.to_bits().into()).to_vec()
+                Some(words(single.to_bits().into()).to_vec())
             }
-            Kind::ScaleFactor | Kind::Text(_) | Kind::Pad => return None,
-        };
-        Some(registers)
+            kind => value::encode(kind, self.exponent_of(point)?, value).ok(),
+        }
     }
+}
+
+/// A counter, which starts again from zero when 32 bits are full.
+fn counter(value: f64) -> Option<[u16; 2]> {
+    let whole = Scale::ONE.whole(value % 2_f64.powi(32), 0, u32::MAX.into());
+    whole.ok().map(words)
 }
 
 /// How "not implemented" looks.

@@ -14,6 +14,7 @@ use super::controls::{CONTROLS, Control, Quantity};
 use super::server::SimulatedServer;
 use crate::register_map::Table;
 use crate::sunspec::models::{Model, model};
+use gridloop_clock::SharedClock;
 use gridloop_plant::{LivePlant, PvInverter};
 use std::io;
 use std::net::SocketAddr;
@@ -49,7 +50,7 @@ impl Default for InverterSettings {
     }
 }
 
-/// Serves an inverter on a socket; port 0 takes a free one.
+/// Serves an inverter on a socket; port 0 takes a free one. The clock is for the delays that its knobs ask for.
 ///
 /// # Errors
 /// When the address cannot be bound, or when the settings name a model that is not known.
@@ -57,8 +58,9 @@ pub async fn serve_inverter(
     bind: SocketAddr,
     plant: LivePlant<PvInverter>,
     settings: InverterSettings,
+    clock: SharedClock,
 ) -> io::Result<SimulatedServer> {
-    let (unit_id, clock) = (settings.unit_id, plant.clock());
+    let unit_id = settings.unit_id;
     let image = InverterImage::new(plant, settings)?;
     SimulatedServer::start(bind, unit_id, image, clock).await
 }

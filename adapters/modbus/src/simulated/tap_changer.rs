@@ -8,6 +8,7 @@ use super::codec::{Exception, Registers};
 use super::server::SimulatedServer;
 use crate::register_map::Table;
 use crate::registers::{Scale, word, words};
+use gridloop_clock::SharedClock;
 use gridloop_plant::{CommandError, LivePlant, TapChanger, TapMode, TapOutputs};
 use std::io;
 use std::net::SocketAddr;
@@ -35,7 +36,8 @@ const VOLTAGE: u16 = 9;
 /// Input register: tap position.
 const POSITION_INPUT: u16 = 36_600;
 
-/// Serves a tap changer on a socket as Modbus unit `unit_id`; port 0 takes a free one.
+/// Serves a tap changer on a socket as Modbus unit `unit_id`; port 0 takes a free one. The clock is for the delays that
+/// its knobs ask for.
 ///
 /// # Errors
 /// When the address cannot be bound.
@@ -43,8 +45,8 @@ pub async fn serve_tap_changer(
     bind: SocketAddr,
     plant: LivePlant<TapChanger>,
     unit_id: u8,
+    clock: SharedClock,
 ) -> io::Result<SimulatedServer> {
-    let clock = plant.clock();
     SimulatedServer::start(bind, unit_id, TapChangerImage { plant }, clock).await
 }
 

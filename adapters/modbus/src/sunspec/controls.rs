@@ -221,7 +221,7 @@ impl<'b> Controls<'b> {
         let share = |lever: &Lever| -> Result<Option<f64>, BadScaleFactor> {
             let in_force = self.block.named(lever.enable)? == Some(1.0);
             let percent = self.block.named(lever.percent)?.filter(|_| in_force);
-            Ok(percent.map(|percent| percent / 100.0 * self.w_max))
+            Ok(percent.map(|percent| percent * self.w_max / 100.0))
         };
         Ok(Command::Power {
             real_power_w: share(&self.levers.real)?.unwrap_or(self.w_max),

@@ -45,8 +45,9 @@ pub struct StaticTimeSeriesSettings {
 /// and published as they stand (a load's are negative), `CustomerId`, and if wanted `Node` (1, 2, 3, or empty for all
 /// phases). Other columns, `Epoch` among them, are ignored.
 ///
-/// Epoch n is the n-th row below the header. A SimCES resource takes the next row in each epoch that it processes, which is
-/// the same until it misses one; then its values stay behind the simulated time, and those here do not.
+/// Epoch n is the n-th row below the header. A SimCES resource takes the next row in each epoch that it processes,
+/// which is the same until it misses one or is restarted; then its values stay behind the simulated time, and those
+/// here do not.
 #[derive(Debug)]
 pub struct StaticTimeSeries {
     topic: String,

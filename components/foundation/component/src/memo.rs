@@ -8,7 +8,10 @@ use gridloop_messages::{DecodeError, Decoded, Message, Timestamp, decode};
 use std::cell::RefCell;
 use std::sync::Arc;
 
-const REMEMBERED: usize = 4;
+/// Enough for what a few dozen components of one process say to one another in an epoch.
+const REMEMBERED: usize = 64;
+/// Larger bodies are not kept, so that an idle thread holds a few megabytes at most.
+const LARGEST_REMEMBERED: usize = 32 * 1024;
 
 thread_local! {
     static MEMO: RefCell<Memo> = const { RefCell::new(Memo::new()) };
@@ -24,7 +27,9 @@ pub(crate) fn message_in(body: &Bytes, now: Timestamp) -> Result<Option<Arc<Mess
             Decoded::Message(message) => Some(Arc::new(message)),
             Decoded::General(_) => None,
         };
-        memo.remember(body.clone(), message.clone());
+        if body.len() <= LARGEST_REMEMBERED {
+            memo.remember(body.clone(), message.clone());
+        }
         Ok(message)
     })
 }
@@ -50,5 +55,41 @@ impl Memo {
             *entry = Some((body, message));
         }
         self.next = (self.next + 1) % REMEMBERED;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        Timestamp::parse("2026-11-22T15:19:25.203Z").unwrap()
+    }
+
+    fn sim_state(id: usize) -> Bytes {
+        let text = format!(
+            r#"{{"Type":"SimState","SimulationId":"2026-11-22T15:19:25.203Z","SourceProcessId":"Clock",
+            "MessageId":"Clock-{id}","SimulationState":"running"}}"#
+        );
+        text.into()
+    }
+
+    fn message(body: &Bytes) -> Arc<Message> {
+        message_in(body, now()).unwrap().unwrap()
+    }
+
+    #[test]
+    fn clones_of_one_body_are_decoded_once() {
+        let body = sim_state(1);
+        assert!(Arc::ptr_eq(&message(&body), &message(&body.clone())));
+    }
+
+    #[test]
+    fn another_body_is_never_taken_for_a_remembered_one() {
+        for id in 0..3 * REMEMBERED {
+            assert_eq!(message(&sim_state(id)).header.message_id, format!("Clock-{id}"));
+        }
+        let body = sim_state(1);
+        assert!(message_in(&body.slice(..body.len() - 1), now()).is_err(), "the same place, but shorter");
     }
 }

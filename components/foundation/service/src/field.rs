@@ -56,7 +56,15 @@ impl<'a, T: 'a> Field<'a, T> {
             Some((_, Some(value))) => Read::Value(value),
             Some((node, None)) => Read::Wrong { reason: None, help: type_help(&declaration, node) },
         };
-        Field { section, key: key.to_owned(), declaration, written, read, shown: Box::new(shown), secret }
+        Field {
+            section,
+            key: key.to_owned(),
+            declaration,
+            written,
+            read,
+            shown: Box::new(shown),
+            secret: false,
+        }
     }
 
     /// Checks the value; `check` says in its error what is wrong with it.

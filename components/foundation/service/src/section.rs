@@ -76,7 +76,7 @@ impl<'a> Section<'a> {
         let child = self.child(key, scope, self.entry(key).map(|entry| &entry.node));
         if required && child.node.is_none() && !child.quiet {
             let message = format!("missing table `[{}]`", child.path);
-            let help = Some(format!("[{}] says {about}", child.path));
+            let help = Some(format!("[{}]: {about}", child.path));
             self.problem(self.place, message, Some(format!("a table `[{}]`", child.path)), help);
             return Section { quiet: true, ..child };
         }
@@ -259,7 +259,7 @@ impl<'a> Section<'a> {
     /// Reports a required key that is not there.
     pub(crate) fn report_missing(&self, key: &str, declaration: &Declaration) {
         if !self.quiet {
-            let help = Some(format!("`{key}` is {}", declaration.about));
+            let help = Some(format!("{key}: {}", declaration.about));
             self.problem(self.place, self.missing(key), Some(declaration.expected()), help);
         }
     }

@@ -225,7 +225,7 @@ fn read_components(root: &Section<'_>) -> Vec<ComponentSettings> {
                         .file("file", "CSV: Epoch,Resource,RealPower,ReactivePower,TapPosition,Voltage.")
                         .must_exist()
                         .required();
-                    ComponentKind::SetpointSeries(SetpointSeriesSettings { file })
+                    ComponentKind::SetpointSeries(SetpointSeriesSettings { file, delimiter: read_delimiter(section) })
                 }),
             ],
         )?;
@@ -246,15 +246,19 @@ fn read_static_time_series(section: &Section<'_>) -> StaticTimeSeriesSettings {
             .file("file", "CSV: RealPower (kW), ReactivePower (kV.A{r}), CustomerId and, if wanted, Node.")
             .must_exist()
             .required(),
-        delimiter: section.text("delimiter", "Between the columns.").parsed(single_character).or(b','),
+        delimiter: read_delimiter(section),
     }
 }
 
-fn single_character(text: &str) -> Result<u8, String> {
-    match text.as_bytes() {
-        [byte] if byte.is_ascii() => Ok(*byte),
-        _ => Err("it is not one ASCII character".into()),
-    }
+fn read_delimiter(section: &Section<'_>) -> char {
+    let single = |text: &str| {
+        let mut characters = text.chars();
+        match (characters.next(), characters.next()) {
+            (Some(only), None) if only.is_ascii() => Ok(only),
+            _ => Err("it is not one ASCII character".to_owned()),
+        }
+    };
+    section.text("delimiter", "Between the columns.").parsed(single).or(',')
 }
 
 /// Names must be fit for topics (wire contract 7.2) and unique across components, devices and the manager.

@@ -72,7 +72,7 @@ fn measurements(block: &mut Block, phases: u16, inverter: &PvInverter) {
     block.set("Hz", outputs.frequency_hz);
     block.set("VA", outputs.real_power_w.hypot(outputs.reactive_power_var));
     block.set("VAr", outputs.reactive_power_var);
-    block.set("WH", outputs.energy_wh % f64::from(u32::MAX));
+    block.set("WH", outputs.energy_wh);
     block.set("DCW", outputs.dc_power_w);
     block.set_bits("St", operating_state(outputs.state));
     block.set_bits("Evt1", 0);

@@ -1,7 +1,7 @@
 //! [`StaticTimeSeries`]: wire contract 6.1.
 
 use crate::{File, step};
-use gridloop_component::Fault;
+use gridloop_component::{Component, Fault};
 use gridloop_messages::{Body, ResourceState};
 use gridloop_resources::{
     MAX_FILE_BYTES, ResourceType, SeriesError, StaticTimeSeries, StaticTimeSeriesSettings,
@@ -193,7 +193,8 @@ fn a_file_that_is_not_there_is_named_with_the_reason() {
     let error = load_from(file.folder.path().join("none.csv"), ',').unwrap_err();
     assert_eq!(file.short(&error), "none.csv: cannot be read");
     assert!(error.source().is_some());
-    let fault = Fault::from(error);
+    let mut component = Err::<StaticTimeSeries, _>(Fault::from(error));
+    let fault = component.start().unwrap_err();
     assert!(fault.description().contains("none.csv: cannot be read: No such file"), "{fault}");
 }
 

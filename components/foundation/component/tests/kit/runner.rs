@@ -4,9 +4,11 @@ use crate::probe::{Diary, Probe};
 use crate::rig::{NAME, epoch, input, run_id, sim_state, topic_of, utc};
 use bytes::Bytes;
 use gridloop_bus::{Bus, Event, Subscribe, Subscription, WhenFull};
-use gridloop_clock::{SharedClock, WallClock, until};
-use gridloop_component::{Component, Ended, Identity, Poke, RunError, join, run};
-use gridloop_messages::{Body, Decoded, Message, SimulationState, StatusValue, decode};
+use gridloop_clock::{MonoTime, SharedClock, WallClock, until};
+use gridloop_component::{
+    Component, Ended, Fault, Identity, OpenEpoch, Output, Poke, RunError, Step, join, run,
+};
+use gridloop_messages::{Body, Decoded, Message, PowerSetpoint, SimulationState, StatusValue, decode, topic};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -199,12 +201,30 @@ async fn a_closed_bus_stops_the_component_with_an_error() {
     assert!(matches!(refused.err(), Some(RunError::Subscribe { .. })));
 }
 
+/// One result in every epoch, from nothing.
+struct Beat;
+
+impl Component for Beat {
+    fn inputs(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn take(&mut self, topic: &str, _: &Message, _: MonoTime) -> Result<(), Fault> {
+        Err(format!("nothing is wanted on {topic}").into())
+    }
+
+    fn step(&mut self, _: &OpenEpoch, _: MonoTime) -> Result<Step, Fault> {
+        let setpoint = PowerSetpoint { real_power_kw: 1.0, reactive_power_kvar: 0.0 };
+        Ok(Step::Done(vec![Output::new(topic::power_setpoint("a"), Body::PowerSetpoint(setpoint))]))
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_components_keep_step_in_one_process() {
     let mut world = World::new().await;
     let mut tasks = Vec::new();
     for n in 0..50 {
-        tasks.push(world.join(&format!("probe{n}"), Probe::default()).await);
+        tasks.push(world.join(&format!("probe{n}"), Beat).await);
     }
     world.say(&sim_state("Clock-1", SimulationState::Running)).await;
     world.all_ready(50, 0).await;

@@ -43,7 +43,7 @@ driver = "sunspec"
   1 | [simulation]
     | ^^^^^^^^^^^^
     = expected: a text in quotes
-    = help: `name` is what people call the run
+    = help: name: what people call the run
 
 demo.toml:2:10: error: wrong value for `epochs`: 0
   2 | epochs = 0
@@ -128,7 +128,7 @@ fn a_missing_table_is_one_error_whatever_would_be_missing_from_it() {
   1 | [manager]
     | ^
     = expected: a table `[simulation]`
-    = help: [simulation] says the run
+    = help: [simulation]: the run
 
 1 error"#;
     assert_eq!(rendered(check("[manager]\n")), expected);
@@ -147,7 +147,7 @@ fn a_key_missing_from_an_absent_table_is_reported_at_the_table_around_it() {
   1 | [bus]
     | ^^^^^
     = expected: a text in quotes
-    = help: `url` is its address
+    = help: url: its address
 
 1 error"#;
     assert_eq!(errors_of("[bus]\n", read), expected);

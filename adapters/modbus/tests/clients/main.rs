@@ -1,0 +1,8 @@
+//! The drivers of this crate against servers that the tests themselves hold in hand: register images, and devices
+//! that answer as no device should.
+
+mod hostile;
+mod profiles;
+mod register_map;
+mod sunspec;
+mod support;

@@ -1,0 +1,87 @@
+//! The device contract's test suite on the Modbus drivers, over real sockets to gridloop's simulated devices.
+
+use gridloop_clock::{SharedClock, WallClock};
+use gridloop_device::{Device, conformance};
+use gridloop_modbus::simulated::{InverterSettings, SimulatedServer, serve_inverter, serve_tap_changer};
+use gridloop_modbus::{
+    LinkSettings, Profile, RegisterMapDevice, RegisterMapSettings, SunSpecDevice, SunSpecSettings,
+};
+use gridloop_plant::{LivePlant, PvInverter, PvInverterSettings, Series, TapChanger, TapChangerSettings};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const FREE_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// The servers of the devices made so far; they run until the test is over.
+#[derive(Clone, Default)]
+struct Servers(Arc<Mutex<Vec<SimulatedServer>>>);
+
+impl Servers {
+    fn keep(&self, server: SimulatedServer) -> LinkSettings {
+        let address = server.local_addr().into();
+        self.0.lock().unwrap().push(server);
+        LinkSettings { address, unit: 1, timeout: Duration::from_secs(5) }
+    }
+}
+
+fn clock() -> SharedClock {
+    Arc::new(WallClock::start().unwrap())
+}
+
+async fn inverter_behind(models: &[u16], clock: SharedClock, servers: Servers) -> Box<dyn Device> {
+    let plant = PvInverter::new(PvInverterSettings::typical(8000.0, Series::constant(1000.0))).unwrap();
+    let plant = LivePlant::new(plant, Arc::clone(&clock));
+    let settings = InverterSettings { models: models.to_vec(), ..InverterSettings::default() };
+    let server = serve_inverter(FREE_PORT, plant, settings, Arc::clone(&clock)).await.unwrap();
+    let settings = SunSpecSettings {
+        link: servers.keep(server),
+        revert_after: Some(Duration::from_secs(10)),
+        revert_to_w: 0.0,
+    };
+    Box::new(SunSpecDevice::new(settings, clock))
+}
+
+async fn tap_changer_behind(clock: SharedClock, servers: Servers) -> Box<dyn Device> {
+    let settings =
+        TapChangerSettings { travel_time_s: 0.02, motor_pause_s: 0.02, ..TapChangerSettings::default() };
+    let plant = LivePlant::new(TapChanger::new(settings).unwrap(), Arc::clone(&clock));
+    let server = serve_tap_changer(FREE_PORT, plant, 1, Arc::clone(&clock)).await.unwrap();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/devices/tap-changer-ecotap.toml");
+    let profile = Profile::parse(file, &std::fs::read_to_string(file).unwrap()).unwrap();
+    let settings = RegisterMapSettings { link: servers.keep(server), profile };
+    Box::new(RegisterMapDevice::new(settings, clock))
+}
+
+async fn check_inverter(models: &'static [u16]) {
+    let (clock, servers) = (clock(), Servers::default());
+    let make = || inverter_behind(models, Arc::clone(&clock), servers.clone());
+    assert_eq!(conformance::check(Arc::clone(&clock), make).await, Ok(()));
+}
+
+#[tokio::test]
+async fn the_sunspec_driver_keeps_the_contract_with_model_704() {
+    check_inverter(&[1, 103, 120, 121, 122, 123, 702, 704]).await;
+}
+
+#[tokio::test]
+async fn the_sunspec_driver_keeps_the_contract_with_model_123_only() {
+    check_inverter(&[1, 103, 120, 121, 123]).await;
+}
+
+#[tokio::test]
+async fn the_sunspec_driver_keeps_the_contract_with_floating_point() {
+    check_inverter(&[1, 113, 120, 123]).await;
+}
+
+#[tokio::test]
+async fn the_sunspec_driver_keeps_the_contract_without_any_controls() {
+    check_inverter(&[1, 103]).await;
+}
+
+#[tokio::test]
+async fn the_register_map_driver_keeps_the_contract_with_a_tap_changer() {
+    let (clock, servers) = (clock(), Servers::default());
+    let make = || tap_changer_behind(Arc::clone(&clock), servers.clone());
+    assert_eq!(conformance::check(Arc::clone(&clock), make).await, Ok(()));
+}

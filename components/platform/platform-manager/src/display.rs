@@ -1,0 +1,89 @@
+//! What a run shows while it goes on: a bar on a terminal, plain lines elsewhere.
+
+use gridloop_realtime_manager::Progress;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+
+/// A display of [`Progress`].
+pub(crate) struct Display {
+    epochs: u64,
+    late: u64,
+    form: Form,
+}
+
+enum Form {
+    Bar(ProgressBar),
+    Lines { every: u64 },
+    Silent,
+}
+
+/// About this many lines are printed in a run where there is no bar.
+const LINES: u64 = 12;
+
+impl Display {
+    pub(crate) fn new(terminal: &MultiProgress, epochs: u64, silent: bool) -> Self {
+        let form = if silent {
+            Form::Silent
+        } else if std::io::stderr().is_terminal() {
+            let bar = terminal.add(ProgressBar::new(epochs));
+            if let Ok(style) = ProgressStyle::with_template("epoch {pos}/{len} {bar:40} {elapsed_precise}  {msg}") {
+                bar.set_style(style);
+            }
+            Form::Bar(bar)
+        } else {
+            Form::Lines { every: epochs.div_ceil(LINES).max(1) }
+        };
+        Self { epochs, late: 0, form }
+    }
+
+    /// Prints a line, above the bar where there is one.
+    pub(crate) fn line(&self, text: &str) {
+        match &self.form {
+            Form::Bar(bar) => bar.suspend(|| println!("{text}")),
+            Form::Lines { .. } => println!("{text}"),
+            Form::Silent => {}
+        }
+    }
+
+    pub(crate) fn show(&mut self, progress: &Progress) {
+        match progress {
+            Progress::EpochCompleted { number, turnaround, missing } => {
+                self.completed(*number, turnaround.as_secs_f64() * 1000.0, missing);
+            }
+            Progress::EpochOverran { number, missing } => {
+                self.late += 1;
+                self.line(&format!("epoch {number}: its end has come, still waiting for {}", missing.join(", ")));
+            }
+            Progress::EpochStarted { number, skipped, .. } if *skipped > 0 => {
+                self.line(&format!("epoch {number}: {skipped} periods were passed over before it"));
+            }
+            Progress::Resent { number, attempt, missing } => {
+                let missing = missing.join(", ");
+                self.line(&format!("epoch {number}: sent again ({attempt}), waiting for {missing}"));
+            }
+            Progress::Finished { .. } => {
+                if let Form::Bar(bar) = &self.form {
+                    bar.finish_and_clear();
+                }
+            }
+            Progress::Running | Progress::EpochStarted { .. } => {}
+        }
+    }
+
+    fn completed(&mut self, number: u64, turnaround_ms: f64, missing: &[String]) {
+        if !missing.is_empty() {
+            self.line(&format!("epoch {number}: left behind: {}", missing.join(", ")));
+        }
+        let late = if self.late > 0 { format!(", {} overran", self.late) } else { String::new() };
+        match &self.form {
+            Form::Bar(bar) => {
+                bar.set_position(number);
+                bar.set_message(format!("ready after {turnaround_ms:.0} ms{late}"));
+            }
+            Form::Lines { every } if number % every == 0 || number == self.epochs => {
+                println!("epoch {number}/{}: everybody ready after {turnaround_ms:.0} ms{late}", self.epochs);
+            }
+            Form::Lines { .. } | Form::Silent => {}
+        }
+    }
+}

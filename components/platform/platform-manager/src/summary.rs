@@ -1,0 +1,109 @@
+//! The closing words of a run, for people.
+
+use crate::report::RunReport;
+use gridloop_gateway::{DeviceReport, StepReport};
+use gridloop_realtime_manager::{Outcome, Percentiles};
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// The summary as printed.
+pub(crate) fn summary(report: &RunReport, file: &Path) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write(&mut text, report, file);
+    text
+}
+
+fn write(text: &mut String, report: &RunReport, file: &Path) -> std::fmt::Result {
+    let manager = &report.manager;
+    let epochs = &manager.epochs;
+    let outcome = match manager.outcome {
+        Outcome::Completed => "completed",
+        Outcome::Stopped => "stopped",
+        Outcome::Failed => "FAILED",
+    };
+    writeln!(text, "\n{outcome}: {}", manager.reason)?;
+    writeln!(
+        text,
+        "epochs      {} of {} completed, {} late, {} skipped",
+        epochs.completed, epochs.planned, epochs.late, epochs.skipped
+    )?;
+    for (component, count) in &manager.late_components {
+        writeln!(text, "            {component} was late in {count} epochs")?;
+    }
+    writeln!(text, "pacing      speed {}, {}", manager.pacing.speed, manager.pacing.scheduler)?;
+    writeln!(text, "            epoch start after its instant: {}", micros(&manager.pacing.start_lateness_us))?;
+    writeln!(text, "            everybody ready after epoch start: {}", micros(&manager.pacing.turnaround_us))?;
+    let bus = &report.bus;
+    writeln!(
+        text,
+        "bus         {}, {} messages, {} re-sent, {} reconnects",
+        bus.url, bus.published, bus.resent, bus.reconnects
+    )?;
+    let log = &report.log;
+    write!(text, "log         {} stored, {} invalid", log.stored, log.invalid)?;
+    if log.shed > 0 {
+        write!(text, ", {} LOST: the disk could not keep up", log.shed)?;
+    }
+    if let Some(error) = &log.error {
+        write!(text, ", BROKEN OFF: {error}")?;
+    }
+    writeln!(text)?;
+    for device in &report.devices {
+        write_device(text, device)?;
+    }
+    for (topic, count) in &report.setpoints_for_nobody {
+        writeln!(text, "\n{count} setpoints on {topic} were for nobody in this process")?;
+    }
+    writeln!(text, "\nreport      {}", file.display())
+}
+
+fn write_device(text: &mut String, device: &DeviceReport) -> std::fmt::Result {
+    writeln!(text, "\n{}  {} at {}, {}, {}", device.id, device.protocol, device.address, device.source, device.mode)?;
+    writeln!(
+        text,
+        "  {} setpoints, {} clamped, {} refused; {} reads, {} writes, {} errors, {} reconnects; left: {}",
+        device.setpoints,
+        device.clamped,
+        device.refused,
+        device.reads,
+        device.writes,
+        device.errors,
+        device.reconnects,
+        device.left
+    )?;
+    if device.unreliable_epochs > 0 {
+        writeln!(
+            text,
+            "  NOT GOOD in {} epochs, {} of them substituted by the twin",
+            device.unreliable_epochs, device.fallback_epochs
+        )?;
+    }
+    if device.steps.is_empty() {
+        return Ok(());
+    }
+    writeln!(text, "  {:>5}  {:<22}  {:<22}  {:>12}  then did", "epoch", "asked", "device holds", "after")?;
+    for step in &device.steps {
+        write_step(text, step)?;
+    }
+    Ok(())
+}
+
+fn write_step(text: &mut String, step: &StepReport) -> std::fmt::Result {
+    let after = step.confirmed_after_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms"));
+    let held = step.held.as_deref().unwrap_or(if step.passed.is_none() { "refused" } else { "not confirmed" });
+    let measured = step.measured.as_deref().unwrap_or("-");
+    let remark = step.remark.as_ref().map(|remark| format!("  ({remark})")).unwrap_or_default();
+    writeln!(text, "  {:>5}  {:<22}  {held:<22}  {after:>12}  {measured}{remark}", step.epoch, step.asked)
+}
+
+fn micros(spread: &Percentiles) -> String {
+    let Percentiles { p50: Some(p50), p99: Some(p99), max: Some(max) } = spread else {
+        return "not measured".to_owned();
+    };
+    format!("p50 {}, p99 {}, max {}", time(*p50), time(*p99), time(*max))
+}
+
+fn time(micros: f64) -> String {
+    if micros < 1000.0 { format!("{micros:.0} us") } else { format!("{:.1} ms", micros / 1000.0) }
+}

@@ -1,0 +1,79 @@
+//! `driver = "sunspec"`: inverters that describe themselves, over Modbus TCP.
+
+use super::{Driver, OpenError, Opened, Opener, link};
+use crate::settings::{Address, TwinSettings};
+use async_trait::async_trait;
+use gridloop_clock::SharedClock;
+use gridloop_modbus::simulated::{InverterSettings, serve_inverter};
+use gridloop_modbus::{SunSpecDevice, SunSpecSettings};
+use gridloop_plant::{LivePlant, PvInverter};
+use gridloop_service::Section;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+pub(super) struct SunSpec;
+
+impl Driver for SunSpec {
+    fn name(&self) -> &'static str {
+        "sunspec"
+    }
+
+    fn about(&self) -> &'static str {
+        "SunSpec inverters over Modbus TCP"
+    }
+
+    fn read(&self, section: &Section<'_>) -> Box<dyn Opener> {
+        let unit = section.integer("unit", "Modbus unit id.").within(0..=255).fits::<u8>().or(1);
+        let revert_after = section
+            .duration_s("revert_after_s", "The inverter's own timer: it ends a command that is this old, in s.")
+            .positive()
+            .optional();
+        let revert_to_w = section
+            .number("revert_to_w", "The power in W it goes to then, where it can (model 704; 123 drops the limit).")
+            .at_least(0.0)
+            .or(0.0);
+        link::check_address(section);
+        Box::new(Settings { unit, revert_after, revert_to_w })
+    }
+}
+
+#[derive(Debug)]
+struct Settings {
+    unit: u8,
+    revert_after: Option<Duration>,
+    revert_to_w: f64,
+}
+
+#[async_trait]
+impl Opener for Settings {
+    async fn open(
+        &self,
+        address: &Address,
+        twin: Option<&TwinSettings>,
+        request_timeout: Duration,
+        clock: &SharedClock,
+    ) -> Result<Opened, OpenError> {
+        let (address, simulator) = match address {
+            Address::At(text) => (text.parse()?, None),
+            Address::Simulated => {
+                let TwinSettings::PvInverter(plant) = twin.ok_or(OpenError::NoTwin)? else {
+                    return Err(OpenError::WrongPlant { driver: "sunspec", plant: "tap-changer" });
+                };
+                let plant = LivePlant::new(PvInverter::new(plant.clone())?, clock.clone());
+                let settings = InverterSettings { unit_id: self.unit, ..InverterSettings::default() };
+                let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+                let server = serve_inverter(bind, plant, settings, clock.clone()).await?;
+                (gridloop_modbus::Address::from(server.local_addr()), Some(server))
+            }
+        };
+        let link = gridloop_modbus::LinkSettings { address, unit: self.unit, timeout: request_timeout };
+        let told = link.address.to_string();
+        let settings =
+            SunSpecSettings { link, revert_after: self.revert_after, revert_to_w: self.revert_to_w };
+        Ok(Opened {
+            device: Box::new(SunSpecDevice::new(settings, clock.clone())),
+            address: told,
+            simulator: simulator.map(|server| Box::new(server) as _),
+        })
+    }
+}

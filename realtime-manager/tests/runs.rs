@@ -1,0 +1,355 @@
+//! Whole runs over the memory bus, against small components of the test's own: in simulated time, and one on the
+//! pacer's real thread.
+
+use bytes::Bytes;
+use gridloop_bus::{Bus, Event, Subscribe, Subscription, WhenFull};
+use gridloop_clock::{Clock, SharedClock, SimulatedClock, WallClock, sleep};
+use gridloop_messages::{
+    Body, Decoded, EpochFields, Header, Message, SimulationId, SimulationState, Status, StatusValue, Timestamp,
+    decode, topic,
+};
+use gridloop_realtime_manager::{
+    EpochCounts, Outcome, Overrun, Pace, PacerThread, Percentiles, Progress, Report, RunError, Settings, Speed,
+    StartAt, run,
+};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+const MS: Duration = Duration::from_millis(1);
+const S: Duration = Duration::from_secs(1);
+
+fn timestamp(text: &str) -> Timestamp {
+    Timestamp::parse(text).unwrap()
+}
+
+fn settings(components: &[&str]) -> Settings {
+    Settings {
+        name: "Clock".into(),
+        simulation_id: SimulationId::new(timestamp("2024-03-01T08:00:00.000Z")),
+        simulation_name: "Valley feeder".into(),
+        description: String::new(),
+        components: components.iter().map(ToString::to_string).collect(),
+        initial_start_time: timestamp("2023-02-01T00:00:00.000Z"),
+        epoch_length: S,
+        epochs: 60,
+        speed: Speed::Times(1.0),
+        overrun: Overrun::Stretch,
+        start_at: StartAt::Now,
+        start_delay: Duration::ZERO,
+        resend_interval: S * 120,
+        max_resends: 5,
+        late_tolerance: None,
+    }
+}
+
+/// Runs `work` in simulated time, which moves when every task waits.
+fn simulated<F: Future>(work: impl FnOnce(SharedClock) -> F) -> F::Output {
+    let clock = SimulatedClock::new(timestamp("2024-03-01T08:00:00.250Z").as_datetime());
+    let idle = clock.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .on_thread_park(move || {
+            let _ = idle.advance();
+        })
+        .build()
+        .unwrap();
+    runtime.block_on(work(Arc::new(clock)))
+}
+
+/// A listed component, or a listener if it never answers.
+struct Component {
+    name: String,
+    bus: Bus,
+    inbox: Subscription,
+    clock: SharedClock,
+    /// How it answers an epoch: after this time, or not at all.
+    answer: fn(u64) -> Option<Duration>,
+}
+
+impl Component {
+    async fn new(name: &str, bus: &Bus, clock: &SharedClock, answer: fn(u64) -> Option<Duration>) -> Self {
+        let bus = bus.session();
+        let patterns = vec![topic::SIM_STATE.into(), topic::EPOCH.into()];
+        let subscribe = Subscribe { name: name.into(), patterns, capacity: 1024, when_full: WhenFull::Wait };
+        let inbox = bus.subscribe(subscribe).await.unwrap();
+        Self { name: name.into(), bus, inbox, clock: Arc::clone(clock), answer }
+    }
+
+    /// Takes part until the run ends, and gives the manager's messages as it saw them.
+    async fn take_part(mut self) -> Vec<Message> {
+        let mut heard = Vec::new();
+        while let Some(event) = self.inbox.recv().await {
+            let Event::Message(delivery) = event else { continue };
+            let Ok(Decoded::Message(message)) = decode(&delivery.body, self.clock.utc().into()) else {
+                panic!("the manager's messages are valid")
+            };
+            let stopped = matches!(&message.body, Body::SimState(s) if s.simulation_state == SimulationState::Stopped);
+            heard.push(message);
+            if stopped {
+                break;
+            }
+            let count = heard.len();
+            let trigger = heard[count - 1].clone();
+            let epoch = trigger.epoch_number().unwrap_or(0);
+            if let Some(delay) = (self.answer)(epoch) {
+                sleep(self.clock.as_ref(), delay).await;
+                let answer = self.ready(epoch, count, trigger);
+                self.bus.publish(topic::STATUS_READY, answer.encode().unwrap().into()).await.unwrap();
+            }
+        }
+        heard
+    }
+
+    fn ready(&self, epoch: u64, count: usize, trigger: Message) -> Message {
+        let fields = EpochFields {
+            epoch_number: epoch,
+            triggering_message_ids: vec![trigger.header.message_id],
+            ..EpochFields::default()
+        };
+        let header = Header {
+            source_process_id: self.name.clone(),
+            message_id: format!("{}-{count}", self.name),
+            timestamp: self.clock.utc().into(),
+            epoch: Some(fields),
+            ..trigger.header
+        };
+        Message { header, body: Body::Status(Status { value: StatusValue::Ready, description: None }) }
+    }
+}
+
+/// What came of a run.
+struct Ran {
+    report: Report,
+    progress: Vec<Progress>,
+    /// What the first component heard.
+    heard: Vec<Message>,
+    took: Duration,
+}
+
+type Answer = fn(u64) -> Option<Duration>;
+
+/// A run in simulated time with these components.
+fn ran(settings: Settings, answers: &[(&str, Answer)]) -> Ran {
+    simulated(|clock| async move {
+        let pace = Pace::Clock(Arc::clone(&clock));
+        ran_on(clock, pace, settings, answers, CancellationToken::new()).await
+    })
+}
+
+async fn ran_on(
+    clock: SharedClock,
+    pace: Pace,
+    settings: Settings,
+    answers: &[(&str, Answer)],
+    cancel: CancellationToken,
+) -> Ran {
+    let bus = Bus::memory(None);
+    let mut tasks = Vec::new();
+    for (name, answer) in answers {
+        tasks.push(tokio::spawn(Component::new(name, &bus, &clock, *answer).await.take_part()));
+    }
+    let mut progress = Vec::new();
+    let begun = clock.now();
+    let report = run(settings, bus, Arc::clone(&clock), pace, cancel, |step| progress.push(step)).await.unwrap();
+    let took = clock.now().since(begun);
+    let mut heard = Vec::new();
+    for task in tasks {
+        heard.push(task.await.unwrap());
+    }
+    Ran { report, progress, heard: heard.swap_remove(0), took }
+}
+
+fn at_once(_: u64) -> Option<Duration> {
+    Some(Duration::ZERO)
+}
+
+#[test]
+fn sixty_epochs_of_a_second_take_fifty_nine_seconds_and_none_is_late() {
+    let ran = ran(settings(&["A", "B"]), &[("A", |_| Some(MS * 300)), ("B", |_| Some(MS * 900))]);
+    let expected = EpochCounts { planned: 60, completed: 60, late: 0, skipped: 0 };
+    assert_eq!((ran.report.outcome, ran.report.epochs), (Outcome::Completed, expected));
+    // Initialisation, 59 whole epochs and the last one up to its last answer.
+    assert_eq!(ran.took, MS * 900 + S * 59 + MS * 900);
+    let exact = Percentiles { p50: Some(0.0), p99: Some(0.0), max: Some(0.0) };
+    assert_eq!(ran.report.pacing.start_lateness_us, exact);
+    let turnaround = ran.report.pacing.turnaround_us;
+    assert_eq!(turnaround.max.map(|us| (us / 900.0).round()), Some(1000.0));
+}
+
+#[test]
+fn a_run_tells_its_steps_in_order() {
+    let ran = ran(Settings { epochs: 1, ..settings(&["A"]) }, &[("A", at_once)]);
+    let started = Progress::EpochStarted { number: 1, late_by: Some(Duration::ZERO), skipped: 0 };
+    let completed = Progress::EpochCompleted { number: 1, turnaround: Duration::ZERO, missing: vec![] };
+    let reason = "all 1 epochs were run".to_owned();
+    let finished = Progress::Finished { outcome: Outcome::Completed, reason };
+    assert_eq!(ran.progress, [Progress::Running, started, completed, finished]);
+}
+
+#[test]
+fn an_unpaced_run_waits_for_nothing_but_answers() {
+    let unpaced = Settings { speed: Speed::Max, epochs: 500, ..settings(&["A", "B"]) };
+    let ran = ran(unpaced, &[("A", at_once), ("B", at_once)]);
+    assert_eq!((ran.report.epochs.completed, ran.took), (500, Duration::ZERO));
+    assert_eq!(ran.report.pacing.start_lateness_us, Percentiles::default());
+    assert_eq!(ran.report.pacing.scheduler, "none: unpaced");
+}
+
+#[test]
+fn every_epoch_is_triggered_by_the_answers_to_the_one_before() {
+    let unpaced = Settings { speed: Speed::Max, epochs: 3, ..settings(&["A"]) };
+    let ran = ran(unpaced, &[("A", at_once)]);
+    let triggers: Vec<_> = ran
+        .heard
+        .iter()
+        .filter_map(|message| message.header.epoch.as_ref())
+        .map(|fields| (fields.epoch_number, fields.triggering_message_ids.join(",")))
+        .collect();
+    assert_eq!(triggers, [(1, "A-1".to_owned()), (2, "A-2".to_owned()), (3, "A-3".to_owned())]);
+}
+
+#[test]
+fn skip_counts_and_names_a_slow_component_and_keeps_the_grid() {
+    let slow = |epoch: u64| Some(if epoch == 7 { MS * 1400 } else { MS * 100 });
+    let skip = Settings { overrun: Overrun::Skip, epochs: 20, ..settings(&["A", "B"]) };
+    let ran = ran(skip, &[("A", at_once), ("B", slow)]);
+    let report = &ran.report;
+    let expected = EpochCounts { planned: 20, completed: 20, late: 1, skipped: 0 };
+    assert_eq!((report.outcome, report.epochs), (Outcome::Completed, expected));
+    let late: Vec<_> = report.late_components.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+    assert_eq!((late, report.pacing.overran, report.pacing.started_late), (vec![("B", 1)], 1, 0));
+    assert_eq!(ran.took, MS * 100 + S * 19 + MS * 100);
+    let left: Vec<_> = ran
+        .progress
+        .iter()
+        .filter_map(|step| match step {
+            Progress::EpochCompleted { number, missing, .. } if !missing.is_empty() => Some((*number, missing)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(left, [(7, &vec!["B".to_owned()])]);
+}
+
+#[test]
+fn stretch_moves_the_rest_of_the_run_by_the_overrun() {
+    let slow = |epoch: u64| Some(if epoch == 7 { MS * 1400 } else { MS * 100 });
+    let stretch = Settings { epochs: 20, ..settings(&["A", "B"]) };
+    let ran = ran(stretch, &[("A", at_once), ("B", slow)]);
+    assert_eq!((ran.report.epochs.late, ran.report.epochs.completed), (1, 20));
+    assert_eq!(ran.took, MS * 100 + S * 19 + MS * 400 + MS * 100);
+}
+
+#[test]
+fn abort_fails_and_names_the_slow_component() {
+    let slow = |epoch: u64| Some(if epoch == 7 { MS * 1400 } else { MS * 100 });
+    let abort = Settings { overrun: Overrun::Abort, ..settings(&["A", "B"]) };
+    let ran = ran(abort, &[("A", at_once), ("B", slow)]);
+    assert_eq!(ran.report.outcome, Outcome::Failed);
+    assert_eq!(ran.report.reason, "epoch 7 ended while it waited for B");
+    assert_eq!(ran.report.epochs.completed, 6);
+}
+
+#[test]
+fn an_answer_delivered_at_the_very_instant_is_not_late() {
+    let punctual = |epoch: u64| Some(if epoch == 0 { Duration::ZERO } else { S });
+    let abort = Settings { overrun: Overrun::Abort, epochs: 5, ..settings(&["A"]) };
+    // The component's wait for the instant begins after the manager's, so both are woken before either acts only if
+    // the answer is published first: here it is not, and the manager must look again before it decides.
+    let ran = ran(abort, &[("A", punctual)]);
+    assert!(ran.report.outcome == Outcome::Failed || ran.report.epochs.late == 0);
+}
+
+#[test]
+fn a_silent_component_is_asked_again_and_the_run_is_given_up() {
+    let silent = Settings { max_resends: 2, resend_interval: S, ..settings(&["A", "B"]) };
+    let never_later = |epoch: u64| (epoch == 0).then_some(Duration::ZERO);
+    let ran = ran(Settings { speed: Speed::Max, ..silent }, &[("A", at_once), ("B", never_later)]);
+    assert_eq!(ran.report.reason, "no answer in epoch 1 after 2 re-sends from B");
+    assert_eq!((ran.report.resends, ran.took), (2, S * 6));
+}
+
+#[test]
+fn the_first_epoch_is_aligned_to_utc() {
+    let aligned = Settings { start_at: StartAt::Aligned(S * 10), epochs: 2, ..settings(&["A"]) };
+    let ran = ran(aligned, &[("A", at_once)]);
+    let first = ran.heard.iter().find(|message| message.epoch_number() == Some(1)).unwrap();
+    assert_eq!(first.header.timestamp, timestamp("2024-03-01T08:00:10.000Z"));
+    assert_eq!(ran.took, MS * 9750 + S);
+}
+
+#[test]
+fn a_cancelled_run_is_stopped_and_says_so() {
+    let ran = simulated(|clock| async move {
+        let cancel = CancellationToken::new();
+        let stop = cancel.clone();
+        let later = Arc::clone(&clock);
+        tokio::spawn(async move {
+            sleep(later.as_ref(), MS * 5500).await;
+            stop.cancel();
+        });
+        let pace = Pace::Clock(Arc::clone(&clock));
+        ran_on(clock, pace, settings(&["A"]), &[("A", at_once)], cancel).await
+    });
+    assert_eq!((ran.report.outcome, ran.report.epochs.completed), (Outcome::Stopped, 6));
+    assert_eq!(ran.took, MS * 5500);
+}
+
+#[test]
+fn what_cannot_be_understood_is_counted_and_changes_nothing() {
+    let report = simulated(|clock| async move {
+        let bus = Bus::memory(None);
+        let component = Component::new("A", &bus, &clock, |_| Some(MS * 100)).await;
+        let stranger = bus.session();
+        tokio::spawn(component.take_part());
+        tokio::spawn(async move {
+            for body in [&b"\xff\xfe"[..], b"[]", b"{}", br#"{"Type": "Status"}"#] {
+                stranger.publish(topic::STATUS_READY, Bytes::from_static(body)).await.unwrap();
+            }
+        });
+        let pace = Pace::Clock(Arc::clone(&clock));
+        let few = Settings { epochs: 2, ..settings(&["A"]) };
+        run(few, bus, clock, pace, CancellationToken::new(), |_| {}).await.unwrap()
+    });
+    assert_eq!((report.outcome, report.invalid_messages), (Outcome::Completed, 4));
+}
+
+#[test]
+fn a_closed_bus_fails_the_run_and_does_not_hang_it() {
+    let report = simulated(|clock| async move {
+        let bus = Bus::memory(None);
+        let (closing, later) = (bus.clone(), Arc::clone(&clock));
+        tokio::spawn(Component::new("A", &bus, &clock, at_once).await.take_part());
+        tokio::spawn(async move {
+            sleep(later.as_ref(), MS * 2500).await;
+            closing.close().await;
+        });
+        let pace = Pace::Clock(Arc::clone(&clock));
+        run(settings(&["A"]), bus, clock, pace, CancellationToken::new(), |_| {}).await.unwrap()
+    });
+    assert_eq!((report.outcome, &report.reason[..]), (Outcome::Failed, "the bus session was closed"));
+}
+
+#[test]
+fn nothing_starts_with_settings_that_make_no_sense() {
+    let refused = simulated(|clock| async move {
+        let pace = Pace::Clock(Arc::clone(&clock));
+        let broken = Settings { name: String::new(), speed: Speed::Times(0.0), ..settings(&["A"]) };
+        run(broken, Bus::memory(None), clock, pace, CancellationToken::new(), |_| {}).await
+    });
+    assert!(matches!(refused, Err(RunError::Settings(problems)) if problems.len() == 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_on_the_pacers_thread_completes_and_names_its_scheduler() {
+    let wall = WallClock::start().unwrap();
+    let thread = PacerThread::start(wall.clone()).unwrap();
+    let scheduler = thread.granted().scheduler.to_string();
+    let fast = Settings { speed: Speed::Times(100.0), epochs: 30, ..settings(&["A", "B"]) };
+    let answers: &[(&str, Answer)] = &[("A", at_once), ("B", at_once)];
+    let begun = wall.now();
+    let ran = ran_on(Arc::new(wall.clone()), Pace::Thread(thread), fast, answers, CancellationToken::new()).await;
+    assert_eq!((ran.report.outcome, ran.report.epochs.completed), (Outcome::Completed, 30));
+    assert_eq!(ran.report.pacing.scheduler, scheduler);
+    assert!(wall.now().since(begun) >= MS * 290, "no epoch begins before its instant");
+}
