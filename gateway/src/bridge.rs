@@ -172,8 +172,7 @@ impl Bridge {
         let warnings = std::mem::take(&mut self.warnings);
         let mut outputs = Vec::with_capacity(2);
         if let Some(category) = &self.settings.category {
-            let resource =
-                Resource { customer_id: &self.settings.customer_id, node: self.settings.node };
+            let resource = Resource { customer_id: &self.settings.customer_id, node: self.settings.node };
             let state = convert::resource_state(&resource, value).ok_or_else(|| {
                 Fault::new(format!(
                     "{}: no real power has ever been read ({}); it cannot be published in epoch {}",

@@ -93,7 +93,6 @@ pub(crate) fn measured(command: &Command, value: impl Fn(&str) -> Option<f64>) -
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,8 +115,7 @@ mod tests {
     fn a_device_without_a_real_power_gives_no_resource_state() {
         let resource = Resource { customer_id: "c", node: None };
         assert_eq!(resource_state(&resource, |_| None), None);
-        let state =
-            resource_state(&resource, |name| (name == point::REAL_POWER).then_some(1500.0)).unwrap();
+        let state = resource_state(&resource, |name| (name == point::REAL_POWER).then_some(1500.0)).unwrap();
         assert_eq!((state.real_power_kw, state.reactive_power_kvar), (1.5, 0.0));
     }
 }

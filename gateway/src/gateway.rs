@@ -8,7 +8,8 @@ use crate::settings::DeviceSettings;
 use gridloop_clock::SharedClock;
 use gridloop_component::{Fault, Poke};
 use gridloop_device::{
-    Ageing, Device, DeviceHandle, DeviceTask, Left, Mode, Observer, Occurrence, SafeState, Source, TaskSettings,
+    Ageing, Device, DeviceHandle, DeviceTask, Left, Mode, Observer, Occurrence, SafeState, Source,
+    TaskSettings,
 };
 use gridloop_plant::LivePlant;
 use gridloop_simulated::SimulatedDevice;
@@ -45,6 +46,7 @@ struct Running {
     address: String,
     source: Source,
     mode: Mode,
+    safe_state: SafeState,
     journal: Journal,
     task: DeviceTask,
     twin: Option<DeviceTask>,
@@ -138,6 +140,7 @@ async fn open(settings: &DeviceSettings, clock: &SharedClock) -> Result<Running,
         address: opened.address,
         source: settings.address.source(),
         mode: settings.mode,
+        safe_state: settings.safe_state,
         journal,
         task,
         twin,
@@ -159,8 +162,7 @@ fn task_settings(settings: &DeviceSettings) -> TaskSettings {
 
 /// The twin follows every setpoint from the start, so that it is where the device would be.
 fn start_twin(device: Box<dyn Device>, settings: &DeviceSettings, clock: &SharedClock) -> DeviceTask {
-    let settings =
-        TaskSettings { mode: Mode::Armed, safe_state: SafeState::Hold, ..task_settings(settings) };
+    let settings = TaskSettings { mode: Mode::Armed, safe_state: SafeState::Hold, ..task_settings(settings) };
     DeviceTask::start(device, settings, clock.clone(), Box::new(|_| {}))
 }
 
@@ -180,7 +182,9 @@ fn observer(name: String, journal: Journal, clock: SharedClock) -> Observer {
             Occurrence::WouldApply(setpoint) => {
                 tracing::info!(device = %name, command = ?setpoint.command, "dry run: would apply");
             }
-            Occurrence::NotAccepted { reason, .. } => tracing::warn!(device = %name, %reason, "setpoint refused"),
+            Occurrence::NotAccepted { reason, .. } => {
+                tracing::warn!(device = %name, %reason, "setpoint refused")
+            }
             Occurrence::Refused { reason, .. } => tracing::warn!(device = %name, %reason, "setpoint refused"),
             Occurrence::OutcomeUnknown(_) => tracing::warn!(device = %name, "outcome of a write unknown"),
             Occurrence::DeadMan(_) => tracing::warn!(device = %name, "no newer setpoint: releasing"),
@@ -197,9 +201,7 @@ impl Running {
         let poke = Poke::new();
         tokio::spawn(poke_on_change(handle.clone(), poke.clone()));
         let component = match Fallback::start(settings.fallback, answers) {
-            Some(fallback) => {
-                Ok(self.bridge(settings, timing, clock, handle.clone(), fallback))
-            }
+            Some(fallback) => Ok(self.bridge(settings, timing, clock, handle.clone(), fallback)),
             None => Err(Fault::new(format!(
                 "{}: {} at {} did not answer within {} s ({}), and fallback is `never`",
                 self.name,
@@ -247,7 +249,8 @@ impl Running {
     fn headline(&self, handle: &DeviceHandle) -> String {
         let (identity, profile, _) = description_of(&handle.image());
         let source = if self.source == Source::Simulated { " (simulated)" } else { "" };
-        let found = [identity, profile].iter().filter(|it| !it.is_empty()).cloned().collect::<Vec<_>>().join(", ");
+        let found =
+            [identity, profile].iter().filter(|it| !it.is_empty()).cloned().collect::<Vec<_>>().join(", ");
         format!("{} {}{source} {} {found}", self.protocol, self.address, self.mode.as_str())
     }
 
@@ -257,7 +260,8 @@ impl Running {
         if !answers {
             remarks.push(format!("does not answer: {}", image.last_error.as_deref().unwrap_or("no error")));
         }
-        let none = image.description.as_ref().is_some_and(|it| it.fail_safe == gridloop_device::FailSafe::None);
+        let none =
+            image.description.as_ref().is_some_and(|it| it.fail_safe == gridloop_device::FailSafe::None);
         if none && self.mode == Mode::Armed && self.source == Source::Field {
             remarks.push(
                 "has no fail-safe of its own: if gridloop is killed, it keeps the last command".to_owned(),
@@ -284,6 +288,9 @@ impl Running {
             fail_safe,
             left: match left {
                 Left::Untouched => "untouched".into(),
+                Left::Released if self.safe_state == SafeState::Hold => {
+                    "holding its last command, as configured".into()
+                }
                 Left::Released => "released".into(),
                 Left::Unknown(why) => format!("unknown: {why}"),
             },
@@ -292,4 +299,3 @@ impl Running {
         self.journal.report(facts, &handle.statistics())
     }
 }
-

@@ -136,7 +136,9 @@ impl Journal {
             Occurrence::Refused { setpoint, reason } => {
                 story.refused += 1;
                 story.remark(setpoint.command, reason);
-                story.warnings.push(format!("the device refused {}: {reason}", convert::describe(&setpoint.command)));
+                story
+                    .warnings
+                    .push(format!("the device refused {}: {reason}", convert::describe(&setpoint.command)));
             }
             Occurrence::NotAccepted { setpoint, reason } => {
                 story.refused += 1;
@@ -161,7 +163,12 @@ impl Journal {
     }
 
     /// What the device did at the end of an epoch.
-    pub(crate) fn epoch_ended(&self, measured: impl Fn(&Command) -> Option<String>, unreliable: bool, twin: bool) {
+    pub(crate) fn epoch_ended(
+        &self,
+        measured: impl Fn(&Command) -> Option<String>,
+        unreliable: bool,
+        twin: bool,
+    ) {
         let mut story = self.story();
         story.lost_epochs += u64::from(unreliable);
         story.fallback_epochs += u64::from(twin);

@@ -4,7 +4,9 @@ use crate::drivers::{DRIVERS, Opener};
 use crate::fallback::FallbackPolicy;
 use crate::limits::{Limits, WhenOutside};
 use gridloop_device::{Mode, SafeState, Source};
-use gridloop_plant::{Plant, PvInverter, PvInverterSettings, Series, SettingsError, TapChanger, TapChangerSettings};
+use gridloop_plant::{
+    Plant, PvInverter, PvInverterSettings, Series, SettingsError, TapChanger, TapChangerSettings,
+};
 use gridloop_service::Section;
 use std::time::Duration;
 
@@ -108,7 +110,8 @@ fn read_device(section: &Section<'_>) -> Option<DeviceSettings> {
         .iter()
         .map(|&driver| (driver.name(), move |section: &Section<'_>| (driver.name(), driver.read(section))))
         .collect();
-    let kinds: Vec<_> = kinds.iter().map(|(name, read)| (*name, read as gridloop_service::ReadKind<'_, '_, _>)).collect();
+    let kinds: Vec<_> =
+        kinds.iter().map(|(name, read)| (*name, read as gridloop_service::ReadKind<'_, '_, _>)).collect();
     let chosen = section.variants("driver", "How to talk to the device.", &kinds);
     let address = section
         .text("address", "`tcp://host:port`, or `simulated` for a device that gridloop serves itself.")
@@ -133,8 +136,10 @@ fn read_device(section: &Section<'_>) -> Option<DeviceSettings> {
         .text("category", "Publishes ResourceState.<category>.<name>. Absent: DeviceState only.")
         .one_of(&["Load", "Generator", "Storage"])
         .optional();
-    let customer_id = section.text("customer_id", "CustomerId of the ResourceState.").or(section.name().to_owned());
-    let node = section.integer("node", "Phase 1, 2 or 3. Absent: all three.").within(1..=3).fits::<u8>().optional();
+    let customer_id =
+        section.text("customer_id", "CustomerId of the ResourceState.").or(section.name().to_owned());
+    let node =
+        section.integer("node", "Phase 1, 2 or 3. Absent: all three.").within(1..=3).fits::<u8>().optional();
     let limits = read_limits(&section.section("limits", "What the device may be told."));
     let seconds = |key: &str, about: &str, default: f64| {
         section.duration_s(key, about).or(Duration::from_secs_f64(default))
@@ -177,7 +182,8 @@ fn read_device(section: &Section<'_>) -> Option<DeviceSettings> {
 }
 
 fn read_mode(section: &Section<'_>, address: &Address) -> Mode {
-    let about = "Whether the device may be written to. Default: read-only for hardware, armed for simulated devices.";
+    let about =
+        "Whether the device may be written to. Default: read-only for hardware, armed for simulated devices.";
     let words = [("read-only", Mode::ReadOnly), ("dry-run", Mode::DryRun), ("armed", Mode::Armed)];
     let default = if *address == Address::Simulated { Mode::Armed } else { Mode::ReadOnly };
     section.text("mode", about).choice(&words).optional().unwrap_or(default)
@@ -256,7 +262,8 @@ fn read_twin(section: &Section<'_>) -> Option<TwinSettings> {
 
 fn read_pv_inverter(section: &Section<'_>) -> PvInverterSettings {
     let rated = section.number("rated_power_w", "Rated power in W.").positive().required();
-    let irradiance = read_series(section, "irradiance_file", "irradiance_w_per_m2", "Irradiance in W/m2", 800.0);
+    let irradiance =
+        read_series(section, "irradiance_file", "irradiance_w_per_m2", "Irradiance in W/m2", 800.0);
     let typical = PvInverterSettings::typical(rated, irradiance);
     PvInverterSettings {
         rated_power_w: rated,
@@ -289,7 +296,9 @@ fn read_tap_changer(section: &Section<'_>) -> TapChangerSettings {
         motor_pause_s: section
             .number("motor_pause_s", "Rest of the motor after a movement, in s.")
             .or(usual.motor_pause_s),
-        step_percent: section.number("step_percent", "Voltage change of one step, in %.").or(usual.step_percent),
+        step_percent: section
+            .number("step_percent", "Voltage change of one step, in %.")
+            .or(usual.step_percent),
         primary_voltage_v: read_series(
             section,
             "primary_voltage_file",
@@ -306,7 +315,8 @@ fn read_tap_changer(section: &Section<'_>) -> TapChangerSettings {
 
 /// A series from a file with the columns Seconds and Value, or a constant.
 fn read_series(section: &Section<'_>, file: &str, constant: &str, about: &str, default: f64) -> Series {
-    let path = section.file(file, &format!("{about} over time: CSV with the columns Seconds,Value.")).optional();
+    let path =
+        section.file(file, &format!("{about} over time: CSV with the columns Seconds,Value.")).optional();
     let value = section.number(constant, &format!("{about}, constant.")).at_least(0.0).or(default);
     let Some(path) = path else { return Series::constant(value) };
     let text = match std::fs::read_to_string(&path) {

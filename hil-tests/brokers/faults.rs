@@ -4,7 +4,7 @@
 //! with its queues: as the SimCES state machines do, the publisher repeats its last messages whenever either side
 //! learns of a loss. In the end every number must have arrived, and nothing may hang.
 
-use crate::contract::{Place, clock, listen, soon};
+use crate::contract::{PATIENCE, Place, clock, listen, soon};
 use crate::run;
 use bytes::Bytes;
 use gridloop_bus::{Bus, Event, Subscription};
@@ -17,8 +17,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// What is repeated after a loss: more than can be under way.
-const REPEATED: u64 = 300;
+/// Between two messages.
+const PACE: Duration = Duration::from_millis(5);
+/// What is repeated after a loss: more than is published from the beginning of any loss here to its end.
+const REPEATED: u64 = 4000;
 
 /// A publisher and a subscriber at work.
 struct Traffic {
@@ -82,13 +84,20 @@ impl Traffic {
         soon("publishing", self.publishing).await.expect("the publisher");
         soon("flushing", self.publisher.flush()).await.expect("flushed");
         let sent = self.sent.load(Ordering::Relaxed);
-        soon("everything", async {
-            while u64::try_from(self.arrived.lock().expect("numbers").len()).expect("a count") < sent {
-                sleep(&*self.clock, Duration::from_millis(10)).await;
-            }
-        })
-        .await;
-        assert_eq!(*self.arrived.lock().expect("numbers"), (0..sent).collect::<BTreeSet<_>>());
+        let expected: BTreeSet<u64> = (0..sent).collect();
+        let missing =
+            || -> Vec<u64> { expected.difference(&self.arrived.lock().expect("numbers")).copied().collect() };
+        let give_up = self.clock.now() + PATIENCE;
+        while !missing().is_empty() && self.clock.now() < give_up {
+            sleep(&*self.clock, Duration::from_millis(10)).await;
+        }
+        assert_eq!(
+            missing(),
+            [0_u64; 0],
+            "of {sent}; {:?}; {:?}",
+            self.publisher.statistics(),
+            self.subscriber.statistics()
+        );
         soon("closing", self.publisher.close()).await;
         soon("closing", self.subscriber.close()).await;
         soon("the end", self.collecting).await.expect("the subscriber");
@@ -96,7 +105,7 @@ impl Traffic {
     }
 }
 
-/// Publishes numbers, one a millisecond, and the last ones again after each loss.
+/// Publishes numbers, and the last ones again after each loss.
 async fn publish(
     bus: Bus,
     sent: Arc<AtomicU64>,
@@ -119,7 +128,7 @@ async fn publish(
         }
         bus.publish("Status.Ready", Bytes::from(number.to_string())).await.expect("published");
         sent.store(number + 1, Ordering::Relaxed);
-        sleep(&*clock, Duration::from_millis(1)).await;
+        sleep(&*clock, PACE).await;
     }
 }
 

@@ -1,1 +1,11 @@
-//! Tests: peers.
+//! Tests against foreign implementations: pysunspec2, pymodbus and mbpoll, each in a process of its own.
+//!
+//! gridloop's drivers and its simulated devices are written by the same people from the same tables, so that either
+//! could confirm the other's mistakes. These tests let others judge both sides.
+
+mod mbpoll;
+mod model_tables;
+mod register_map_driver;
+mod rig;
+mod simulated_inverter;
+mod sunspec_driver;

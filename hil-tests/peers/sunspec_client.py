@@ -37,7 +37,7 @@ def write(number, points):
     """Writes points one by one, in their order, in units after scaling."""
     for name, value in points:
         point = getattr(model(number), name)
-        point.cvalue = value
+        point.cvalue = int(value) if float(value).is_integer() else value
         point.write()
     return {}
 

@@ -33,7 +33,7 @@ class TapChanger:
 
     async def on_request(self, function, _start, address, _count, registers, values):
         """Looks at every request before it is carried out."""
-        if function not in WRITES or address > COMMAND or len(registers) != len(self.initial):
+        if function not in WRITES or values is None:
             return None
         if address != COMMAND:
             return None if address in (MODE, SETPOINT) else ExcCodes.ILLEGAL_ADDRESS

@@ -28,12 +28,8 @@ const TREE: [(&str, &str); 15] = [
 ];
 
 /// Libraries that one crate keeps away from all others.
-const KEPT_BY: [(&str, &str); 4] = [
-    ("lapin", "gridloop-bus"),
-    ("rusqlite", "gridloop-logging"),
-    ("tokio-modbus", "gridloop-modbus"),
-    ("toml", "gridloop-service"),
-];
+const KEPT_BY: [(&str, &str); 3] =
+    [("lapin", "gridloop-bus"), ("rusqlite", "gridloop-logging"), ("tokio-modbus", "gridloop-modbus")];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -202,7 +202,10 @@ impl ManagerCore {
         let Message { header, body } = message;
         let type_name = body.type_name();
         match (header, body) {
-            (Header { epoch: Some(epoch), source_process_id, simulation_id, message_id, .. }, Body::Status(status)) => {
+            (
+                Header { epoch: Some(epoch), source_process_id, simulation_id, message_id, .. },
+                Body::Status(status),
+            ) => {
                 if simulation_id != self.settings.simulation_id {
                     let simulation_id = simulation_id.as_str().to_owned();
                     out.push(Action::Note(Note::OtherRun { source: source_process_id, simulation_id }));

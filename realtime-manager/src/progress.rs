@@ -147,7 +147,9 @@ impl fmt::Display for Note {
             Self::Warnings { source, warnings } => write!(f, "{source} warns: {}", warnings.join("; ")),
             Self::Unlisted { source } => write!(f, "status of {source}, which is not listed"),
             Self::Repeated { component, epoch } => write!(f, "{component} answered epoch {epoch} again"),
-            Self::ReadyAfterError { component } => write!(f, "{component} is ready, but it has failed before"),
+            Self::ReadyAfterError { component } => {
+                write!(f, "{component} is ready, but it has failed before")
+            }
             Self::Late { component, epoch, current } => {
                 write!(f, "{component} answered epoch {epoch} late, in epoch {current}")
             }
@@ -155,7 +157,9 @@ impl fmt::Display for Note {
                 write!(f, "{component} answered epoch {epoch} ahead of time, in epoch {current}")
             }
             Self::NoMoreResends { epoch } => write!(f, "epoch {epoch} is not sent again any more"),
-            Self::StartMissed { by } => write!(f, "the start time had passed {by:?} before everybody was ready"),
+            Self::StartMissed { by } => {
+                write!(f, "the start time had passed {by:?} before everybody was ready")
+            }
         }
     }
 }

@@ -133,9 +133,8 @@ mod tests {
 
     #[test]
     fn what_is_said_of_the_scheduler_is_what_the_thread_has() {
-        let (granted, policy) = std::thread::spawn(|| (request(), thread_priority::thread_schedule_policy()))
-            .join()
-            .unwrap();
+        let (granted, policy) =
+            std::thread::spawn(|| (request(), thread_priority::thread_schedule_policy())).join().unwrap();
         let fifo = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
         assert_eq!(matches!(granted.scheduler, Scheduler::Fifo(_)), policy == Ok(fifo));
     }

@@ -73,8 +73,11 @@ pub async fn run(
     for refusal in run.instants.refusals() {
         tracing::info!("{refusal}");
     }
-    let ending = run.to_end(&mut inbox).await;
-    if until(run.clock.as_ref(), run.clock.now() + FAREWELL, run.bus.flush()).await.is_none_or(|sent| sent.is_err()) {
+    let ending = run.until_end(&mut inbox).await;
+    if until(run.clock.as_ref(), run.clock.now() + FAREWELL, run.bus.flush())
+        .await
+        .is_none_or(|sent| sent.is_err())
+    {
         tracing::warn!("the end of the run may not have reached the broker");
     }
     let scheduler = match settings.speed {
@@ -117,7 +120,7 @@ struct Run<P> {
 }
 
 impl<P: FnMut(Progress) + Send> Run<P> {
-    async fn to_end(&mut self, inbox: &mut Subscription) -> Ending {
+    async fn until_end(&mut self, inbox: &mut Subscription) -> Ending {
         self.take(Input::Start).await;
         loop {
             if let Some(ending) = self.ending.take() {

@@ -147,7 +147,7 @@ impl Settings {
                 problems.push(SettingsError::ManagerListed { name: component.clone() });
             }
         }
-        if self.epoch_length.is_zero() || self.epoch_length.subsec_nanos() % 1_000_000 != 0 {
+        if self.epoch_length.is_zero() || !self.epoch_length.subsec_nanos().is_multiple_of(1_000_000) {
             problems.push(SettingsError::EpochLength { found: self.epoch_length });
         }
         problems.extend(self.speed_problem());

@@ -5,12 +5,12 @@ use bytes::Bytes;
 use gridloop_bus::{Bus, Event, Subscribe, Subscription, WhenFull};
 use gridloop_clock::{Clock, SharedClock, SimulatedClock, WallClock, sleep};
 use gridloop_messages::{
-    Body, Decoded, EpochFields, Header, Message, SimulationId, SimulationState, Status, StatusValue, Timestamp,
-    decode, topic,
+    Body, Decoded, EpochFields, Header, Message, SimulationId, SimulationState, Status, StatusValue,
+    Timestamp, decode, topic,
 };
 use gridloop_realtime_manager::{
-    EpochCounts, Outcome, Overrun, Pace, PacerThread, Percentiles, Progress, Report, RunError, Settings, Speed,
-    StartAt, run,
+    EpochCounts, Outcome, Overrun, Pace, PacerThread, Percentiles, Progress, Report, RunError, Settings,
+    Speed, StartAt, run,
 };
 use std::future::Future;
 use std::sync::Arc;
@@ -84,38 +84,39 @@ impl Component {
             let Ok(Decoded::Message(message)) = decode(&delivery.body, self.clock.utc().into()) else {
                 panic!("the manager's messages are valid")
             };
-            let stopped = matches!(&message.body, Body::SimState(s) if s.simulation_state == SimulationState::Stopped);
+            let stopped =
+                matches!(&message.body, Body::SimState(s) if s.simulation_state == SimulationState::Stopped);
             heard.push(message);
             if stopped {
                 break;
             }
-            let count = heard.len();
-            let trigger = heard[count - 1].clone();
+            let trigger = &heard[heard.len() - 1];
             let epoch = trigger.epoch_number().unwrap_or(0);
             if let Some(delay) = (self.answer)(epoch) {
                 sleep(self.clock.as_ref(), delay).await;
-                let answer = self.ready(epoch, count, trigger);
-                self.bus.publish(topic::STATUS_READY, answer.encode().unwrap().into()).await.unwrap();
+                let answer = ready(&self.name, epoch, heard.len(), vec![trigger.header.message_id.clone()]);
+                self.bus.publish(topic::STATUS_READY, answer).await.unwrap();
             }
         }
         heard
     }
+}
 
-    fn ready(&self, epoch: u64, count: usize, trigger: Message) -> Message {
-        let fields = EpochFields {
+/// `ready` of the run that [`settings`] make.
+fn ready(name: &str, epoch: u64, count: usize, triggers: Vec<String>) -> Bytes {
+    let header = Header {
+        simulation_id: settings(&[]).simulation_id,
+        timestamp: timestamp("2024-03-01T08:00:01.000Z"),
+        source_process_id: name.to_owned(),
+        message_id: format!("{name}-{count}"),
+        epoch: Some(EpochFields {
             epoch_number: epoch,
-            triggering_message_ids: vec![trigger.header.message_id],
+            triggering_message_ids: triggers,
             ..EpochFields::default()
-        };
-        let header = Header {
-            source_process_id: self.name.clone(),
-            message_id: format!("{}-{count}", self.name),
-            timestamp: self.clock.utc().into(),
-            epoch: Some(fields),
-            ..trigger.header
-        };
-        Message { header, body: Body::Status(Status { value: StatusValue::Ready, description: None }) }
-    }
+        }),
+    };
+    let body = Body::Status(Status { value: StatusValue::Ready, description: None });
+    Message { header, body }.encode().unwrap().into()
 }
 
 /// What came of a run.
@@ -151,7 +152,8 @@ async fn ran_on(
     }
     let mut progress = Vec::new();
     let begun = clock.now();
-    let report = run(settings, bus, Arc::clone(&clock), pace, cancel, |step| progress.push(step)).await.unwrap();
+    let report =
+        run(settings, bus, Arc::clone(&clock), pace, cancel, |step| progress.push(step)).await.unwrap();
     let took = clock.now().since(begun);
     let mut heard = Vec::new();
     for task in tasks {
@@ -224,7 +226,9 @@ fn skip_counts_and_names_a_slow_component_and_keeps_the_grid() {
         .progress
         .iter()
         .filter_map(|step| match step {
-            Progress::EpochCompleted { number, missing, .. } if !missing.is_empty() => Some((*number, missing)),
+            Progress::EpochCompleted { number, missing, .. } if !missing.is_empty() => {
+                Some((*number, missing))
+            }
             _ => None,
         })
         .collect();
@@ -252,12 +256,25 @@ fn abort_fails_and_names_the_slow_component() {
 
 #[test]
 fn an_answer_delivered_at_the_very_instant_is_not_late() {
-    let punctual = |epoch: u64| Some(if epoch == 0 { Duration::ZERO } else { S });
-    let abort = Settings { overrun: Overrun::Abort, epochs: 5, ..settings(&["A"]) };
-    // The component's wait for the instant begins after the manager's, so both are woken before either acts only if
-    // the answer is published first: here it is not, and the manager must look again before it decides.
-    let ran = ran(abort, &[("A", punctual)]);
-    assert!(ran.report.outcome == Outcome::Failed || ran.report.epochs.late == 0);
+    let report = simulated(|clock| async move {
+        let bus = Bus::memory(None);
+        let initialised = |epoch: u64| (epoch == 0).then_some(Duration::ZERO);
+        tokio::spawn(Component::new("A", &bus, &clock, initialised).await.take_part());
+        // Begun before the manager's own wait for the same instant, so it is over before that one.
+        let (session, punctual) = (bus.session(), sleep(clock.as_ref(), S));
+        let answered = tokio::spawn(async move {
+            punctual.await;
+            session.publish(topic::STATUS_READY, ready("A", 1, 2, vec!["Clock-2".into()])).await.unwrap();
+        });
+        let pace = Pace::Clock(Arc::clone(&clock));
+        let abort = Settings { overrun: Overrun::Abort, epochs: 1, ..settings(&["A"]) };
+        let report =
+            run(abort, bus, Arc::clone(&clock), pace, CancellationToken::new(), |_| {}).await.unwrap();
+        answered.await.unwrap();
+        assert_eq!(clock.utc(), timestamp("2024-03-01T08:00:01.250Z").as_datetime());
+        report
+    });
+    assert_eq!((report.outcome, report.epochs.late), (Outcome::Completed, 0), "{}", report.reason);
 }
 
 #[test]
@@ -348,7 +365,8 @@ async fn a_run_on_the_pacers_thread_completes_and_names_its_scheduler() {
     let fast = Settings { speed: Speed::Times(100.0), epochs: 30, ..settings(&["A", "B"]) };
     let answers: &[(&str, Answer)] = &[("A", at_once), ("B", at_once)];
     let begun = wall.now();
-    let ran = ran_on(Arc::new(wall.clone()), Pace::Thread(thread), fast, answers, CancellationToken::new()).await;
+    let ran =
+        ran_on(Arc::new(wall.clone()), Pace::Thread(thread), fast, answers, CancellationToken::new()).await;
     assert_eq!((ran.report.outcome, ran.report.epochs.completed), (Outcome::Completed, 30));
     assert_eq!(ran.report.pacing.scheduler, scheduler);
     assert!(wall.now().since(begun) >= MS * 290, "no epoch begins before its instant");

@@ -274,13 +274,15 @@ impl DeviceCore {
             return Ok(());
         }
         self.release = Release::No;
-        let write = match self.setpoint {
-            Some(driven) if driven.setpoint.command == setpoint.command && driven.write != Write::Given => {
-                driven.write
+        // A repetition keeps what has been reached, and the date on which it was first asked for.
+        self.setpoint = Some(match self.setpoint {
+            Some(Driven { setpoint: before, write })
+                if before.command == setpoint.command && write != Write::Given =>
+            {
+                Driven { setpoint: Setpoint { received_at: before.received_at, ..setpoint }, write }
             }
-            _ => Write::Due,
-        };
-        self.setpoint = Some(Driven { setpoint, write });
+            _ => Driven { setpoint, write: Write::Due },
+        });
         Ok(())
     }
 

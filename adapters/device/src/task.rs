@@ -8,7 +8,7 @@ use crate::contract::{Device, DeviceError};
 use crate::core::{DeviceCore, Done, Job, Left, Next, Occurrence, TaskSettings};
 use crate::image::ProcessImage;
 use crate::statistics::Statistics;
-use crate::value::Setpoint;
+use crate::value::{Applied, Setpoint};
 use futures_util::FutureExt;
 use gridloop_clock::{MonoTime, SharedClock, until};
 use std::future::Future;
@@ -210,7 +210,9 @@ impl Worker {
                 statistics.reads += 1;
                 statistics.read.add(now.since(begun));
             }
-            Done::Applied(Ok(_)) | Done::Released(Ok(_)) => statistics.writes += 1,
+            Done::Applied(Ok(applied)) | Done::Released(Ok(applied)) => {
+                statistics.writes += u64::from(matches!(applied, Applied::Confirmed { .. }));
+            }
             Done::Connected(Err(_)) | Done::Read(Err(_)) | Done::Applied(Err(_)) | Done::Released(Err(_)) => {
                 statistics.errors += 1;
             }

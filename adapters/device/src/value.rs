@@ -173,7 +173,7 @@ pub struct Setpoint {
     pub command: Command,
     /// The epoch it was given in.
     pub epoch: u64,
-    /// When the message that carries it reached this process.
+    /// When the message that first asked for this command reached this process.
     pub received_at: MonoTime,
     /// From this instant on it must not be applied any more.
     pub expires_at: MonoTime,

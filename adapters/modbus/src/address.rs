@@ -92,7 +92,9 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_told_so() {
-        for text in ["", "127.0.0.1:502", "rtu:///dev/ttyUSB0", "tcp://", "tcp://:502", "tcp://a b", "tcp://h:"] {
+        for text in
+            ["", "127.0.0.1:502", "rtu:///dev/ttyUSB0", "tcp://", "tcp://:502", "tcp://a b", "tcp://h:"]
+        {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
         for text in ["tcp://h:0", "tcp://h:65536", "tcp://h:-1", "tcp://h:1:2", "tcp://[::1]502"] {

@@ -15,8 +15,8 @@ pub(crate) use error::LinkError;
 
 use crate::address::Address;
 use crate::register_map::Table;
-use guard::Guarded;
 use gridloop_clock::{Clock, SharedClock, until};
+use guard::Guarded;
 use std::borrow::Cow;
 use std::fmt::Debug;
 use std::time::Duration;
@@ -103,7 +103,9 @@ impl ModbusSession {
         let gone = |_| LinkError::Lost("the link was dropped after an error".to_owned());
         self.jobs.send(Job { request, answer }).await.map_err(gone)?;
         // The task answers every job it takes. If it could not, it panicked over what the device sent.
-        answered.await.unwrap_or_else(|_| Err(LinkError::Malformed("the answer cannot be decoded".to_owned())))
+        answered
+            .await
+            .unwrap_or_else(|_| Err(LinkError::Malformed("the answer cannot be decoded".to_owned())))
     }
 }
 
@@ -126,7 +128,9 @@ async fn serve(mut context: Context, mut queue: mpsc::Receiver<Job>, timeout: Du
             queue.close();
             _ = answer.send(result);
             while let Some(waiting) = queue.recv().await {
-                _ = waiting.answer.send(Err(LinkError::Lost("the link was dropped after an error".to_owned())));
+                _ = waiting
+                    .answer
+                    .send(Err(LinkError::Lost("the link was dropped after an error".to_owned())));
             }
             return;
         }

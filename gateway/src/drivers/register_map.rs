@@ -30,7 +30,9 @@ impl Driver for RegisterMap {
             let profile = text.and_then(|text| {
                 Profile::parse(&path.display().to_string(), &text).map_err(|error| error.to_string())
             });
-            profile.map_err(|error| section.error(Some("profile"), format!("a sound profile: {error}"), None)).ok()
+            profile
+                .map_err(|error| section.error(Some("profile"), format!("a sound profile: {error}"), None))
+                .ok()
         });
         link::check_address(section);
         Box::new(Settings { unit, profile })

@@ -25,11 +25,17 @@ impl Driver for SunSpec {
     fn read(&self, section: &Section<'_>) -> Box<dyn Opener> {
         let unit = section.integer("unit", "Modbus unit id.").within(0..=255).fits::<u8>().or(1);
         let revert_after = section
-            .duration_s("revert_after_s", "The inverter's own timer: it ends a command that is this old, in s.")
+            .duration_s(
+                "revert_after_s",
+                "The inverter's own timer: it ends a command that is this old, in s.",
+            )
             .positive()
             .optional();
         let revert_to_w = section
-            .number("revert_to_w", "The power in W it goes to then, where it can (model 704; 123 drops the limit).")
+            .number(
+                "revert_to_w",
+                "The power in W it goes to then, where it can (model 704; 123 drops the limit).",
+            )
             .at_least(0.0)
             .or(0.0);
         link::check_address(section);

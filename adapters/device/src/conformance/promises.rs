@@ -285,6 +285,13 @@ fn absurd(capabilities: &Capabilities) -> Vec<Command> {
             commands.push(Command::Power { real_power_w: watts, reactive_power_var: 0.0 });
             commands.push(Command::Power { real_power_w: range.max_w, reactive_power_var: watts });
         }
+        let step = (range.max_w - range.min_w).max(range.max_var) * RESOLUTION;
+        for real_power_w in [range.min_w - step, range.max_w + step] {
+            commands.push(Command::Power { real_power_w, reactive_power_var: 0.0 });
+        }
+        for reactive_power_var in [-range.max_var - step, range.max_var + step] {
+            commands.push(Command::Power { real_power_w: range.min_w, reactive_power_var });
+        }
     }
     if let Some(range) = capabilities.tap_position {
         let positions = [range.lowest.saturating_sub(1), range.highest.saturating_add(1), i32::MIN, i32::MAX];

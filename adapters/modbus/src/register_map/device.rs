@@ -9,8 +9,8 @@ use crate::session::LinkSettings;
 use async_trait::async_trait;
 use gridloop_clock::{MonoTime, SharedClock};
 use gridloop_device::{
-    Applied, Capabilities, Command, Description, Device, DeviceError, FailSafe, SafeState, Setpoint, Snapshot,
-    TapAction, TapRange, TapReading, TapRules, TapSequencer, VoltageRange,
+    Applied, Capabilities, Command, Description, Device, DeviceError, FailSafe, SafeState, Setpoint,
+    Snapshot, TapAction, TapRange, TapReading, TapRules, TapSequencer, VoltageRange,
 };
 
 /// How to reach a device, and what its registers mean.
@@ -97,14 +97,11 @@ impl RegisterMapDevice {
         let operation = "write the tap-change command";
         let reading = pulse.reading(&snapshot)?;
         match sequencer.step(now, &reading, target) {
-            TapAction::Reached => {
-                Ok(Applied::Confirmed { readback: Command::TapPosition(reading.position) })
-            }
+            TapAction::Reached => Ok(Applied::Confirmed { readback: Command::TapPosition(reading.position) }),
             TapAction::Wait => Ok(Applied::InProgress),
-            TapAction::Failed(failure) => Err(DeviceError::Refused {
-                operation: operation.to_owned(),
-                reason: failure.to_string(),
-            }),
+            TapAction::Failed(failure) => {
+                Err(DeviceError::Refused { operation: operation.to_owned(), reason: failure.to_string() })
+            }
             TapAction::Pulse(steps) => {
                 let written = self.link.try_write(pulse.address, &[word(steps.into())]).await;
                 if written.as_ref().is_err_and(crate::session::LinkError::nothing_done) {

@@ -42,7 +42,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
             let mut probe = ReadBuf::new(&mut probe);
             if Pin::new(&mut self.stream).poll_read(cx, &mut probe)?.is_ready() {
                 let closed = probe.filled().is_empty();
-                return Poll::Ready(Err(if closed { ErrorKind::ConnectionAborted.into() } else { unasked() }));
+                return Poll::Ready(Err(if closed {
+                    ErrorKind::ConnectionAborted.into()
+                } else {
+                    unasked()
+                }));
             }
         }
         let written = std::task::ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;

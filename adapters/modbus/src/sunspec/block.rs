@@ -129,6 +129,13 @@ impl Block {
         Self { model, place, registers, read_at: MonoTime::default() }
     }
 
+    /// A block of registers that need not make sense.
+    pub(super) fn arbitrary(id: u16, registers: &[u16]) -> Self {
+        let place = Place { id, address: 0, length: 65 };
+        let model = super::models::model(id).unwrap();
+        Self { model, place, registers: registers.to_vec(), read_at: MonoTime::default() }
+    }
+
     /// Cuts the block off as a device with a shorter model would.
     pub(super) fn cut(mut self, length: u16) -> Self {
         self.registers.truncate(usize::from(length + HEADER_REGISTERS));
@@ -150,7 +157,8 @@ mod tests {
 
     #[test]
     fn a_value_is_scaled_by_the_factor_read_with_it() {
-        let block = Block::fake(103, &[("W", &[1234]), ("W_SF", &[1]), ("Hz", &[5001]), ("Hz_SF", &[0xFFFE])]);
+        let block =
+            Block::fake(103, &[("W", &[1234]), ("W_SF", &[1]), ("Hz", &[5001]), ("Hz_SF", &[0xFFFE])]);
         assert_eq!(block.named("W"), Ok(Some(12340.0)));
         assert_eq!(block.named("Hz"), Ok(Some(50.01)));
     }

@@ -119,8 +119,7 @@ impl SunSpecDevice {
         for (id, power, vars) in SOURCES {
             let Some(located) = located(chain, &[id]) else { continue };
             let block = Block::read(&self.link, located.place, located.model).await?;
-            let number =
-                |name: &str| block.named(name).map_err(|error| block.malformed(&error));
+            let number = |name: &str| block.named(name).map_err(|error| block.malformed(&error));
             w_max = w_max.or(number(power)?.filter(|watts| *watts > 0.0));
             let [injected, absorbed] = [number(vars[0])?, number(vars[1])?].map(|var| var.map(f64::abs));
             max_var = max_var.or(match (injected, absorbed) {

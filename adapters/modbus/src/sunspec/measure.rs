@@ -46,6 +46,18 @@ pub(super) fn snapshot(block: &Block) -> Result<Snapshot, BadScaleFactor> {
 mod tests {
     use super::*;
 
+    proptest::proptest! {
+        #[test]
+        fn arbitrary_registers_give_finite_numbers_or_an_error(
+            registers in proptest::collection::vec(proptest::prelude::any::<u16>(), 0..64), float: bool,
+        ) {
+            let block = Block::arbitrary(if float { 113 } else { 103 }, &registers);
+            if let Ok(snapshot) = snapshot(&block) {
+                assert!(snapshot.points.values().all(|sample| sample.value.is_finite()));
+            }
+        }
+    }
+
     fn value(snapshot: &Snapshot, name: &str) -> Option<f64> {
         snapshot.get(name).map(|sample| sample.value)
     }
@@ -74,8 +86,7 @@ mod tests {
 
     #[test]
     fn a_single_phase_device_has_the_voltage_of_its_phase() {
-        let block =
-            Block::fake(101, &[("PhVphA", &[230]), ("PhVphB", &[0xFFFF]), ("V_SF", &[0])]);
+        let block = Block::fake(101, &[("PhVphA", &[230]), ("PhVphB", &[0xFFFF]), ("V_SF", &[0])]);
         assert_eq!(value(&snapshot(&block).unwrap(), point::VOLTAGE), Some(230.0));
     }
 

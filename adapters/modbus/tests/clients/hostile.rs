@@ -2,13 +2,13 @@
 //! registers held at or after the moment of asking, a command confirmed is a command held, and a connection that has
 //! seen a wrong answer sees no further request.
 
+use crate::support::{Asked, Seeded, Server, Step, clock, frame};
 use gridloop_clock::{SharedClock, until};
 use gridloop_device::{Applied, Command, Device, DeviceError, Setpoint};
 use gridloop_modbus::{Profile, RegisterMapDevice, RegisterMapSettings};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use crate::support::{Asked, Seeded, Server, Step, clock, frame};
 
 const TIMEOUT: Duration = Duration::from_millis(20);
 
@@ -82,19 +82,27 @@ fn hostile(truth: &Truth, seeded: &mut Seeded, previous: &mut Vec<u8>, asked: &A
     }
     let carries_out = way != 10 || seeded.below(2) == 0;
     let registers = if carries_out { truth.carry_out(asked) } else { vec![0; asked.count.into()] };
-    let pdu =
-        if asked.function == 0x10 { asked.written_pdu() } else { asked.registers_pdu(&registers) };
+    let pdu = if asked.function == 0x10 { asked.written_pdu() } else { asked.registers_pdu(&registers) };
     let right = asked.framed(&pdu);
     let stale = std::mem::replace(previous, right.clone());
     let cut = usize::try_from(seeded.below(u64::try_from(right.len()).unwrap())).unwrap();
     let shorter = pdu.len() - 2;
     match way {
         0 => (vec![Step::Pause(TIMEOUT * 2), Step::Send(right)], false),
-        1 => (vec![Step::Send(right[..cut].to_vec()), Step::Pause(TIMEOUT * 2), Step::Send(right[cut..].to_vec())], false),
+        1 => (
+            vec![
+                Step::Send(right[..cut].to_vec()),
+                Step::Pause(TIMEOUT * 2),
+                Step::Send(right[cut..].to_vec()),
+            ],
+            false,
+        ),
         2 if asked.function != 0x10 => (send(asked.framed(&asked.registers_pdu(&registers[1..]))), true),
         2 => (send(asked.framed(&[0x10, 0, 100, 0, 2])), true),
         3 => (send(frame(asked.transaction, pdu.len() + 1, asked.unit ^ (seeded.byte() | 1), &pdu)), true),
-        4 => (send(frame(asked.transaction ^ (1 << seeded.below(16)), pdu.len() + 1, asked.unit, &pdu)), true),
+        4 => {
+            (send(frame(asked.transaction ^ (1 << seeded.below(16)), pdu.len() + 1, asked.unit, &pdu)), true)
+        }
         5 if !stale.is_empty() && stale[..2] != right[..2] => (send(stale), true),
         6 => (send((0..=seeded.below(300)).map(|_| seeded.byte()).collect()), true),
         7 => (vec![Step::Send(right[..cut].to_vec()), Step::Close], true),
@@ -109,7 +117,9 @@ fn hostile(truth: &Truth, seeded: &mut Seeded, previous: &mut Vec<u8>, asked: &A
         15 => (send([right.clone(), right].concat()), false),
         16 => (send([right, vec![seeded.byte()]].concat()), false),
         17 => (send(frame(asked.transaction, shorter + 1, asked.unit, &pdu[..shorter])), true),
-        18 if asked.function != 0x10 => (send(asked.framed(&[&[asked.function, 0xFE], &pdu[2..]].concat())), true),
+        18 if asked.function != 0x10 => {
+            (send(asked.framed(&[&[asked.function, 0xFE], &pdu[2..]].concat())), true)
+        }
         19 => (send(asked.framed(&[asked.function ^ 0x07, 4, 0, 0, 0, 0])), true),
         _ => (send(right), false),
     }
@@ -184,8 +194,7 @@ async fn talk(seed: u64, wrong_answers: usize, clock: SharedClock) -> (usize, us
 async fn ten_thousand_wrong_answers_never_become_a_wrong_value() {
     const LINKS: u64 = 24;
     let clock = clock();
-    let links: Vec<_> =
-        (0..LINKS).map(|seed| tokio::spawn(talk(seed, 420, Arc::clone(&clock)))).collect();
+    let links: Vec<_> = (0..LINKS).map(|seed| tokio::spawn(talk(seed, 420, Arc::clone(&clock)))).collect();
     let (mut cases, mut readings, mut confirmations) = (0, 0, 0);
     for link in links {
         let (more, read, confirmed) = link.await.unwrap();
@@ -273,12 +282,18 @@ async fn exceptions_keep_the_link_and_say_what_they_are() {
         seen.lock().unwrap().push(asked.connection);
         answers += 1;
         // The three requests of connecting are answered, the first of every later reading is refused.
-        if answers > 3 { asked.exception([1, 2, 3, 4, 6][answers - 4]) } else { asked.honest(&vec![0; asked.count.into()]) }
+        if answers > 3 {
+            asked.exception([1, 2, 3, 4, 6][answers - 4])
+        } else {
+            asked.honest(&vec![0; asked.count.into()])
+        }
     })
     .await;
     let mut device = device(&server, Duration::from_secs(30), &clock());
     device.connect().await.unwrap();
-    for text in ["01 (illegal function)", "02 (illegal data address)", "03 (illegal data value)", "04", "06 (busy)"] {
+    for text in
+        ["01 (illegal function)", "02 (illegal data address)", "03 (illegal data value)", "04", "06 (busy)"]
+    {
         let error = device.read().await.unwrap_err();
         assert!(matches!(error, DeviceError::Refused { .. }) && error.to_string().contains(text), "{error}");
     }
@@ -297,7 +312,10 @@ async fn a_gateway_without_path_to_its_device_drops_the_link() {
     device.connect().await.unwrap();
     for text in ["exception 0B", "not open"] {
         let error = device.read().await.unwrap_err();
-        assert!(matches!(error, DeviceError::Disconnected { .. }) && error.to_string().contains(text), "{error}");
+        assert!(
+            matches!(error, DeviceError::Disconnected { .. }) && error.to_string().contains(text),
+            "{error}"
+        );
     }
 }
 

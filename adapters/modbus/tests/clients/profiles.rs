@@ -39,8 +39,16 @@ fn errors_say_where_they_are_and_what_was_expected() {
         ("type = \"u16\"\nunit = \"1\"\nsentinel = 0x18000", 9, "16 bits"),
         ("type = \"f32\"\nunit = \"1\"\nsentinel = 0", 9, "NaN always"),
         ("type = \"u16\"\nunit = \"1\"\nvalid = [3, 2]", 9, "[lowest, highest]"),
-        ("type = \"u16\"\nunit = \"1\"\n[commands.voltage_setpoint]\npoint = \"q\"", 10, "no point named `q`"),
-        ("type = \"u16\"\nunit = \"V\"\n[commands.voltage_setpoint]\npoint = \"p\"", 10, "a writable point in V"),
+        (
+            "type = \"u16\"\nunit = \"1\"\n[commands.voltage_setpoint]\npoint = \"q\"",
+            10,
+            "no point named `q`",
+        ),
+        (
+            "type = \"u16\"\nunit = \"V\"\n[commands.voltage_setpoint]\npoint = \"p\"",
+            10,
+            "a writable point in V",
+        ),
         ("unit = \"1\"", 3, "missing field `type`"),
     ];
     for (lines, line, text) in cases {
@@ -53,7 +61,9 @@ fn errors_say_where_they_are_and_what_was_expected() {
 
 #[test]
 fn points_must_have_one_name_each_and_lie_within_the_address_space() {
-    let twice = with("type = \"u16\"\nunit = \"1\"\n[[point]]\nname = \"p\"\ntable = \"input\"\naddress = 3\ntype = \"u16\"\nunit = \"1\"");
+    let twice = with(
+        "type = \"u16\"\nunit = \"1\"\n[[point]]\nname = \"p\"\ntable = \"input\"\naddress = 3\ntype = \"u16\"\nunit = \"1\"",
+    );
     assert!(Profile::parse("x", &twice).unwrap_err().message.contains("a second point named `p`"));
     let beyond = with("type = \"u32\"\nunit = \"1\"").replace("address = 3", "address = 65535");
     assert!(Profile::parse("x", &beyond).unwrap_err().message.contains("beyond register 65535"));

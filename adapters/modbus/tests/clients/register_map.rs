@@ -1,10 +1,12 @@
 //! Register-map devices against a server that is nothing but registers: profiles, voltage set points, tap pulses.
 
-use gridloop_device::{Applied, Command, Device, DeviceError, Quality, SafeState, Setpoint, TapRange, point};
-use gridloop_modbus::{Profile, RegisterMapDevice, RegisterMapSettings, Table, read_registers, write_registers};
-use std::time::Duration;
 use crate::support::clock;
 use crate::support::image::{Image, Shared, locked};
+use gridloop_device::{Applied, Command, Device, DeviceError, Quality, SafeState, Setpoint, TapRange, point};
+use gridloop_modbus::{
+    Profile, RegisterMapDevice, RegisterMapSettings, Table, read_registers, write_registers,
+};
+use std::time::Duration;
 
 const TAP_CHANGER: &str = include_str!("../../../../configs/devices/tap-changer-ecotap.toml");
 const METER: &str = include_str!("../../../../configs/devices/meter-three-phase.toml");

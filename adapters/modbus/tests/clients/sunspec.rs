@@ -1,12 +1,13 @@
 //! The SunSpec driver against register images: discovery and its corner cases, readings, commands, release.
 
+use crate::support::clock;
+use crate::support::image::{Image, Shared, locked};
 use gridloop_device::{
-    Applied, Command, Description, Device, DeviceError, FailSafe, PowerRange, SafeState, Setpoint, Unit, point,
+    Applied, Command, Description, Device, DeviceError, FailSafe, PowerRange, SafeState, Setpoint, Unit,
+    point,
 };
 use gridloop_modbus::{SunSpecDevice, SunSpecSettings, scan};
 use std::time::Duration;
-use crate::support::clock;
-use crate::support::image::{Image, Shared, locked};
 
 const PATIENT: Duration = Duration::from_secs(5);
 
@@ -42,11 +43,8 @@ const CONTROLS_123: &[(&str, &[u16])] = &[
     ("VArPct_SF", &[0xFFFF]),
 ];
 
-const CONTROLS_704: &[(&str, &[u16])] = &[
-    ("WMaxLimPctEna", &[0, 1000, 1000, 0, 0, 0, 0, 0]),
-    ("WSetEna", &[0]),
-    ("WMaxLimPct_SF", &[0xFFFF]),
-];
+const CONTROLS_704: &[(&str, &[u16])] =
+    &[("WMaxLimPctEna", &[0, 1000, 1000, 0, 0, 0, 0, 0]), ("WSetEna", &[0]), ("WMaxLimPct_SF", &[0xFFFF])];
 
 /// A 10 kW inverter: models 1, 103, 120, 121 and what the test adds.
 fn inverter(base: u16) -> Image {
@@ -126,7 +124,10 @@ async fn a_list_of_models_without_end_is_malformed() {
     let mut zeros = Image::sunspec(40_000);
     zeros.push(&[0; 2000]);
     let error = connect_error(zeros).await;
-    assert!(matches!(&error, DeviceError::Malformed { reason, .. } if reason.contains("more than")), "{error}");
+    assert!(
+        matches!(&error, DeviceError::Malformed { reason, .. } if reason.contains("more than")),
+        "{error}"
+    );
     let mut far = Image::sunspec(50_000);
     far.push(&[103, 60_000]);
     let error = connect_error(far).await;
@@ -229,7 +230,9 @@ async fn powers_that_an_inverter_cannot_hold_are_refused_and_nothing_is_written(
     image.model(123, 24, CONTROLS_123);
     image.end();
     let (mut device, image, _) = connected(image, None).await;
-    for (watts, vars) in [(-1.0, 0.0), (10_001.0, 0.0), (f64::NAN, 0.0), (0.0, 1e9), (0.0, f64::NAN), (1e300, 0.0)] {
+    for (watts, vars) in
+        [(-1.0, 0.0), (10_001.0, 0.0), (f64::NAN, 0.0), (0.0, 1e9), (0.0, f64::NAN), (1e300, 0.0)]
+    {
         let error = device.apply(&setpoint(power(watts, vars))).await.unwrap_err();
         assert!(matches!(error, DeviceError::Refused { .. }), "{watts} {vars}: {error}");
     }
@@ -296,7 +299,8 @@ async fn a_scan_tells_every_model_and_every_point_that_is_implemented() {
     let ids: Vec<_> = report.models.iter().map(|model| (model.id, model.title.is_some())).collect();
     assert_eq!(ids, [(1, true), (103, true), (120, true), (121, true), (64_001, false)]);
     let text = report.to_string();
-    for line in ["Mn                   Acme", "W                    7500 W", "Hz                   50.02 Hz"] {
+    for line in ["Mn                   Acme", "W                    7500 W", "Hz                   50.02 Hz"]
+    {
         assert!(text.contains(line), "{text}");
     }
     let mut plain = Image::default();

@@ -195,3 +195,12 @@ impl Subscription {
 pub fn run_exchange(prefix: &str, compact_id: &str) -> String {
     format!("{prefix}{compact_id}")
 }
+
+/// AMQP's short strings hold this much.
+const NAME_BYTES_MAX: usize = 255;
+
+/// Refuses a topic or exchange name that does not fit AMQP, whatever the transport: a run that works in memory works
+/// over a broker.
+fn check_name(name: &str) -> Result<(), BusError> {
+    if name.len() > NAME_BYTES_MAX { Err(BusError::NameTooLong { bytes: name.len() }) } else { Ok(()) }
+}

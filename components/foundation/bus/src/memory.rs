@@ -7,7 +7,7 @@
 //! never stops a run.
 
 use crate::queue::{PublisherId, Queue};
-use crate::{BusError, Counters, Delivery, Event, Statistics, Subscribe, WhenFull, matches};
+use crate::{BusError, Counters, Delivery, Event, Statistics, Subscribe, WhenFull, check_name, matches};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -88,6 +88,7 @@ impl Publisher {
         if self.session.closed.load(Ordering::Acquire) {
             return Err(BusError::Closed);
         }
+        check_name(topic)?;
         let (topic, receivers) = self.hub.route(topic);
         let event = Event::Message(Delivery { topic, body });
         for receiver in receivers.iter() {

@@ -29,7 +29,8 @@ pub(crate) struct Index {
 impl Record {
     /// The index of a valid message, or what is wrong with it.
     pub(crate) fn index(&self) -> Result<Index, String> {
-        let decoded = decode(&self.body, Timestamp::from(self.heard_at)).map_err(|error| error.to_string())?;
+        let decoded =
+            decode(&self.body, Timestamp::from(self.heard_at)).map_err(|error| error.to_string())?;
         let type_name = decoded.type_name().to_owned();
         let simulation_id = decoded.simulation_id().to_string();
         let (source, message_id, epoch) = match decoded {

@@ -59,7 +59,9 @@ impl Store {
     /// When the file cannot be opened, or is no such store.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let connection = Connection::open(path).map_err(failed("open the run log"))?;
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed("turn on the write-ahead log"))?;
+        connection
+            .pragma_update(None, "journal_mode", "WAL")
+            .map_err(failed("turn on the write-ahead log"))?;
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed("set synchronous"))?;
         connection.execute_batch(SCHEMA).map_err(failed("make the tables"))?;
         Ok(Self { connection })
@@ -76,7 +78,11 @@ impl Store {
     }
 
     /// Stores records in one transaction, in their order.
-    pub(crate) fn append(&mut self, records: &[Record], mut filed: impl FnMut(Filed)) -> Result<(), StoreError> {
+    pub(crate) fn append(
+        &mut self,
+        records: &[Record],
+        mut filed: impl FnMut(Filed),
+    ) -> Result<(), StoreError> {
         let transaction = self.connection.transaction().map_err(failed("begin"))?;
         {
             let mut store = transaction
@@ -109,8 +115,7 @@ impl Store {
                         filed(if rows == 0 { Filed::Duplicate } else { Filed::Stored });
                     }
                     (index, text) => {
-                        let reason =
-                            index.err().or(text.err().map(|e| e.to_string())).unwrap_or_default();
+                        let reason = index.err().or(text.err().map(|e| e.to_string())).unwrap_or_default();
                         keep.execute(params![heard_at, &*record.topic, reason, &*record.body])
                             .map_err(failed("keep an invalid message"))?;
                         filed(Filed::Invalid);
@@ -130,9 +135,8 @@ impl Store {
             .connection
             .prepare("SELECT topic, body FROM messages ORDER BY seq")
             .map_err(failed("read the run log"))?;
-        let rows = select
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-            .map_err(failed("read the run log"))?;
+        let rows =
+            select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed("read the run log"))?;
         rows.collect::<Result<_, _>>().map_err(failed("read the run log"))
     }
 

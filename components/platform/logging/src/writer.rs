@@ -81,7 +81,8 @@ impl RunLog {
         let _ = self.stop.send(());
         let (received, shed) = self.listener.await.unwrap_or_default();
         let counts = tokio::task::spawn_blocking(move || self.writer.join()).await;
-        let broke_off = || LogCounts { error: Some("the log's writer broke off".into()), ..LogCounts::default() };
+        let broke_off =
+            || LogCounts { error: Some("the log's writer broke off".into()), ..LogCounts::default() };
         let shed = shed + self.bus.statistics().shed;
         let counts = counts.map_or_else(|_| broke_off(), |joined| joined.unwrap_or_else(|_| broke_off()));
         LogCounts { received, shed, ..counts }

@@ -1,13 +1,12 @@
 //! `gridloop check` and `gridloop schema`.
 
 use crate::cli::ConfigurationArgs;
-use crate::configuration::{self, Configuration};
 use crate::context::BAD_CONFIGURATION;
 use gridloop_service::Diagnostics;
 use std::process::ExitCode;
 
 pub(crate) fn check(args: &ConfigurationArgs) -> anyhow::Result<ExitCode> {
-    match Configuration::load(args) {
+    match args.load() {
         Err(diagnostics) => Ok(refuse(&diagnostics, args.json)),
         Ok(configuration) if args.json => {
             let components = configuration.component_names();
@@ -30,7 +29,7 @@ pub(crate) fn check(args: &ConfigurationArgs) -> anyhow::Result<ExitCode> {
 
 pub(crate) fn schema() -> anyhow::Result<ExitCode> {
     let schema = gridloop_service::schema("gridloop configuration", |root| {
-        configuration::read(root);
+        let _ = gridloop_platform_manager::read(root);
     });
     println!("{}", serde_json::to_string_pretty(&schema)?);
     Ok(ExitCode::SUCCESS)

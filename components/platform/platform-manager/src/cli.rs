@@ -2,6 +2,8 @@
 
 use crate::{check, device, run, services};
 use clap::{Args, Parser, Subcommand};
+use gridloop_platform_manager::Configuration;
+use gridloop_service::Diagnostics;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -59,6 +61,19 @@ pub(crate) struct ConfigurationArgs {
     /// Print machine-readable JSON instead of text.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl ConfigurationArgs {
+    /// Loads the configuration with everything that the command line changes in it.
+    pub(crate) fn load(&self) -> Result<Configuration, Diagnostics> {
+        let special = [
+            self.bus.as_ref().map(|url| format!("bus.url={url}")),
+            self.epochs.map(|epochs| format!("simulation.epochs={epochs}")),
+            self.speed.as_ref().map(|speed| format!("manager.speed={speed}")),
+        ];
+        let overrides: Vec<String> = self.set.iter().cloned().chain(special.into_iter().flatten()).collect();
+        Configuration::load(&self.config, &overrides)
+    }
 }
 
 #[derive(Debug, Args)]

@@ -1,79 +1,121 @@
 //! What people write: [`Configuration`], read from TOML in one go, with every error at once.
 
-use crate::cli::ConfigurationArgs;
 use gridloop_bus::BusUrl;
 use gridloop_gateway::{DeviceSettings, read_devices};
 use gridloop_messages::{SimulationId, Timestamp};
 use gridloop_realtime_manager::{Overrun, Settings, Speed, StartAt};
-use gridloop_resources::{ResourceType, SetpointSeriesSettings, StaticTimeSeriesSettings};
+use gridloop_resources::{
+    ResourceType, SeriesError, SetpointSeries, SetpointSeriesSettings, StaticTimeSeries,
+    StaticTimeSeriesSettings,
+};
 use gridloop_service::{Diagnostics, Document, NumberOrWord, Section};
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
 /// A run as its configuration describes it.
 #[derive(Debug)]
-pub(crate) struct Configuration {
-    pub(crate) simulation: Simulation,
-    pub(crate) manager: Manager,
-    pub(crate) bus: BusSettings,
-    pub(crate) components: Vec<ComponentSettings>,
-    pub(crate) devices: Vec<DeviceSettings>,
+pub struct Configuration {
+    /// What is simulated.
+    pub simulation: Simulation,
+    /// How epochs are started.
+    pub manager: Manager,
+    /// Where messages go.
+    pub bus: BusSettings,
+    /// SimCES components.
+    pub components: Vec<ComponentSettings>,
+    /// Field devices.
+    pub devices: Vec<DeviceSettings>,
     /// The text of the file, for the run's folder.
-    pub(crate) text: String,
+    pub text: String,
 }
 
+/// `[simulation]`
 #[derive(Debug)]
-pub(crate) struct Simulation {
-    pub(crate) name: String,
-    pub(crate) description: String,
-    pub(crate) initial_start_time: Timestamp,
-    pub(crate) epoch_length: Duration,
-    pub(crate) epochs: u64,
+pub struct Simulation {
+    /// Its name.
+    pub name: String,
+    /// What the run is about.
+    pub description: String,
+    /// Simulated time at which epoch 1 begins.
+    pub initial_start_time: Timestamp,
+    /// Simulated length of an epoch.
+    pub epoch_length: Duration,
+    /// How many.
+    pub epochs: u64,
 }
 
+/// `[manager]`
 #[derive(Debug)]
-pub(crate) struct Manager {
-    pub(crate) name: String,
-    pub(crate) speed: Speed,
-    pub(crate) overrun: Overrun,
-    pub(crate) start_at: StartAt,
-    pub(crate) start_delay: Duration,
-    pub(crate) resend_interval: Duration,
-    pub(crate) max_resends: u32,
-    pub(crate) late_tolerance: Option<Duration>,
+pub struct Manager {
+    /// Its name.
+    pub name: String,
+    /// Simulated against wall-clock time.
+    pub speed: Speed,
+    /// What an overrun leads to.
+    pub overrun: Overrun,
+    /// When epoch 1 begins.
+    pub start_at: StartAt,
+    /// Wait for other processes before the run.
+    pub start_delay: Duration,
+    /// Wait before the first re-send.
+    pub resend_interval: Duration,
+    /// Re-sends before the run is given up.
+    pub max_resends: u32,
+    /// How late an epoch may start.
+    pub late_tolerance: Option<Duration>,
     /// Listed components that run elsewhere.
-    pub(crate) external_components: Vec<String>,
+    pub external_components: Vec<String>,
 }
 
+/// `[bus]`
 #[derive(Debug)]
-pub(crate) struct BusSettings {
-    pub(crate) url: BusUrl,
-    pub(crate) exchange_prefix: String,
+pub struct BusSettings {
+    /// The broker.
+    pub url: BusUrl,
+    /// The beginning of the exchange's name.
+    pub exchange_prefix: String,
 }
 
+/// `[component.NAME]`
 #[derive(Debug)]
-pub(crate) struct ComponentSettings {
-    pub(crate) name: String,
-    pub(crate) kind: ComponentKind,
+pub struct ComponentSettings {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: ComponentKind,
 }
 
+/// `kind` and what belongs to it.
 #[derive(Debug)]
-pub(crate) enum ComponentKind {
+pub enum ComponentKind {
+    /// `static-time-series`
     StaticTimeSeries(StaticTimeSeriesSettings),
+    /// `setpoint-series`
     SetpointSeries(SetpointSeriesSettings),
 }
 
 impl Configuration {
-    /// Loads the file with the overrides of the command line.
-    pub(crate) fn load(args: &ConfigurationArgs) -> Result<Self, Diagnostics> {
-        let mut document = Document::load(&args.config)?;
-        let overrides = [
-            args.bus.as_ref().map(|url| format!("bus.url={url}")),
-            args.epochs.map(|epochs| format!("simulation.epochs={epochs}")),
-            args.speed.as_ref().map(|speed| format!("manager.speed={speed}")),
-        ];
-        for assignment in args.set.iter().cloned().chain(overrides.into_iter().flatten()) {
-            document.set(&assignment)?;
+    /// Loads a file, with `KEY.PATH=VALUE` overrides in their order.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Self, Diagnostics> {
+        Self::finish(Document::load(path)?, overrides)
+    }
+
+    /// As [`Configuration::load`], of a text; `name` is what its errors are prefixed with, and its folder is what file
+    /// names are relative to.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(name: &str, text: &str, overrides: &[String]) -> Result<Self, Diagnostics> {
+        Self::finish(Document::parse(name, text)?, overrides)
+    }
+
+    fn finish(mut document: Document, overrides: &[String]) -> Result<Self, Diagnostics> {
+        for assignment in overrides {
+            document.set(assignment)?;
         }
         let mut configuration = read(&document.root());
         document.finish()?;
@@ -82,14 +124,16 @@ impl Configuration {
     }
 
     /// The names that the manager waits for.
-    pub(crate) fn component_names(&self) -> Vec<String> {
+    #[must_use]
+    pub fn component_names(&self) -> Vec<String> {
         let components = self.components.iter().map(|component| component.name.clone());
         let devices = self.devices.iter().map(|device| device.name.clone());
         components.chain(devices).chain(self.manager.external_components.iter().cloned()).collect()
     }
 
     /// What the Simulation Manager is told. `alone`: other processes must be given time to bind their queues.
-    pub(crate) fn manager_settings(&self, simulation_id: &SimulationId, alone: bool) -> Settings {
+    #[must_use]
+    pub fn manager_settings(&self, simulation_id: &SimulationId, alone: bool) -> Settings {
         let waits = alone || !self.manager.external_components.is_empty();
         Settings {
             name: self.manager.name.clone(),
@@ -112,7 +156,8 @@ impl Configuration {
 }
 
 /// Reads the whole configuration. What is wrong is noted in the document; the values are then of no use.
-pub(crate) fn read(root: &Section<'_>) -> Configuration {
+#[must_use]
+pub fn read(root: &Section<'_>) -> Configuration {
     let configuration = Configuration {
         simulation: read_simulation(&root.required_section("simulation", "What is simulated.")),
         manager: read_manager(&root.section("manager", "How epochs are started.")),
@@ -143,13 +188,21 @@ fn read_simulation(section: &Section<'_>) -> Simulation {
                 whole.then_some(()).ok_or_else(|| "it is not a whole number of milliseconds".into())
             })
             .required(),
-        epochs: section.integer("epochs", "How many epochs to run.").within(1..=1_000_000_000).fits().required(),
+        epochs: section
+            .integer("epochs", "How many epochs to run.")
+            .within(1..=1_000_000_000)
+            .fits()
+            .required(),
     }
 }
 
 fn read_manager(section: &Section<'_>) -> Manager {
     let speed = section
-        .number_or_word("speed", &["max"], "1: wall clock; N: N times faster; \"max\": as fast as everybody is ready.")
+        .number_or_word(
+            "speed",
+            &["max"],
+            "1: wall clock; N: N times faster; \"max\": as fast as everybody is ready.",
+        )
         .matching(|speed| match speed {
             NumberOrWord::Number(times) if *times <= 0.0 => Err("it is not above 0".into()),
             _ => Ok(()),
@@ -162,7 +215,10 @@ fn read_manager(section: &Section<'_>) -> Manager {
             NumberOrWord::Word(_) => Speed::Max,
         },
         overrun: section
-            .text("overrun", "When an epoch's end comes and somebody is missing: stretch (wait), skip or abort.")
+            .text(
+                "overrun",
+                "When an epoch's end comes and somebody is missing: stretch (wait), skip or abort.",
+            )
             .choice(&[("stretch", Overrun::Stretch), ("skip", Overrun::Skip), ("abort", Overrun::Abort)])
             .or(Overrun::Stretch),
         start_at: section
@@ -179,7 +235,10 @@ fn read_manager(section: &Section<'_>) -> Manager {
             .or(Duration::from_secs(120)),
         max_resends: section.integer("max_resends", "How often.").within(0..=1000).fits().or(5),
         late_tolerance: section
-            .duration_s("late_tolerance_s", "How late an epoch may start. Default: 5 % of its length, at most 10 ms.")
+            .duration_s(
+                "late_tolerance_s",
+                "How late an epoch may start. Default: 5 % of its length, at most 10 ms.",
+            )
             .optional(),
         external_components: section
             .texts("external_components", "Components that the manager waits for and that run elsewhere.")
@@ -218,14 +277,18 @@ fn read_components(root: &Section<'_>) -> Vec<ComponentSettings> {
             "What kind of component it is.",
             &[
                 ("static-time-series", &|section: &Section<'_>| {
-                    ComponentKind::StaticTimeSeries(read_static_time_series(section))
+                    let settings = read_static_time_series(section);
+                    note_flaws(section, StaticTimeSeries::new(section.name(), &settings).err());
+                    ComponentKind::StaticTimeSeries(settings)
                 }),
                 ("setpoint-series", &|section: &Section<'_>| {
                     let file = section
                         .file("file", "CSV: Epoch,Resource,RealPower,ReactivePower,TapPosition,Voltage.")
                         .must_exist()
                         .required();
-                    ComponentKind::SetpointSeries(SetpointSeriesSettings { file, delimiter: read_delimiter(section) })
+                    let settings = SetpointSeriesSettings { file, delimiter: read_delimiter(section) };
+                    note_flaws(section, SetpointSeries::new(&settings).err());
+                    ComponentKind::SetpointSeries(settings)
                 }),
             ],
         )?;
@@ -238,7 +301,10 @@ fn read_static_time_series(section: &Section<'_>) -> StaticTimeSeriesSettings {
     let words = [("Load", ResourceType::Load), ("Generator", ResourceType::Generator)];
     StaticTimeSeriesSettings {
         resource_type: section
-            .text("resource_type", "Load or Generator; the middle of its topic. Signs are taken from the file.")
+            .text(
+                "resource_type",
+                "Load or Generator; the middle of its topic. Signs are taken from the file.",
+            )
             .choice(&words)
             .required_option()
             .unwrap_or(ResourceType::Load),
@@ -247,6 +313,13 @@ fn read_static_time_series(section: &Section<'_>) -> StaticTimeSeriesSettings {
             .must_exist()
             .required(),
         delimiter: read_delimiter(section),
+    }
+}
+
+/// The file is read now, so that its errors are known before anything starts.
+fn note_flaws(section: &Section<'_>, error: Option<SeriesError>) {
+    if let Some(error) = error {
+        section.error(Some("file"), format!("a sound file: {error}"), None);
     }
 }
 
@@ -265,7 +338,8 @@ fn read_delimiter(section: &Section<'_>) -> char {
 fn check_names(root: &Section<'_>, configuration: &Configuration) {
     let components = configuration.components.iter().map(|it| ("component", it.name.clone()));
     let devices = configuration.devices.iter().map(|it| ("device", it.name.clone()));
-    let external = configuration.manager.external_components.iter().map(|it| ("external component", it.clone()));
+    let external =
+        configuration.manager.external_components.iter().map(|it| ("external component", it.clone()));
     let mut seen = HashMap::from([(configuration.manager.name.clone(), "manager")]);
     for (what, name) in components.chain(devices).chain(external) {
         let sound = |c: char| c.is_alphanumeric() || c == '_' || c == '-';

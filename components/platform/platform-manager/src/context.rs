@@ -3,7 +3,7 @@
 use gridloop_clock::{Clock, SharedClock, WallClock};
 use gridloop_messages::{SimulationId, Timestamp};
 use indicatif::MultiProgress;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -34,7 +34,12 @@ impl Context {
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
         let writer = Beside(terminal.clone());
         // A second context in one process keeps the first one's log.
-        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(writer).try_init();
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_target(false)
+            .with_ansi(io::stderr().is_terminal())
+            .with_writer(writer)
+            .try_init();
         let wall = WallClock::start()?;
         Ok(Self { clock: Arc::new(wall.clone()), wall, terminal, cancel: CancellationToken::new() })
     }

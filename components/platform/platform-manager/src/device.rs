@@ -7,8 +7,8 @@ use gridloop_clock::SharedClock;
 use gridloop_device::{Description, Device};
 use gridloop_modbus::simulated::{InverterSettings, serve_inverter, serve_tap_changer};
 use gridloop_modbus::{
-    Address, LinkSettings, Profile, RegisterMapDevice, RegisterMapSettings, SunSpecDevice, SunSpecSettings, Table,
-    read_registers, scan, write_registers,
+    Address, LinkSettings, Profile, RegisterMapDevice, RegisterMapSettings, SunSpecDevice, SunSpecSettings,
+    Table, read_registers, scan, write_registers,
 };
 use gridloop_plant::{LivePlant, PvInverter, PvInverterSettings, Series, TapChanger, TapChangerSettings};
 use std::net::SocketAddr;
@@ -254,7 +254,8 @@ async fn simulate(args: &SimulateArgs, context: &Context) -> anyhow::Result<Exit
 fn parse_range(text: &str) -> Result<Range, String> {
     let expected = || "expected TABLE:ADDRESS:COUNT, such as holding:40000:2 or input:8:1".to_owned();
     let mut parts = text.split(':');
-    let (Some(table), Some(address), Some(count), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    let (Some(table), Some(address), Some(count), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return Err(expected());
     };

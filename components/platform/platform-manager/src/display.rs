@@ -1,5 +1,6 @@
 //! What a run shows while it goes on: a bar on a terminal, plain lines elsewhere.
 
+use gridloop_platform_manager::Told;
 use gridloop_realtime_manager::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
@@ -26,7 +27,9 @@ impl Display {
             Form::Silent
         } else if std::io::stderr().is_terminal() {
             let bar = terminal.add(ProgressBar::new(epochs));
-            if let Ok(style) = ProgressStyle::with_template("epoch {pos}/{len} {bar:40} {elapsed_precise}  {msg}") {
+            if let Ok(style) =
+                ProgressStyle::with_template("epoch {pos}/{len} {bar:40} {elapsed_precise}  {msg}")
+            {
                 bar.set_style(style);
             }
             Form::Bar(bar)
@@ -45,14 +48,29 @@ impl Display {
         }
     }
 
-    pub(crate) fn show(&mut self, progress: &Progress) {
+    pub(crate) fn tell(&mut self, told: &Told) {
+        match told {
+            Told::Device { name, headline, remarks } => {
+                self.line(&format!("  {name:<8} {headline}"));
+                for remark in remarks {
+                    self.line(&format!("  {name:<8} NOTE: {remark}"));
+                }
+            }
+            Told::Progress(progress) => self.show(progress),
+        }
+    }
+
+    fn show(&mut self, progress: &Progress) {
         match progress {
             Progress::EpochCompleted { number, turnaround, missing } => {
                 self.completed(*number, turnaround.as_secs_f64() * 1000.0, missing);
             }
             Progress::EpochOverran { number, missing } => {
                 self.late += 1;
-                self.line(&format!("epoch {number}: its end has come, still waiting for {}", missing.join(", ")));
+                self.line(&format!(
+                    "epoch {number}: its end has come, still waiting for {}",
+                    missing.join(", ")
+                ));
             }
             Progress::EpochStarted { number, skipped, .. } if *skipped > 0 => {
                 self.line(&format!("epoch {number}: {skipped} periods were passed over before it"));

@@ -16,7 +16,10 @@ impl RunFolder {
         fs::create_dir_all(runs).with_context(|| format!("cannot make the folder {}", runs.display()))?;
         let path = runs.join(id.compact());
         fs::create_dir(&path).with_context(|| {
-            format!("cannot make the folder {}; if a run of this id is there, use another --simulation-id", path.display())
+            format!(
+                "cannot make the folder {}; if a run of this id is there, use another --simulation-id",
+                path.display()
+            )
         })?;
         let copy = path.join("configuration.toml");
         fs::write(&copy, configuration).with_context(|| format!("cannot write {}", copy.display()))?;

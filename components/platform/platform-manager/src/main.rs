@@ -1,17 +1,14 @@
 //! The `gridloop` command: physical inverters, batteries and tap changers in the loop of a SimCES simulation.
 //!
-//! [`cli`] is what people type, [`configuration`] what they write; every subcommand is a thin call into the crate that
-//! does the work. Exit codes: 0 completed, 1 failed, 2 bad configuration or arguments, 3 deadlines missed under
+//! [`cli`] is what people type; every subcommand is a thin call into the crate that does the work. Exit codes: 0 completed, 1 failed, 2 bad configuration or arguments, 3 deadlines missed under
 //! `--strict`.
 
 mod check;
 mod cli;
-mod configuration;
 mod context;
 mod device;
 mod display;
 mod folder;
-mod report;
 mod run;
 mod services;
 mod summary;

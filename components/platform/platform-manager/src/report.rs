@@ -6,64 +6,76 @@ use gridloop_gateway::DeviceReport;
 use gridloop_logging::LogCounts;
 use gridloop_realtime_manager::{Outcome, Report};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Everything a run leaves to be trusted by. Field names are explained in docs/report.md.
-#[derive(Debug, Serialize)]
-pub(crate) struct RunReport {
-    pub(crate) gridloop: &'static str,
-    pub(crate) simulation_id: String,
-    pub(crate) name: String,
-    /// When the run began and ended, wall-clock UTC.
-    pub(crate) started_at: String,
-    pub(crate) ended_at: String,
+/// Everything a run leaves to be trusted by.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunReport {
+    /// The version that made it.
+    pub gridloop: &'static str,
+    /// The run's id.
+    pub simulation_id: String,
+    /// The run's name.
+    pub name: String,
+    /// When it began, wall-clock UTC.
+    pub started_at: String,
+    /// When it ended, wall-clock UTC.
+    pub ended_at: String,
+    /// Outcome, reason, epochs and pacing.
     #[serde(flatten)]
-    pub(crate) manager: Report,
-    pub(crate) devices: Vec<DeviceReport>,
+    pub manager: Report,
+    /// The devices, in the order of the configuration.
+    pub devices: Vec<DeviceReport>,
     /// Setpoints for resources that nobody in this process has: topic and count.
-    pub(crate) setpoints_for_nobody: std::collections::BTreeMap<String, u64>,
-    pub(crate) log: LogCounts,
-    pub(crate) bus: BusReport,
+    pub setpoints_for_nobody: BTreeMap<String, u64>,
+    /// What was stored.
+    pub log: LogCounts,
+    /// How the bus was.
+    pub bus: BusReport,
 }
 
-/// How the bus was (`bus`).
-#[derive(Debug, Serialize)]
-pub(crate) struct BusReport {
-    pub(crate) url: String,
-    pub(crate) published: u64,
-    pub(crate) confirmed: u64,
-    pub(crate) returned: u64,
-    pub(crate) resent: u64,
-    pub(crate) reconnects: u64,
+/// How the bus was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BusReport {
+    /// Where it was, without the password.
+    pub url: String,
+    /// Messages that reached nobody.
+    pub returned: u64,
+    /// Messages sent again after a loss or a return.
+    pub resent: u64,
+    /// Times the broker was lost and found again.
+    pub reconnects: u64,
 }
 
 impl BusReport {
     pub(crate) fn new(url: String, statistics: &Statistics) -> Self {
-        Self {
-            url,
-            published: statistics.published,
-            confirmed: statistics.confirmed,
-            returned: statistics.returned,
-            resent: statistics.resent,
-            reconnects: statistics.reconnects,
-        }
+        let Statistics { returned, resent, reconnects, .. } = *statistics;
+        Self { url, returned, resent, reconnects }
     }
 }
 
 impl RunReport {
-    /// Whether an epoch was late or passed over, or the run did not get to its end.
-    pub(crate) fn missed_deadlines(&self) -> bool {
+    /// Whether an epoch was late, or periods were passed over.
+    #[must_use]
+    pub fn missed_deadlines(&self) -> bool {
         self.manager.epochs.late > 0 || self.manager.epochs.skipped > 0
     }
 
-    /// Whether the run reached its end and nothing of it was lost, and every device was left as it should be.
-    pub(crate) fn is_sound(&self) -> bool {
+    /// Whether the run did not fail, nothing of its log was lost and every device was left as it should be.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
         let left = self.devices.iter().all(|device| !device.left.starts_with("unknown"));
         self.manager.outcome != Outcome::Failed && left && self.log.shed == 0 && self.log.error.is_none()
     }
 
-    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
+    /// Writes it as JSON.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(self)?;
-        std::fs::write(path, text + "\n").with_context(|| format!("cannot write the report {}", path.display()))
+        std::fs::write(path, text + "\n")
+            .with_context(|| format!("cannot write the report {}", path.display()))
     }
 }

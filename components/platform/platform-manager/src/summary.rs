@@ -1,7 +1,7 @@
 //! The closing words of a run, for people.
 
-use crate::report::RunReport;
 use gridloop_gateway::{DeviceReport, StepReport};
+use gridloop_platform_manager::RunReport;
 use gridloop_realtime_manager::{Outcome, Percentiles};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -32,13 +32,21 @@ fn write(text: &mut String, report: &RunReport, file: &Path) -> std::fmt::Result
         writeln!(text, "            {component} was late in {count} epochs")?;
     }
     writeln!(text, "pacing      speed {}, {}", manager.pacing.speed, manager.pacing.scheduler)?;
-    writeln!(text, "            epoch start after its instant: {}", micros(&manager.pacing.start_lateness_us))?;
-    writeln!(text, "            everybody ready after epoch start: {}", micros(&manager.pacing.turnaround_us))?;
+    writeln!(
+        text,
+        "            epoch start after its instant: {}",
+        micros(&manager.pacing.start_lateness_us)
+    )?;
+    writeln!(
+        text,
+        "            everybody ready after epoch start: {}",
+        micros(&manager.pacing.turnaround_us)
+    )?;
     let bus = &report.bus;
     writeln!(
         text,
-        "bus         {}, {} messages, {} re-sent, {} reconnects",
-        bus.url, bus.published, bus.resent, bus.reconnects
+        "bus         {}, {} messages heard, {} re-sent, {} reconnects",
+        bus.url, report.log.received, bus.resent, bus.reconnects
     )?;
     let log = &report.log;
     write!(text, "log         {} stored, {} invalid", log.stored, log.invalid)?;
@@ -59,7 +67,11 @@ fn write(text: &mut String, report: &RunReport, file: &Path) -> std::fmt::Result
 }
 
 fn write_device(text: &mut String, device: &DeviceReport) -> std::fmt::Result {
-    writeln!(text, "\n{}  {} at {}, {}, {}", device.id, device.protocol, device.address, device.source, device.mode)?;
+    writeln!(
+        text,
+        "\n{}  {} at {}, {}, {}",
+        device.id, device.protocol, device.address, device.source, device.mode
+    )?;
     writeln!(
         text,
         "  {} setpoints, {} clamped, {} refused; {} reads, {} writes, {} errors, {} reconnects; left: {}",
@@ -91,7 +103,8 @@ fn write_device(text: &mut String, device: &DeviceReport) -> std::fmt::Result {
 
 fn write_step(text: &mut String, step: &StepReport) -> std::fmt::Result {
     let after = step.confirmed_after_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms"));
-    let held = step.held.as_deref().unwrap_or(if step.passed.is_none() { "refused" } else { "not confirmed" });
+    let held =
+        step.held.as_deref().unwrap_or(if step.passed.is_none() { "refused" } else { "not confirmed" });
     let measured = step.measured.as_deref().unwrap_or("-");
     let remark = step.remark.as_ref().map(|remark| format!("  ({remark})")).unwrap_or_default();
     writeln!(text, "  {:>5}  {:<22}  {held:<22}  {after:>12}  {measured}{remark}", step.epoch, step.asked)

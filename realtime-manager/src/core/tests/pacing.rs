@@ -167,7 +167,10 @@ fn skip_has_triggers_even_if_nobody_answers() {
     rig.both_ready(0);
     rig.instant(Duration::ZERO);
     rig.instant(Duration::ZERO);
-    assert_eq!(rig.wire[1..], ["Clock-2 ep1", "Clock-3 ep2", "Clock-4 ep3"].map(|s| format!("{s} trig[A-0,B-0]")));
+    assert_eq!(
+        rig.wire[1..],
+        ["Clock-2 ep1", "Clock-3 ep2", "Clock-4 ep3"].map(|s| format!("{s} trig[A-0,B-0]"))
+    );
 }
 
 #[test]
@@ -207,7 +210,11 @@ fn skip_passes_over_whole_periods_after_a_stall_and_never_bursts() {
     rig.instant(MS * 2500);
     let start = &rig.starts[1];
     assert_eq!((start.number, start.skipped), (2, 2));
-    assert_eq!(start.nominal.map(|nominal| rig.now.since(nominal)), Some(MS * 2500), "the stall is not hidden");
+    assert_eq!(
+        start.nominal.map(|nominal| rig.now.since(nominal)),
+        Some(MS * 2500),
+        "the stall is not hidden"
+    );
     assert_eq!(rig.awaited, Some(rig.now + MS * 500), "back on the grid");
 }
 

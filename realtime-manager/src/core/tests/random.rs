@@ -20,10 +20,18 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let source = || select(vec!["A", "B", "C", "D", "mallory", "Clock"]);
     let offset = || select(vec![-2, -1, 0, 0, 0, 0, 1, 3]);
-    let ready = (source(), offset(), any::<bool>())
-        .prop_map(|(source, offset, again)| Step::Status { source, offset, error: false, again });
-    let error = (source(), offset())
-        .prop_map(|(source, offset)| Step::Status { source, offset, error: true, again: false });
+    let ready = (source(), offset(), any::<bool>()).prop_map(|(source, offset, again)| Step::Status {
+        source,
+        offset,
+        error: false,
+        again,
+    });
+    let error = (source(), offset()).prop_map(|(source, offset)| Step::Status {
+        source,
+        offset,
+        error: true,
+        again: false,
+    });
     let instant = select(vec![0, 1, 900, 3500]).prop_map(|late_ms| Step::Instant { late_ms });
     prop_oneof![
         120 => ready,
@@ -38,10 +46,12 @@ fn some_settings() -> impl Strategy<Value = Settings> {
     let overrun = select(vec![Overrun::Stretch, Overrun::Skip, Overrun::Abort]);
     let speed = select(vec![Speed::Max, Speed::Times(3600.0)]);
     let start_at = select(vec![StartAt::Now, StartAt::Aligned(S * 7)]);
-    (overrun, speed, start_at, 0..6_u64, 0..3_u32).prop_map(|(overrun, speed, start_at, epochs, max_resends)| {
-        let components = ["A", "B", "C", "D"].map(String::from).to_vec();
-        Settings { components, overrun, speed, start_at, epochs, max_resends, ..settings() }
-    })
+    (overrun, speed, start_at, 0..6_u64, 0..3_u32).prop_map(
+        |(overrun, speed, start_at, epochs, max_resends)| {
+            let components = ["A", "B", "C", "D"].map(String::from).to_vec();
+            Settings { components, overrun, speed, start_at, epochs, max_resends, ..settings() }
+        },
+    )
 }
 
 /// Does the step if it can happen now, and keeps what each component has said.
@@ -56,7 +66,9 @@ fn take(rig: &mut Rig, said: &mut Vec<(&'static str, u64)>, step: &Step) {
                 rig.status(source, epoch, &id, status.clone());
             }
         }
-        Step::Instant { late_ms } if rig.awaited.is_some() => rig.instant(MS * u32::try_from(late_ms).unwrap()),
+        Step::Instant { late_ms } if rig.awaited.is_some() => {
+            rig.instant(MS * u32::try_from(late_ms).unwrap())
+        }
         Step::Timer if rig.timer.is_some() => rig.ring_late(),
         Step::Restored => rig.give(Input::BusRestored),
         Step::Instant { .. } | Step::Timer => {}

@@ -85,11 +85,8 @@ fn the_resends_are_counted_afresh_in_every_epoch() {
     rig.both_ready(0);
     assert_eq!(rig.timer, Some(rig.now + S * 120));
     rig.ring();
-    let attempt = |number, attempt| Progress::Resent {
-        number,
-        attempt,
-        missing: vec!["A".to_owned(), "B".to_owned()],
-    };
+    let attempt =
+        |number, attempt| Progress::Resent { number, attempt, missing: vec!["A".to_owned(), "B".to_owned()] };
     assert_eq!(rig.progress, [Progress::Running, attempt(0, 1), attempt(0, 2), attempt(1, 1)]);
 }
 

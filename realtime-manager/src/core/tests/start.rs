@@ -8,7 +8,8 @@ fn a_run_of_two_epochs_is_the_trace_of_the_contract() {
     for epoch in 0..=2 {
         rig.both_ready(epoch);
     }
-    let trace = ["Clock-1 running", "Clock-2 ep1 trig[A-0,B-0]", "Clock-3 ep2 trig[A-1,B-1]", "Clock-4 stopped"];
+    let trace =
+        ["Clock-1 running", "Clock-2 ep1 trig[A-0,B-0]", "Clock-3 ep2 trig[A-1,B-1]", "Clock-4 stopped"];
     assert_eq!(rig.wire, trace);
     assert_eq!(rig.ending, Some(Ending::AllEpochs { epochs: 2 }));
     assert_eq!(rig.timer, None);

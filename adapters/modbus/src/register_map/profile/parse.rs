@@ -232,8 +232,8 @@ fn checked_voltage(raw: &VoltageSetpointShape, points: &[PointSpec]) -> Result<V
 }
 
 fn named<'p>(given: &Spanned<String>, points: &'p [PointSpec]) -> Result<&'p PointSpec, Misfit> {
-    points.iter().find(|point| &*point.name == given.get_ref()).map_or_else(
-        || misfit(&given.span(), format!("there is no point named `{}`", given.get_ref())),
-        Ok,
-    )
+    points
+        .iter()
+        .find(|point| &*point.name == given.get_ref())
+        .map_or_else(|| misfit(&given.span(), format!("there is no point named `{}`", given.get_ref())), Ok)
 }

@@ -13,7 +13,7 @@ mod topology;
 
 pub(crate) use inbox::Inbox;
 
-use crate::{AmqpUrl, BusError, Counters, Statistics, Subscribe, WhenFull};
+use crate::{AmqpUrl, BusError, Counters, Statistics, Subscribe, WhenFull, check_name};
 use bytes::Bytes;
 use gridloop_clock::{SharedClock, sleep, until};
 use inbox::{Direct, Pumped};
@@ -88,7 +88,7 @@ impl Session {
     }
 
     pub(crate) async fn publish(&self, topic: &str, body: Bytes) -> Result<(), BusError> {
-        short(topic)?;
+        check_name(topic)?;
         self.hand_over(Outgoing::Message { topic: topic.into(), body }).await?;
         Counters::add(&self.shared.counters.published, 1);
         Ok(())

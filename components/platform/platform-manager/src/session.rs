@@ -1,0 +1,137 @@
+//! One run from its first device to its report: [`Session`].
+//!
+//! The order is the point. Everything listens before the manager speaks; devices are opened and read before that. At
+//! the end, whatever the reason, the devices are put into their safe state first, then the components end, the log is
+//! flushed and the report is made.
+
+use crate::configuration::{BusSettings, Configuration};
+use crate::parts::{Parts, Strays};
+use crate::report::{BusReport, RunReport};
+use anyhow::Context as _;
+use gridloop_bus::Bus;
+use gridloop_clock::SharedClock;
+use gridloop_gateway::{Gateway, Timing};
+use gridloop_logging::{LogCounts, RunLog};
+use gridloop_messages::{SimulationId, Timestamp};
+use gridloop_realtime_manager::{Pace, Progress, Report, Settings};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How long components may take to end once the manager has.
+const COMPONENTS_END_WITHIN: Duration = Duration::from_secs(5);
+
+/// The surroundings of a run.
+pub struct Session {
+    /// The run's id.
+    pub id: SimulationId,
+    /// The bus of the run.
+    pub bus: Bus,
+    /// Time.
+    pub clock: SharedClock,
+    /// Ends the run early when cancelled.
+    pub cancel: CancellationToken,
+    /// Where to store the messages; `None` for nowhere.
+    pub messages: Option<PathBuf>,
+}
+
+/// What a run tells while it goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Told {
+    /// A device has been opened: its name, and a line about it.
+    Device {
+        /// Its name.
+        name: String,
+        /// Driver, address, mode and identity.
+        headline: String,
+        /// What an operator should know before the run.
+        remarks: Vec<String>,
+    },
+    /// The manager's progress.
+    Progress(Progress),
+}
+
+impl Session {
+    /// Runs the configuration to its end, `tell`ing what happens. `pace` waits for the epoch instants.
+    ///
+    /// # Errors
+    /// When the run could not be begun, or its bus or manager broke off. The devices have been released then too.
+    pub async fn run(
+        self,
+        pace: Pace,
+        configuration: Configuration,
+        mut tell: impl FnMut(Told),
+    ) -> anyhow::Result<RunReport> {
+        let started_at = Timestamp::from(self.clock.utc()).to_string();
+        let settings = configuration.manager_settings(&self.id, false);
+        let period = settings.period();
+        let log = match &self.messages {
+            Some(path) => {
+                Some(RunLog::start(path, &self.bus.session(), self.clock.clone(), period.is_some()).await?)
+            }
+            None => None,
+        };
+        let Configuration { components, devices, bus: BusSettings { url, .. }, simulation, .. } =
+            configuration;
+        let (gateway, started) = Gateway::start(devices, Timing { period }, &self.clock).await?;
+        for device in &started {
+            let (name, headline, remarks) =
+                (device.name.clone(), device.headline.clone(), device.remarks.clone());
+            tell(Told::Device { name, headline, remarks });
+        }
+        let strays = Strays::watch(&self.bus.session(), settings.components.clone()).await;
+        let joined = Parts::join(components, started, &self.id, &self.bus, &self.clock).await;
+        let (managed, parts) = match joined {
+            Ok(parts) => (self.manage(settings, pace, &mut tell).await, Some(parts)),
+            Err(error) => (Err(error), None),
+        };
+        let devices = gateway.end().await;
+        if let Some(parts) = parts {
+            parts.end(&self.clock, COMPONENTS_END_WITHIN).await;
+        }
+        let _ = self.bus.flush().await;
+        let log = match log {
+            Some(log) => log.finish().await,
+            None => LogCounts::default(),
+        };
+        let statistics = self.bus.statistics();
+        self.bus.close().await;
+        Ok(RunReport {
+            gridloop: env!("CARGO_PKG_VERSION"),
+            simulation_id: self.id.to_string(),
+            name: simulation.name,
+            started_at,
+            ended_at: Timestamp::from(self.clock.utc()).to_string(),
+            manager: managed?,
+            devices,
+            setpoints_for_nobody: strays.map(Strays::end)?,
+            log,
+            bus: BusReport::new(url.to_string(), &statistics),
+        })
+    }
+
+    /// Runs the manager in a task of its own, so that not even a panic in it keeps the devices from being released.
+    async fn manage(
+        &self,
+        settings: Settings,
+        pace: Pace,
+        tell: &mut impl FnMut(Told),
+    ) -> anyhow::Result<Report> {
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        let manager = gridloop_realtime_manager::run(
+            settings,
+            self.bus.session(),
+            self.clock.clone(),
+            pace,
+            self.cancel.clone(),
+            move |progress| {
+                let _ = sender.send(progress);
+            },
+        );
+        let manager = tokio::spawn(manager);
+        while let Some(progress) = receiver.recv().await {
+            tell(Told::Progress(progress));
+        }
+        manager.await.context("the manager broke off")?.map_err(Into::into)
+    }
+}
