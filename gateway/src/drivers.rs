@@ -50,7 +50,7 @@ pub struct Opened {
     /// Where it is, for people.
     pub address: String,
     /// What serves the simulated device; it ends when this is dropped.
-    pub simulator: Option<Box<dyn Any + Send>>,
+    pub simulator: Option<Box<dyn Any + Send + Sync>>,
 }
 
 /// Why a device could not be made.

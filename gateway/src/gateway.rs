@@ -50,7 +50,7 @@ struct Running {
     journal: Journal,
     task: DeviceTask,
     twin: Option<DeviceTask>,
-    simulator: Option<Box<dyn Any + Send>>,
+    simulator: Option<Box<dyn Any + Send + Sync>>,
 }
 
 /// A device that is ready for a run: the component to run on the bus, and where it was found.

@@ -252,7 +252,7 @@ async fn queues_deleted_by_an_operator_come_back(broker: &RabbitMq) {
     let mut subscription = listen(&bus, &["Epoch"]).await;
     let queues = broker.ctl(&["list_queues", "name"]).expect("queues");
     let queue = queues.lines().find(|name| name.starts_with("gridloop-")).expect("our queue");
-    broker.ctl(&["delete_queue", queue]).or_else(|_| delete_exclusive(broker, queue)).expect("deleted");
+    delete(broker, queue).expect("deleted");
     assert_eq!(soon("the renewal", subscription.recv()).await, Some(Event::Restored));
     bus.publish("Epoch", Bytes::from_static(b"1")).await.expect("published");
     let Some(Event::Message(delivery)) = soon("the message", subscription.recv()).await else {
@@ -263,7 +263,7 @@ async fn queues_deleted_by_an_operator_come_back(broker: &RabbitMq) {
 }
 
 /// Deletes a queue that belongs to somebody's connection, from inside the broker.
-fn delete_exclusive(broker: &RabbitMq, queue: &str) -> anyhow::Result<String> {
+fn delete(broker: &RabbitMq, queue: &str) -> anyhow::Result<String> {
     let expression = format!(
         "{{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, <<\"{queue}\">>)), \
          rabbit_amqqueue:delete(Q, false, false, <<\"operator\">>)."

@@ -9,6 +9,7 @@ mod faults;
 mod foreign;
 mod memory;
 mod rabbitmq;
+mod runs;
 
 use std::future::Future;
 

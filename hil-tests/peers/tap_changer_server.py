@@ -1,7 +1,7 @@
 """A tap changer with the register map of configs/devices/tap-changer-ecotap.toml, served by pymodbus at 127.0.0.1.
 
-`tap_changer_server.py TRAVEL_S` takes so long for a movement. A command while it moves, outside external control or past
-an end stop is refused with an exception.
+`tap_changer_server.py TRAVEL_S` takes so long for a movement. A command while it moves, outside external control or
+past an end stop is refused with an exception.
 """
 
 import asyncio

@@ -42,6 +42,7 @@ impl Peer {
         let mut child = Command::new(python()?)
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(script))
             .args(arguments)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -183,7 +184,7 @@ async fn run_mbpoll(server: SocketAddr, options: &[&str], values: &[&str]) -> an
     Ok(text)
 }
 
-/// The value in a line such as `[14]: 	65535 (-1)`.
+/// The value in a line such as `[14]: 65535 (-1)`.
 fn printed_value(line: &str) -> Option<u16> {
     let (_, value) = line.strip_prefix('[')?.split_once("]:")?;
     value.split_whitespace().next()?.parse().ok()

@@ -1,8 +1,8 @@
 //! A simulated SunSpec inverter: registers rendered from a live [`PvInverter`] at each read, and its controls.
 //!
 //! Implemented are the measurements that the plant has and, of the controls, Conn, WMaxLimPct and VArPct of model 123
-//! (VArPct_Mod 1 and 2) and WMaxLimPct and VarSet of model 704 (VarSetMod 0, 1 and 4), each with its revert time. When a
-//! command gives way, model 123 shows it as disabled; model 704 shows the reversion value, or the command as disabled
+//! (VArPct_Mod 1 and 2) and WMaxLimPct and VarSet of model 704 (VarSetMod 0, 1 and 4), each with its revert time. When
+//! a command gives way, model 123 shows it as disabled; model 704 shows the reversion value, or the command as disabled
 //! where EnaRvrt is 0. Every other point reads as "not implemented" and takes no value. Models 121 and 702 are
 //! settings of the installer and read-only here.
 

@@ -74,7 +74,7 @@ impl Registers for TapChangerImage {
                 let steps = i16::from_be_bytes(value.to_be_bytes());
                 taps.command_steps(steps.into()).map_err(exception)
             }
-            0..=COMMAND => Err(Exception::IllegalValue),
+            address if address <= COMMAND => Err(Exception::IllegalValue),
             _ => Err(Exception::IllegalAddress),
         })
     }
@@ -93,7 +93,7 @@ fn register(taps: &TapChanger, table: Table, address: u16) -> Result<u16, Except
         (Table::Holding, POSITIONS) => word(i64::from(settings.highest) - i64::from(settings.lowest) + 1),
         (Table::Holding, LOWEST) => word(settings.lowest.into()),
         (Table::Holding, HIGHEST) => word(settings.highest.into()),
-        (Table::Holding, 0..=COMMAND) => 0,
+        (Table::Holding, address) if address <= COMMAND => 0,
         (Table::Input, MOTOR_PAUSE) => whole((outputs.motor_pause_s / 10.0).ceil()),
         (Table::Input, VOLTAGE) => whole(outputs.voltage_v * 10.0),
         _ => return Err(Exception::IllegalAddress),

@@ -184,7 +184,16 @@ async fn talk(seed: u64, wrong_answers: usize, clock: SharedClock) -> (usize, us
                 Err(error) => Some(error),
             }
         };
-        connected = failed.is_none_or(|error| error.keeps_link() && connected);
+        if let Some(error) = failed.filter(|error| !error.keeps_link()) {
+            let unconnected = device.read().await;
+            assert!(
+                matches!(unconnected, Err(DeviceError::Disconnected { .. })),
+                "seed {seed}: after {error}"
+            );
+            connected = false;
+        } else {
+            connected = true;
+        }
     }
     assert_eq!(truth.after_poison.load(Ordering::SeqCst), 0, "seed {seed}: a spoilt connection was used");
     (truth.wrong_answers.load(Ordering::SeqCst), readings, confirmations)
@@ -217,7 +226,7 @@ async fn a_late_answer_ends_its_link_and_the_next_reading_is_right() {
         if late { [vec![Step::Await(Arc::clone(&hold))], answer].concat() } else { answer }
     })
     .await;
-    let mut device = device(&server, Duration::from_millis(200), &clock());
+    let mut device = device(&server, Duration::from_millis(500), &clock());
     device.connect().await.unwrap();
     let error = device.read().await.unwrap_err();
     assert!(matches!(error, DeviceError::Timeout { .. }), "{error}");
@@ -271,6 +280,27 @@ async fn a_silent_device_does_not_delay_its_siblings() {
     }
     assert!(!waiting.is_finished(), "the silent device cannot have answered");
     waiting.abort();
+}
+
+/// What a device's wrong answer to connecting is taken for. It has half a minute, so no error comes of waiting.
+async fn error_of(answer: impl Fn(&Asked, Vec<u8>) -> Vec<u8> + Send + 'static) -> DeviceError {
+    let server = Server::start(move |asked| {
+        let right = asked.registers_pdu(&vec![0; asked.count.into()]);
+        vec![Step::Send(answer(asked, right))]
+    })
+    .await;
+    device(&server, Duration::from_secs(30), &clock()).connect().await.unwrap_err()
+}
+
+#[tokio::test]
+async fn frames_that_are_too_long_are_malformed_at_once() {
+    let trailing = error_of(|asked, pdu| [asked.framed(&pdu), vec![0]].concat()).await;
+    let doubled = error_of(|asked, pdu| [asked.framed(&pdu), asked.framed(&pdu)].concat()).await;
+    let padded = error_of(|asked, pdu| asked.framed(&[&pdu[..], &[0, 0]].concat())).await;
+    let endless = error_of(|asked, pdu| frame(asked.transaction, 0xFFFF, asked.unit, &pdu)).await;
+    for error in [trailing, doubled, padded, endless] {
+        assert!(matches!(error, DeviceError::Malformed { .. }), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ async fn a_tap_position_is_reached_by_pulses_that_the_position_confirms() {
 #[tokio::test]
 async fn a_pulse_whose_answer_is_lost_is_not_sent_again_after_reconnecting() {
     let profile = TAP_CHANGER.replace("confirm_within_s = 30", "confirm_within_s = 0.3");
-    let (mut device, image) = tap_changer(tap_image(), &profile, Duration::from_millis(100)).await;
+    let (mut device, image) = tap_changer(tap_image(), &profile, Duration::from_millis(500)).await;
     device.connect().await.unwrap();
     locked(&image).mute_on_write = true;
     let target = setpoint(Command::TapPosition(10));
@@ -153,7 +153,7 @@ async fn a_voltage_that_the_device_does_not_take_is_refused_with_both_numbers() 
 
 #[tokio::test]
 async fn a_write_with_unknown_outcome_is_read_back_before_it_is_repeated() {
-    let (mut device, image) = tap_changer(tap_image(), TAP_CHANGER, Duration::from_millis(200)).await;
+    let (mut device, image) = tap_changer(tap_image(), TAP_CHANGER, Duration::from_millis(500)).await;
     device.connect().await.unwrap();
     locked(&image).mute_on_write = true;
     let command = Command::Voltage { voltage_v: 233.0 };

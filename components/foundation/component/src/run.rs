@@ -180,7 +180,7 @@ impl<C: Component> Runner<C> {
         }
     }
 
-    async fn subscribe(&self) -> Result<Subscription, RunError> {
+    async fn subscribe(&mut self) -> Result<Subscription, RunError> {
         let subscribe = Subscribe {
             name: self.name.clone(),
             patterns: self.core.patterns().to_vec(),

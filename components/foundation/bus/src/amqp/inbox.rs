@@ -119,11 +119,11 @@ impl Direct {
 
     /// The consumer gives nothing more. When the session is up nevertheless, the supervisor has to renew it.
     fn ended(&mut self) {
-        self.current = None;
         self.received.clear();
+        let Some(feed) = self.current.take() else { return };
         if let Some(supervisor) = self.supervisor.upgrade() {
             // A supervisor that is gone ends this subscription by itself.
-            let _ = supervisor.send(Request::Check);
+            let _ = supervisor.send(Request::Ended(feed.consumer.queue()));
         }
     }
 }
@@ -138,9 +138,9 @@ impl Received {
 impl Drop for Direct {
     fn drop(&mut self) {
         if let Some(supervisor) = self.supervisor.upgrade() {
-            let (_, gone) = watch::channel(None);
-            self.feeds = gone;
-            let _ = supervisor.send(Request::Check);
+            // The supervisor forgets subscriptions whose end of this channel is gone; it must be gone first.
+            self.feeds = watch::channel(None).1;
+            let _ = supervisor.send(Request::Left);
         }
     }
 }

@@ -16,6 +16,7 @@ use futures_util::{FutureExt, StreamExt};
 use gridloop_clock::{MonoTime, SharedClock, sleep};
 use lapin::message::BasicReturnMessage;
 use lapin::options::BasicPublishOptions;
+use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -47,8 +48,10 @@ pub(super) enum Outgoing {
 /// What is asked of the supervisor beside publishing.
 pub(super) enum Request {
     Subscribe(Wanted),
-    /// A subscription has been dropped, or its consumer has ended.
-    Check,
+    /// A subscription has been dropped.
+    Left,
+    /// The consumer of this queue has ended.
+    Ended(ShortString),
 }
 
 /// A subscription that is kept alive.
@@ -282,12 +285,16 @@ impl Supervisor {
     async fn serve_request(&mut self, request: Request, link: &mut Link) -> Option<End> {
         match request {
             Request::Subscribe(wanted) => self.subscribe(wanted, link).await,
-            Request::Check => {
+            Request::Left => {
                 self.wanted.retain(|wanted| !wanted.feed.is_closed());
-                let ended = |wanted: &Wanted| {
-                    wanted.feed.borrow().as_ref().is_some_and(|feed| !feed.channel.status().connected())
+                None
+            }
+            // The end of an old consumer is no news; that of a present one means that somebody deleted its queue.
+            Request::Ended(queue) => {
+                let is_present = |wanted: &Wanted| {
+                    wanted.feed.borrow().as_ref().is_some_and(|feed| feed.consumer.queue() == queue)
                 };
-                let lost = self.wanted.iter().any(ended) || !link.is_up();
+                let lost = self.wanted.iter().any(is_present);
                 lost.then(|| End::Lost("the broker ended a subscription".to_owned()))
             }
         }
