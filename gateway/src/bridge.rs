@@ -12,7 +12,7 @@ use crate::limits::{Decision, Limits};
 use gridloop_clock::{MonoTime, SharedClock};
 use gridloop_component::{Component, Fault, OpenEpoch, Output, Refusal, Step};
 use gridloop_device::{
-    Ageing, Capabilities, Command, DeviceHandle, Link, Mode, ProcessImage, Quality, Sample, Setpoint, Source,
+    Ageing, Capabilities, Command, DeviceHandle, Link, Mode, ProcessImage, Quality, Setpoint, Source,
     point,
 };
 use gridloop_messages::{Body, DeviceState, Message, Warning, WarningKind, topic};
@@ -158,7 +158,7 @@ impl Bridge {
         };
         let substituted = active == Active::Twin;
         let value = |name: &str| image.points.get(name).map(|sample| sample.value);
-        let unreliable = substituted || self.worst_quality(&image, now) != Quality::Good;
+        let unreliable = substituted || self.worst(&image, now).is_none_or(|(quality, _)| quality != Quality::Good);
         self.journal.epoch_ended(|asked| convert::measured(asked, value), unreliable, substituted);
         for warning in self.journal.take_warnings() {
             self.warn(WarningKind::Internal, &warning);
@@ -168,6 +168,9 @@ impl Bridge {
         } else if unreliable {
             let why = self.why_unreliable(&image, now);
             self.warn(WarningKind::InputUnreliable, &why);
+        }
+        if self.settings.category.is_some() && value(point::REACTIVE_POWER).is_none() {
+            self.warn(WarningKind::Other, "has no reactive power; 0 is published in its place");
         }
         let warnings = std::mem::take(&mut self.warnings);
         let mut outputs = Vec::with_capacity(2);
@@ -198,31 +201,30 @@ impl Bridge {
         Ok(outputs)
     }
 
-    /// The samples that decide whether this resource's values can be trusted: its power where it has one, its tap
-    /// position otherwise.
-    fn key_sample(&self, image: &ProcessImage, now: MonoTime) -> Option<(Sample, Duration)> {
-        let name = if self.settings.category.is_some() { point::REAL_POWER } else { point::TAP_POSITION };
-        image.point(name, self.settings.ageing, now)
-    }
-
-    fn worst_quality(&self, image: &ProcessImage, now: MonoTime) -> Quality {
-        self.key_sample(image, now).map_or(Quality::CommLost, |(sample, _)| sample.quality)
+    /// The worst quality among the points that are published as this resource's own, and the age of the oldest of
+    /// them: the powers where it has a category, everything that was read otherwise.
+    fn worst(&self, image: &ProcessImage, now: MonoTime) -> Option<(Quality, Duration)> {
+        let of_resource = [point::REAL_POWER, point::REACTIVE_POWER, point::STATE_OF_CHARGE];
+        let counts = |name: &str| self.settings.category.is_none() || of_resource.contains(&name);
+        image
+            .points_at(self.settings.ageing, now)
+            .filter(|(name, _, _)| counts(name))
+            .map(|(_, sample, age)| (sample.quality, age))
+            .reduce(|(worst, oldest), (quality, age)| (worst.max(quality), oldest.max(age)))
     }
 
     fn is_fresh(&self, image: &ProcessImage, now: MonoTime) -> bool {
-        self.key_sample(image, now).is_some_and(|(_, age)| age <= self.settings.ageing.stale_after)
+        self.worst(image, now).is_some_and(|(_, age)| age <= self.settings.ageing.stale_after)
     }
 
     fn why_unreliable(&self, image: &ProcessImage, now: MonoTime) -> String {
         let error = image.last_error.as_deref().unwrap_or("no answer");
-        match self.key_sample(image, now) {
+        match self.worst(image, now) {
             None => format!("no value: {error}"),
-            Some((sample, age)) if sample.quality == Quality::OutOfRange => {
+            Some((Quality::OutOfRange, age)) => {
                 format!("value out of range, {:.1} s old", age.as_secs_f64())
             }
-            Some((sample, age)) => {
-                format!("{:?}, value {:.1} s old: {error}", sample.quality, age.as_secs_f64())
-            }
+            Some((quality, age)) => format!("{quality:?}, value {:.1} s old: {error}", age.as_secs_f64()),
         }
     }
 }
@@ -271,7 +273,7 @@ pub(crate) async fn poke_on_change(mut device: DeviceHandle, poke: gridloop_comp
 pub(crate) fn description_of(image: &Arc<ProcessImage>) -> (String, String, String) {
     let Some(description) = &image.description else { return Default::default() };
     let fail_safe = match description.fail_safe {
-        gridloop_device::FailSafe::None => "none: only gridloop's dead-man timer".to_owned(),
+        gridloop_device::FailSafe::None => "none, it keeps the last command".to_owned(),
         gridloop_device::FailSafe::RevertsToFree { after } => {
             format!("drops the limit after {} s (output may rise)", after.as_secs_f64())
         }

@@ -29,6 +29,12 @@ impl Timing {
         self.period.map_or(Duration::ZERO, |period| period * 6 / 10)
     }
 
+    /// How long a setpoint holds where the configuration does not say.
+    fn dead_man(self) -> Duration {
+        let three = self.period.map_or(Duration::ZERO, |period| period * 3);
+        three.max(Duration::from_secs(3))
+    }
+
     /// From the start of an epoch to the latest instant of publication.
     fn publish_after(self, request_timeout: Duration) -> Duration {
         self.period.map_or(request_timeout, |period| period * 9 / 10)
@@ -216,7 +222,7 @@ impl Running {
             component,
             poke,
             headline: self.headline(&handle),
-            remarks: self.remarks(&handle, answers),
+            remarks: self.remarks(settings, timing, &handle, answers),
         }
     }
 
@@ -238,7 +244,7 @@ impl Running {
             mode: self.mode,
             limits: settings.limits,
             ageing: Ageing { stale_after, lost_after: stale_after * 3 },
-            dead_man: settings.dead_man,
+            dead_man: settings.dead_man.unwrap_or_else(|| timing.dead_man()),
             read_after: timing.read_after(),
             publish_after: timing.publish_after(settings.request_timeout),
         };
@@ -254,18 +260,29 @@ impl Running {
         format!("{} {}{source} {} {found}", self.protocol, self.address, self.mode.as_str())
     }
 
-    fn remarks(&self, handle: &DeviceHandle, answers: bool) -> Vec<String> {
+    fn remarks(
+        &self,
+        settings: &DeviceSettings,
+        timing: Timing,
+        handle: &DeviceHandle,
+        answers: bool,
+    ) -> Vec<String> {
         let image = handle.image();
         let mut remarks = Vec::new();
         if !answers {
             remarks.push(format!("does not answer: {}", image.last_error.as_deref().unwrap_or("no error")));
         }
-        let none =
-            image.description.as_ref().is_some_and(|it| it.fail_safe == gridloop_device::FailSafe::None);
-        if none && self.mode == Mode::Armed && self.source == Source::Field {
-            remarks.push(
-                "has no fail-safe of its own: if gridloop is killed, it keeps the last command".to_owned(),
-            );
+        if let (Some(dead_man), Some(period)) = (settings.dead_man, timing.period)
+            && dead_man <= period
+        {
+            let (hold, length) = (dead_man.as_secs_f64(), period.as_secs_f64());
+            remarks.push(format!(
+                "setpoints hold for {hold} s, epochs last {length} s: it will be released in every epoch; raise dead_man_s"
+            ));
+        }
+        if self.mode == Mode::Armed && self.source == Source::Field && image.description.is_some() {
+            let (_, _, fail_safe) = description_of(&image);
+            remarks.push(format!("if gridloop is killed, the device's own fail-safe counts: {fail_safe}"));
         }
         remarks
     }

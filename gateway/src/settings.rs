@@ -31,8 +31,8 @@ pub struct DeviceSettings {
     pub mode: Mode,
     /// What it may be told.
     pub limits: Limits,
-    /// How long a setpoint holds when no newer one comes.
-    pub dead_man: Duration,
+    /// How long a setpoint holds when no newer one comes; absent: three epochs, but 3 s at least.
+    pub dead_man: Option<Duration>,
     /// What it is left in.
     pub safe_state: SafeState,
     /// Time between readings.
@@ -144,14 +144,13 @@ fn read_device(section: &Section<'_>) -> Option<DeviceSettings> {
     let seconds = |key: &str, about: &str, default: f64| {
         section.duration_s(key, about).or(Duration::from_secs_f64(default))
     };
-    let dead_man =
-        seconds("dead_man_s", "A setpoint holds this long; without a newer one the device is released.", 3.0);
+    let about = "A setpoint holds this long; without a newer one the device is released. Default: three epochs, \
+                 but 3 s at least.";
+    let dead_man = section.duration_s("dead_man_s", about).at_least(0.001).optional();
     let poll_interval = seconds("poll_interval_s", "Time between readings.", 0.2);
     let request_timeout = seconds("request_timeout_s", "Longest wait for one answer.", 1.0);
     let start_within = seconds("start_within_s", "How long the start of a run waits for the device.", 5.0);
-    for (key, value) in
-        [("dead_man_s", dead_man), ("poll_interval_s", poll_interval), ("request_timeout_s", request_timeout)]
-    {
+    for (key, value) in [("poll_interval_s", poll_interval), ("request_timeout_s", request_timeout)] {
         if value < Duration::from_millis(1) {
             section.error(Some(key), "at least 0.001 s", None);
         }
