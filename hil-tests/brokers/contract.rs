@@ -88,7 +88,7 @@ pub(crate) async fn every_case(place: impl Fn(&str) -> Place) {
     a_cancelled_wait_loses_nothing(place("cancelled")).await;
     a_dropped_subscription_disturbs_nobody(place("dropped")).await;
     a_closed_session_refuses_work_and_ends_its_subscriptions(place("closed")).await;
-    a_topic_too_long_for_amqp_is_refused(place("long")).await;
+    what_does_not_fit_amqp_is_refused(place("long")).await;
 }
 
 async fn each_publisher_keeps_its_order_at_every_subscriber(place: Place) {
@@ -245,15 +245,14 @@ async fn a_shedding_subscriber_delays_nobody_and_its_losses_are_counted(place: P
     for number in 0..SENT {
         assert_eq!(message(&mut waiting).await.body, number.to_string());
     }
-    let shed = || publisher.statistics().shed + listener.statistics().shed;
     let clock = clock();
     soon("shedding", async {
-        while shed() < SENT - 10 {
+        while shedding.shed() < SENT - 10 {
             gridloop_clock::sleep(&*clock, Duration::from_millis(5)).await;
         }
     })
     .await;
-    assert_eq!(shed(), SENT - 10);
+    assert_eq!(shedding.shed(), SENT - 10);
     for number in 0..10 {
         assert_eq!(message(&mut shedding).await.body, number.to_string());
     }
@@ -320,12 +319,14 @@ async fn a_closed_session_refuses_work_and_ends_its_subscriptions(place: Place) 
     assert_eq!(message(&mut outlasting).await.body, "going on");
 }
 
-async fn a_topic_too_long_for_amqp_is_refused(place: Place) {
+async fn what_does_not_fit_amqp_is_refused(place: Place) {
     let bus = place.session("bus").await;
     let mut subscription = listen(&bus, &["#"]).await;
     let longest = "t".repeat(255);
     let refused = bus.publish(&format!("{longest}t"), Bytes::new()).await;
     assert!(matches!(refused, Err(BusError::NameTooLong { bytes: 256 })));
+    let huge = Bytes::from(vec![b' '; (16 << 20) + 1]);
+    assert!(matches!(bus.publish("Epoch", huge).await, Err(BusError::BodyTooLarge { .. })));
     send(&bus, &longest, "fits").await;
     assert_eq!(*message(&mut subscription).await.topic, longest);
 }

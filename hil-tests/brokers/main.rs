@@ -8,6 +8,7 @@ mod contract;
 mod faults;
 mod foreign;
 mod memory;
+mod python_component;
 mod rabbitmq;
 mod runs;
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use std::time::Duration;
 
 /// Counters of one device over one run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Statistics {
     /// Readings that were whole.
     pub reads: u64,
@@ -19,19 +19,6 @@ pub struct Statistics {
     pub read: Spread,
     /// From the arrival of a setpoint in this process to its confirmation by read-back, first writes only.
     pub setpoint_to_device: Spread,
-}
-
-impl Default for Statistics {
-    fn default() -> Self {
-        Self {
-            reads: 0,
-            writes: 0,
-            errors: 0,
-            reconnects: 0,
-            read: Spread::new(),
-            setpoint_to_device: Spread::new(),
-        }
-    }
 }
 
 /// A distribution of durations, kept in microseconds.

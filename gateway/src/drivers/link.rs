@@ -10,6 +10,6 @@ pub(super) fn check_address(section: &Section<'_>) {
             "simulated" => Ok(()),
             text => text.parse::<gridloop_modbus::Address>().map(drop).map_err(|error| error.to_string()),
         })
-        .such_as("\"tcp://192.0.2.10:502\"")
+        .such_as("tcp://192.0.2.10:502")
         .or("simulated".into());
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Statistics {
     /// Messages taken over for publishing.
     pub published: u64,
-    /// Messages that the broker has answered for.
+    /// Answers of the broker to publications, repetitions of returned messages included.
     pub confirmed: u64,
     /// Messages that reached nobody, repetitions included.
     pub returned: u64,
@@ -15,8 +15,6 @@ pub struct Statistics {
     pub resent: u64,
     /// Times the session was lost and came back.
     pub reconnects: u64,
-    /// Messages dropped for a full queue. In memory the session that published them counts them.
-    pub shed: u64,
     /// Whether the session is up now.
     pub connected: bool,
 }
@@ -29,7 +27,6 @@ pub(crate) struct Counters {
     pub(crate) returned: AtomicU64,
     pub(crate) resent: AtomicU64,
     pub(crate) reconnects: AtomicU64,
-    pub(crate) shed: AtomicU64,
 }
 
 impl Counters {
@@ -45,7 +42,6 @@ impl Counters {
             returned: get(&self.returned),
             resent: get(&self.resent),
             reconnects: get(&self.reconnects),
-            shed: get(&self.shed),
             connected,
         }
     }

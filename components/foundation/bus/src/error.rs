@@ -74,6 +74,12 @@ pub enum BusError {
         /// Its length in UTF-8.
         bytes: usize,
     },
+    /// A body is larger than any SimCES message; a broker would end the session over it.
+    #[error("a body of {bytes} bytes is too large for the bus, which allows 16 MiB")]
+    BodyTooLarge {
+        /// Its length.
+        bytes: usize,
+    },
     /// The outbox stayed full: the broker has been away or stopped for too long.
     #[error("the outbox is full and the broker has taken nothing for too long")]
     OutboxFull,

@@ -7,6 +7,9 @@
 //! [`Event::Restored`].
 
 mod amqp;
+#[cfg(feature = "bare")]
+#[doc(hidden)]
+pub mod bare;
 mod counters;
 mod error;
 mod memory;
@@ -118,8 +121,9 @@ impl Bus {
     /// confirms it; see [`Bus::flush`]. Waits while the outbox or, in memory, a receiver's queue is full.
     ///
     /// # Errors
-    /// When the session is closed, the topic is longer than AMQP allows, or the outbox has been full for long.
+    /// When the session is closed, topic or body are larger than the bus allows, or the outbox has been full for long.
     pub async fn publish(&self, topic: &str, body: Bytes) -> Result<(), BusError> {
+        check(topic, &body)?;
         match &self.0 {
             Transport::Memory(publisher) => publisher.publish(topic, body).await,
             Transport::Amqp(session) => session.publish(topic, body).await,
@@ -179,6 +183,15 @@ enum Source {
 }
 
 impl Subscription {
+    /// Messages that this subscription missed because its queue was full; always 0 with [`WhenFull::Wait`].
+    #[must_use]
+    pub fn shed(&self) -> u64 {
+        match &self.0 {
+            Source::Memory(inbox) => inbox.shed(),
+            Source::Amqp(inbox) => inbox.shed(),
+        }
+    }
+
     /// The next event; `None` when the session is closed and everything received has been given. Nothing is lost when
     /// the wait is cancelled.
     pub async fn recv(&mut self) -> Option<Event> {
@@ -198,9 +211,16 @@ pub fn run_exchange(prefix: &str, compact_id: &str) -> String {
 
 /// AMQP's short strings hold this much.
 const NAME_BYTES_MAX: usize = 255;
+/// Larger bodies are refused; brokers have such a limit too and end the session over it.
+const BODY_BYTES_MAX: usize = 16 << 20;
 
-/// Refuses a topic or exchange name that does not fit AMQP, whatever the transport: a run that works in memory works
-/// over a broker.
-fn check_name(name: &str) -> Result<(), BusError> {
-    if name.len() > NAME_BYTES_MAX { Err(BusError::NameTooLong { bytes: name.len() }) } else { Ok(()) }
+/// Refuses what does not fit AMQP, whatever the transport: a run that works in memory works over a broker.
+fn check(topic: &str, body: &Bytes) -> Result<(), BusError> {
+    if topic.len() > NAME_BYTES_MAX {
+        return Err(BusError::NameTooLong { bytes: topic.len() });
+    }
+    if body.len() > BODY_BYTES_MAX {
+        return Err(BusError::BodyTooLarge { bytes: body.len() });
+    }
+    Ok(())
 }

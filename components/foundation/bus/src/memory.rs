@@ -7,7 +7,7 @@
 //! never stops a run.
 
 use crate::queue::{PublisherId, Queue};
-use crate::{BusError, Counters, Delivery, Event, Statistics, Subscribe, WhenFull, check_name, matches};
+use crate::{BusError, Counters, Delivery, Event, Statistics, Subscribe, WhenFull, matches};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -88,7 +88,6 @@ impl Publisher {
         if self.session.closed.load(Ordering::Acquire) {
             return Err(BusError::Closed);
         }
-        check_name(topic)?;
         let (topic, receivers) = self.hub.route(topic);
         let event = Event::Message(Delivery { topic, body });
         for receiver in receivers.iter() {
@@ -96,7 +95,7 @@ impl Publisher {
                 continue;
             }
             match receiver.when_full {
-                WhenFull::Shed => Counters::add(&self.session.counters.shed, 1),
+                WhenFull::Shed => receiver.queue.count_shed(),
                 WhenFull::Wait => self.wait(receiver, &event).await,
             }
         }
@@ -149,6 +148,12 @@ impl Publisher {
 impl Inbox {
     pub(crate) async fn recv(&mut self) -> Option<Event> {
         self.receiver.queue.next().await
+    }
+}
+
+impl Inbox {
+    pub(crate) fn shed(&self) -> u64 {
+        self.receiver.queue.shed()
     }
 }
 

@@ -8,6 +8,7 @@
 use crate::Event;
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::sync::Semaphore;
@@ -18,6 +19,7 @@ pub(crate) type PublisherId = u64;
 /// The events that wait for one subscriber.
 pub(crate) struct Queue {
     room: Semaphore,
+    shed: AtomicU64,
     inner: Mutex<Inner>,
 }
 
@@ -44,6 +46,7 @@ impl Queue {
         };
         Self {
             room: Semaphore::new(capacity.clamp(1, Semaphore::MAX_PERMITS)),
+            shed: AtomicU64::new(0),
             inner: Mutex::new(Inner { waiting, subscriber: None, closed: false }),
         }
     }
@@ -73,6 +76,16 @@ impl Queue {
     /// Takes the event in, room or not.
     pub(crate) fn insist(&self, publisher: PublisherId, event: &Event) {
         self.put(publisher, (event.clone(), false));
+    }
+
+    /// Counts an event that was dropped because there was no room.
+    pub(crate) fn count_shed(&self) {
+        self.shed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many events were dropped.
+    pub(crate) fn shed(&self) -> u64 {
+        self.shed.load(Ordering::Relaxed)
     }
 
     /// The next event; `None` when the queue is closed and empty.

@@ -49,7 +49,6 @@ pub enum LogError {
 
 /// The log of one run, at work.
 pub struct RunLog {
-    bus: Bus,
     stop: oneshot::Sender<()>,
     listener: JoinHandle<(u64, u64)>,
     writer: thread::JoinHandle<LogCounts>,
@@ -73,7 +72,7 @@ impl RunLog {
         let writer = thread::Builder::new().name("run-log".into()).spawn(move || write(store, &receiver))?;
         let (stop, stopped) = oneshot::channel();
         let listener = tokio::spawn(listen(subscription, sender, clock, stopped));
-        Ok(Self { bus: bus.clone(), stop, listener, writer })
+        Ok(Self { stop, listener, writer })
     }
 
     /// Stores what has been heard up to now and closes the file.
@@ -83,7 +82,6 @@ impl RunLog {
         let counts = tokio::task::spawn_blocking(move || self.writer.join()).await;
         let broke_off =
             || LogCounts { error: Some("the log's writer broke off".into()), ..LogCounts::default() };
-        let shed = shed + self.bus.statistics().shed;
         let counts = counts.map_or_else(|_| broke_off(), |joined| joined.unwrap_or_else(|_| broke_off()));
         LogCounts { received, shed, ..counts }
     }
@@ -105,7 +103,7 @@ async fn listen(
             event = subscription.recv() => event,
             _ = &mut stop => None,
         };
-        let Some(event) = event else { return (received, shed) };
+        let Some(event) = event else { return (received, shed + subscription.shed()) };
         let Event::Message(delivery) = event else { continue };
         received += 1;
         let record = Record { topic: delivery.topic, body: delivery.body, heard_at: clock.utc() };

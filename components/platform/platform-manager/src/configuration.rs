@@ -158,15 +158,16 @@ impl Configuration {
 /// Reads the whole configuration. What is wrong is noted in the document; the values are then of no use.
 #[must_use]
 pub fn read(root: &Section<'_>) -> Configuration {
+    let manager = root.section("manager", "How epochs are started.");
     let configuration = Configuration {
         simulation: read_simulation(&root.required_section("simulation", "What is simulated.")),
-        manager: read_manager(&root.section("manager", "How epochs are started.")),
+        manager: read_manager(&manager),
         bus: read_bus(&root.section("bus", "Where messages go.")),
         components: read_components(root),
         devices: read_devices(root),
         text: String::new(),
     };
-    check_names(root, &configuration);
+    check_names(root, &manager, &configuration);
     configuration
 }
 
@@ -174,7 +175,7 @@ fn read_simulation(section: &Section<'_>) -> Simulation {
     let start = section
         .text("initial_start_time", "Simulated time at which epoch 1 begins, ISO 8601.")
         .parsed(|text| Timestamp::parse(text).map_err(|error| error.to_string()))
-        .such_as("\"2026-06-21T12:00:00.000Z\"")
+        .such_as("2026-06-21T12:00:00.000Z")
         .required_option();
     Simulation {
         name: section.text("name", "Name of the run.").or("simulation".into()),
@@ -224,7 +225,7 @@ fn read_manager(section: &Section<'_>) -> Manager {
         start_at: section
             .text("start_at", "When epoch 1 begins: now, next-second, next-minute, next-hour or a UTC time.")
             .parsed(parse_start_at)
-            .such_as("\"next-minute\"")
+            .such_as("next-minute")
             .or(StartAt::Now),
         start_delay: section
             .duration_s("start_delay_s", "Wait for components of other processes to bind their queues, in s.")
@@ -261,7 +262,7 @@ fn read_bus(section: &Section<'_>) -> BusSettings {
         url: section
             .text("url", "memory: or amqp://user:password@host:port/vhost")
             .parsed(|text| text.parse::<BusUrl>().map_err(|error| error.to_string()))
-            .such_as("\"memory:\"")
+            .such_as("memory:")
             .or(BusUrl::Memory),
         exchange_prefix: section
             .text("exchange_prefix", "The run's exchange is this and the run's id.")
@@ -270,7 +271,7 @@ fn read_bus(section: &Section<'_>) -> BusSettings {
 }
 
 fn read_components(root: &Section<'_>) -> Vec<ComponentSettings> {
-    let sections = root.named_sections("component", "SimCES components that run in this process.");
+    let sections = root.named_sections("component", about_table("component"));
     let components = sections.iter().filter_map(|section| {
         let kind = section.variants(
             "kind",
@@ -335,21 +336,33 @@ fn read_delimiter(section: &Section<'_>) -> char {
 }
 
 /// Names must be fit for topics (wire contract 7.2) and unique across components, devices and the manager.
-fn check_names(root: &Section<'_>, configuration: &Configuration) {
-    let components = configuration.components.iter().map(|it| ("component", it.name.clone()));
-    let devices = configuration.devices.iter().map(|it| ("device", it.name.clone()));
-    let external =
-        configuration.manager.external_components.iter().map(|it| ("external component", it.clone()));
-    let mut seen = HashMap::from([(configuration.manager.name.clone(), "manager")]);
-    for (what, name) in components.chain(devices).chain(external) {
+fn check_names(root: &Section<'_>, manager: &Section<'_>, configuration: &Configuration) {
+    let mut seen = HashMap::from([(configuration.manager.name.clone(), "the manager".to_owned())]);
+    let mut check = |section: &Section<'_>, key: Option<&str>, name: &str, what: String| {
         let sound = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
         if name.is_empty() || !name.chars().all(sound) {
-            let expected = format!("{what} `{name}` to be named with letters, digits, `_` and `-` only");
-            root.error(None, expected, None);
+            let expected = format!("a name of letters, digits, `_` and `-` instead of `{name}`");
+            section.error(key, expected, None);
         }
-        if let Some(before) = seen.insert(name.clone(), what) {
-            let help = Some("every component, device and the manager needs a name of its own".into());
-            root.error(None, format!("{what} `{name}` to differ from the {before} of that name"), help);
+        if let Some(before) = seen.insert(name.to_owned(), what) {
+            let help = "the manager, every component and every device needs a name of its own";
+            section.error(key, format!("another name than {before} has"), Some(help.to_owned()));
         }
+    };
+    for table in ["component", "device"] {
+        for section in root.named_sections(table, about_table(table)) {
+            check(&section, None, section.name(), format!("`[{}]`", section.path()));
+        }
+    }
+    for name in &configuration.manager.external_components {
+        check(manager, Some("external_components"), name, format!("the external component `{name}`"));
+    }
+}
+
+fn about_table(table: &str) -> &'static str {
+    if table == "device" {
+        "Field devices, each a SimCES component of that name."
+    } else {
+        "SimCES components that run in this process."
     }
 }

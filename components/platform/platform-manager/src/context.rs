@@ -31,7 +31,7 @@ impl Context {
     /// Turns logging on and starts the clock.
     pub(crate) fn new() -> anyhow::Result<Self> {
         let terminal = MultiProgress::new();
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,lapin=off"));
         let writer = Beside(terminal.clone());
         // A second context in one process keeps the first one's log.
         let _ = tracing_subscriber::fmt()

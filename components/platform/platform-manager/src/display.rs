@@ -3,7 +3,7 @@
 use gridloop_platform_manager::Told;
 use gridloop_realtime_manager::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 /// A display of [`Progress`].
 pub(crate) struct Display {
@@ -42,8 +42,8 @@ impl Display {
     /// Prints a line, above the bar where there is one.
     pub(crate) fn line(&self, text: &str) {
         match &self.form {
-            Form::Bar(bar) => bar.suspend(|| println!("{text}")),
-            Form::Lines { .. } => println!("{text}"),
+            Form::Bar(bar) => bar.suspend(|| print_line(text)),
+            Form::Lines { .. } => print_line(text),
             Form::Silent => {}
         }
     }
@@ -99,9 +99,17 @@ impl Display {
                 bar.set_message(format!("ready after {turnaround_ms:.0} ms{late}"));
             }
             Form::Lines { every } if number % every == 0 || number == self.epochs => {
-                println!("epoch {number}/{}: everybody ready after {turnaround_ms:.0} ms{late}", self.epochs);
+                let epochs = self.epochs;
+                print_line(&format!(
+                    "epoch {number}/{epochs}: everybody ready after {turnaround_ms:.0} ms{late}"
+                ));
             }
             Form::Lines { .. } | Form::Silent => {}
         }
     }
+}
+
+/// Prints a line. A reader that has gone away is no reason to stop a run.
+pub(crate) fn print_line(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }

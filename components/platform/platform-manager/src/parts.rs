@@ -83,7 +83,7 @@ impl Parts {
     /// Waits until all have ended by the manager's word, and ends those that have not.
     pub async fn end(self, clock: &SharedClock, within: Duration) {
         self.tasks.close();
-        if !until(clock.as_ref(), clock.now() + within, self.tasks.wait()).await.is_some() {
+        if until(clock.as_ref(), clock.now() + within, self.tasks.wait()).await.is_none() {
             self.cancel.cancel();
             until(clock.as_ref(), clock.now() + within, self.tasks.wait()).await;
         }

@@ -7,13 +7,15 @@
 use crate::configuration::{BusSettings, Configuration};
 use crate::parts::{Parts, Strays};
 use crate::report::{BusReport, RunReport};
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
+use futures_util::FutureExt;
 use gridloop_bus::Bus;
 use gridloop_clock::SharedClock;
 use gridloop_gateway::{Gateway, Timing};
 use gridloop_logging::{LogCounts, RunLog};
 use gridloop_messages::{SimulationId, Timestamp};
 use gridloop_realtime_manager::{Pace, Progress, Report, Settings};
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -82,7 +84,11 @@ impl Session {
         let strays = Strays::watch(&self.bus.session(), settings.components.clone()).await;
         let joined = Parts::join(components, started, &self.id, &self.bus, &self.clock).await;
         let (managed, parts) = match joined {
-            Ok(parts) => (self.manage(settings, pace, &mut tell).await, Some(parts)),
+            Ok(parts) => {
+                // Not even a panic keeps the devices from being released.
+                let managed = AssertUnwindSafe(self.manage(settings, pace, &mut tell)).catch_unwind().await;
+                (managed.unwrap_or_else(|_| Err(anyhow!("the run broke off: a bug"))), Some(parts))
+            }
             Err(error) => (Err(error), None),
         };
         let devices = gateway.end().await;
@@ -110,7 +116,7 @@ impl Session {
         })
     }
 
-    /// Runs the manager in a task of its own, so that not even a panic in it keeps the devices from being released.
+    /// Runs the manager in a task of its own, so that whoever watches does not slow it down.
     async fn manage(
         &self,
         settings: Settings,

@@ -5,11 +5,10 @@
 //! [`Pumped`] inbox, for subscribers that may lose messages, has a task that always reads and drops what does not
 //! fit.
 
-use super::Shared;
 use super::supervisor::Request;
 use super::topology::Feed;
 use crate::queue::Queue;
-use crate::{Counters, Delivery, Event};
+use crate::{Delivery, Event};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use gridloop_clock::{SharedClock, Sleep, sleep};
@@ -31,6 +30,13 @@ pub(crate) enum Inbox {
 }
 
 impl Inbox {
+    pub(crate) fn shed(&self) -> u64 {
+        match self {
+            Self::Direct(_) => 0,
+            Self::Pumped(pumped) => pumped.queue.shed(),
+        }
+    }
+
     pub(crate) async fn recv(&mut self) -> Option<Event> {
         match self {
             Self::Direct(direct) => direct.recv().await,
@@ -167,7 +173,7 @@ pub(crate) struct Pumped {
 }
 
 impl Pumped {
-    pub(super) fn start(mut direct: Direct, capacity: usize, shared: Arc<Shared>) -> Self {
+    pub(super) fn start(mut direct: Direct, capacity: usize) -> Self {
         let queue = Arc::new(Queue::new(capacity, None));
         let filled = Arc::clone(&queue);
         let pump = tokio::spawn(async move {
@@ -175,7 +181,7 @@ impl Pumped {
                 match event {
                     Event::Restored => filled.insist(0, &event),
                     Event::Message(_) if filled.offer(0, &event) => {}
-                    Event::Message(_) => Counters::add(&shared.counters.shed, 1),
+                    Event::Message(_) => filled.count_shed(),
                 }
             }
             filled.close();

@@ -13,7 +13,7 @@ mod topology;
 
 pub(crate) use inbox::Inbox;
 
-use crate::{AmqpUrl, BusError, Counters, Statistics, Subscribe, WhenFull, check_name};
+use crate::{AmqpUrl, BusError, Counters, Statistics, Subscribe, WhenFull};
 use bytes::Bytes;
 use gridloop_clock::{SharedClock, sleep, until};
 use inbox::{Direct, Pumped};
@@ -88,7 +88,6 @@ impl Session {
     }
 
     pub(crate) async fn publish(&self, topic: &str, body: Bytes) -> Result<(), BusError> {
-        check_name(topic)?;
         self.hand_over(Outgoing::Message { topic: topic.into(), body }).await?;
         Counters::add(&self.shared.counters.published, 1);
         Ok(())
@@ -127,7 +126,7 @@ impl Session {
         Ok(match subscribe.when_full {
             WhenFull::Wait => Inbox::Direct(Box::new(direct)),
             WhenFull::Shed => {
-                Inbox::Pumped(Pumped::start(direct, subscribe.capacity, Arc::clone(&self.shared)))
+                Inbox::Pumped(Pumped::start(direct, subscribe.capacity))
             }
         })
     }
@@ -172,4 +171,65 @@ async fn first_link(target: &Target, clock: &SharedClock) -> Result<Link, BusErr
 /// A name that fits AMQP's short strings.
 fn short(name: &str) -> Result<ShortString, BusError> {
     ShortString::try_new(name).map_err(|_| BusError::NameTooLong { bytes: name.len() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gridloop_clock::SimulatedClock;
+    use std::future::Future;
+
+    /// A session whose supervisor does nothing, as if it were stuck with its broker.
+    async fn with_stuck_supervisor<F: Future>(clock: SimulatedClock, test: impl FnOnce(Session) -> F) {
+        let (outgoing, _taken) = mpsc::channel(OUTBOX_CAPACITY);
+        let (requests, _requested) = mpsc::unbounded_channel();
+        let (closing, shared) = (CancellationToken::new(), Arc::default());
+        test(Session { outgoing, requests, closing, shared, clock: Arc::new(clock) }).await;
+    }
+
+    fn simulated<F: Future>(work: impl FnOnce(SimulatedClock) -> F) -> F::Output {
+        let clock = SimulatedClock::new(gridloop_clock::Utc::default());
+        let idle = clock.clone();
+        let park = move || {
+            let _ = idle.advance();
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().on_thread_park(park).build();
+        runtime.unwrap().block_on(work(clock))
+    }
+
+    #[test]
+    fn nothing_waits_for_ever_for_a_stuck_broker() {
+        simulated(|clock| {
+            with_stuck_supervisor(clock, async |session| {
+                for _ in 0..OUTBOX_CAPACITY {
+                    session.publish("Epoch", Bytes::new()).await.unwrap();
+                }
+                assert_eq!(session.clock.now().as_nanos(), 0);
+                let full = session.publish("Epoch", Bytes::new()).await;
+                assert!(matches!(full, Err(BusError::OutboxFull)), "{full:?}");
+                let flushed = session.flush().await;
+                assert!(matches!(flushed, Err(BusError::Unconfirmed)), "{flushed:?}");
+                let (name, patterns) = ("test".to_owned(), Vec::new());
+                let wanted = Subscribe { name, patterns, capacity: 1, when_full: WhenFull::Wait };
+                let subscribed = session.subscribe(wanted).await.err();
+                assert!(matches!(subscribed, Some(BusError::NotSubscribed)), "{subscribed:?}");
+                session.close().await;
+                let statistics = session.statistics();
+                assert_eq!(statistics.published, u64::try_from(OUTBOX_CAPACITY).unwrap());
+            })
+        });
+    }
+
+    #[test]
+    fn a_session_whose_supervisor_has_ended_is_closed() {
+        simulated(|clock| async move {
+            let (outgoing, _) = mpsc::channel(1);
+            let (requests, _) = mpsc::unbounded_channel();
+            let (closing, shared) = (CancellationToken::new(), Arc::default());
+            let session = Session { outgoing, requests, closing, shared, clock: Arc::new(clock) };
+            assert!(matches!(session.publish("Epoch", Bytes::new()).await, Err(BusError::Closed)));
+            assert!(matches!(session.flush().await, Err(BusError::Closed)));
+            session.close().await;
+        });
+    }
 }

@@ -145,16 +145,12 @@ impl Supervisor {
         let mut batch = Vec::with_capacity(BATCH);
         let mut tick = sleep(&*self.clock, TICK);
         loop {
-            if self.drain_until.is_some()
-                && self.outgoing.is_closed()
-                && self.outgoing.is_empty()
-                && self.outbox.len() == 0
-            {
+            if self.has_taken_everything() && self.outbox.len() == 0 {
                 return End::Closed;
             }
-            // Closing and subscribing are rare and must not wait behind traffic. Answers come before new messages
-            // because they make room, and there are never more of them than messages sent. A lost link is noticed
-            // through its answers or its own news. Deadlines are coarse, and come last.
+            // Closing, subscribing and deadlines are rare and must not wait behind traffic. Answers come before new
+            // messages because they make room, and there are never more of them than messages sent. A lost link is
+            // noticed through its answers or its own news.
             let ended = tokio::select! {
                 biased;
                 () = self.closing.cancelled(), if self.drain_until.is_none() => {
@@ -163,6 +159,10 @@ impl Supervisor {
                     None
                 }
                 Some(request) = self.requests.recv() => self.serve_request(request, link).await,
+                () = &mut tick => {
+                    tick = sleep(&*self.clock, TICK);
+                    self.look_around(link)
+                }
                 Some(answer) = self.answers.next(), if !self.answers.is_empty() => self.note(answer),
                 reason = link.lost() => Some(End::Lost(reason)),
                 taken = self.outgoing.recv_many(&mut batch, BATCH), if self.takes_more() => {
@@ -170,10 +170,6 @@ impl Supervisor {
                         self.begin_draining();
                     }
                     self.send(&mut batch, &link.publisher)
-                }
-                () = &mut tick => {
-                    tick = sleep(&*self.clock, TICK);
-                    self.look_around(link)
                 }
             };
             if let Some(end) = ended {
@@ -184,8 +180,12 @@ impl Supervisor {
 
     /// Whether publishers' messages are to be taken: there is room, and there may be some.
     fn takes_more(&self) -> bool {
-        let finished = self.outgoing.is_closed() && self.outgoing.is_empty() && self.drain_until.is_some();
-        self.outbox.has_room() && !finished
+        self.outbox.has_room() && !self.has_taken_everything()
+    }
+
+    /// Whether the session is ending and publishers have nothing left to hand over.
+    fn has_taken_everything(&self) -> bool {
+        self.drain_until.is_some() && self.outgoing.is_closed() && self.outgoing.is_empty()
     }
 
     fn begin_draining(&mut self) {
@@ -364,7 +364,7 @@ impl Supervisor {
             };
             match restored {
                 Ok(link) => return Some(link),
-                Err(reason) => debug!(%reason, "the broker is still away"),
+                Err(reason) => warn!(%reason, "the broker is still away"),
             }
         }
     }
