@@ -3,12 +3,12 @@
 
 use crate::run;
 use anyhow::{Context, ensure};
-use gridloop_platform_manager::{Configuration, Session, bus_for};
 use gridloop_clock::{Clock, WallClock};
 use gridloop_hil_tests::peers::Peer;
 use gridloop_hil_tests::rabbitmq::RabbitMq;
 use gridloop_logging::Store;
 use gridloop_messages::{Body, Decoded, SimulationId, Timestamp, decode};
+use gridloop_platform_manager::{Configuration, Session, bus_for};
 use gridloop_realtime_manager::{Outcome, Pace, PacerThread};
 use serde_json::{Value, json};
 use std::path::Path;

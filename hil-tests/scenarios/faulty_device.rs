@@ -26,7 +26,12 @@ fn run(feeder: &Feeder, seed: u64) -> (Run, Ledger) {
 }
 
 /// Whether the plant showed this value of the point within the stale age before `at`.
-fn was_shown(samples: &[(MonoTime, gridloop_device::Snapshot)], name: &str, value: f64, at: MonoTime) -> bool {
+fn was_shown(
+    samples: &[(MonoTime, gridloop_device::Snapshot)],
+    name: &str,
+    value: f64,
+    at: MonoTime,
+) -> bool {
     samples.iter().any(|(sampled_at, snapshot)| {
         let shown = snapshot.get(name).is_some_and(|sample| (sample.value - value).abs() < 1e-6);
         *sampled_at <= at && at.since(*sampled_at) <= STALE_AFTER && shown
@@ -92,8 +97,13 @@ fn check_rhythm(run: &Run, seed: u64) {
 
 #[test]
 fn a_device_in_which_everything_goes_wrong_spoils_no_value_no_sibling_and_no_run() {
-    let feeder =
-        Feeder::with(&["2,pv1,3.0,0.4,,", "5,oltc1,,,7,", "8,pv1,1.0,0.0,,", "12,pv1,,,,", "15,pv1,2.5,0.0,,"]);
+    let feeder = Feeder::with(&[
+        "2,pv1,3.0,0.4,,",
+        "5,oltc1,,,7,",
+        "8,pv1,1.0,0.0,,",
+        "12,pv1,,,,",
+        "15,pv1,2.5,0.0,,",
+    ]);
     let (mut trusted, mut distrusted) = (0, 0);
     for seed in 0..SEEDS {
         let (run, ledger) = run(&feeder, seed);
@@ -101,7 +111,10 @@ fn a_device_in_which_everything_goes_wrong_spoils_no_value_no_sibling_and_no_run
         let counts = check_values(&run, &ledger, seed);
         (trusted, distrusted) = (trusted + counts.0, distrusted + counts.1);
         let left = &run.device("pv1").left;
-        assert!(left == "released" && ledger.is_released() || left.starts_with("unknown"), "seed {seed}: {left}");
+        assert!(
+            left == "released" && ledger.is_released() || left.starts_with("unknown"),
+            "seed {seed}: {left}"
+        );
     }
     // Both kinds occurred often, or this test would show nothing.
     assert!(trusted > SEEDS && distrusted > SEEDS, "{trusted} trusted, {distrusted} distrusted");

@@ -52,7 +52,10 @@ fn a_setpoint_goes_from_the_file_to_the_plant_and_comes_back_as_a_result() {
     // The bus: the operator's row is a message of its epoch, in kW.
     let asked = run.one(PV1_POWER, FIRST);
     let Body::PowerSetpoint(setpoint) = asked.body() else { panic!("no setpoint") };
-    assert_eq!((asked.source(), setpoint.real_power_kw, setpoint.reactive_power_kvar), ("operator", 12.0, 0.5));
+    assert_eq!(
+        (asked.source(), setpoint.real_power_kw, setpoint.reactive_power_kvar),
+        ("operator", 12.0, 0.5)
+    );
     assert_eq!(asked.at, run.start_of(FIRST));
 
     // The plant: W instead of kW, moved to the limit, at the instant of the message, and once although the operator
@@ -87,8 +90,7 @@ fn results_name_what_caused_them_and_ready_comes_after_them() {
         assert!(points.triggers().iter().any(|id| id == cause.id()), "{} is no cause", cause.id());
     }
     let statuses = run.on(topic::STATUS_READY);
-    let ready: Vec<_> =
-        statuses.filter(|it| it.source() == "pv1" && it.epoch() == Some(FIRST)).collect();
+    let ready: Vec<_> = statuses.filter(|it| it.source() == "pv1" && it.epoch() == Some(FIRST)).collect();
     assert_eq!(ready.len(), 1);
     let Body::Status(status) = ready[0].body() else { panic!("no status") };
     assert_eq!(status.value, StatusValue::Ready);

@@ -3,8 +3,8 @@
 mod architecture;
 mod determinism;
 mod device_task;
-mod faulty_device;
 mod fallback;
+mod faulty_device;
 mod life_of_a_setpoint;
 mod overrun;
 mod rig;

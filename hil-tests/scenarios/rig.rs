@@ -81,7 +81,9 @@ impl Feeder {
             let _ = writeln!(load, "-{}.5,0.25,customer", second % 7);
         }
         let sun = "Seconds,Value\n0,400\n100,900\n";
-        for (name, text) in [("setpoints.csv", rows.join("\n") + "\n"), ("load.csv", load), ("sun.csv", sun.into())] {
+        for (name, text) in
+            [("setpoints.csv", rows.join("\n") + "\n"), ("load.csv", load), ("sun.csv", sun.into())]
+        {
             std::fs::write(folder.path().join(name), text).expect("a file");
         }
         Self(folder)

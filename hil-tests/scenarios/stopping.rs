@@ -10,7 +10,8 @@ use std::time::Duration;
 const STOP_AFTER: Duration = Duration::from_millis(4300);
 
 fn stopped_messages(run: &Run) -> usize {
-    let stopped = |body: &Body| matches!(body, Body::SimState(it) if it.simulation_state == SimulationState::Stopped);
+    let stopped =
+        |body: &Body| matches!(body, Body::SimState(it) if it.simulation_state == SimulationState::Stopped);
     run.on(topic::SIM_STATE).filter(|heard| stopped(heard.body())).count()
 }
 
@@ -36,7 +37,10 @@ fn stop_early(plan: gridloop_hil_tests::world::Plan) -> (Run, gridloop_hil_tests
 fn a_stop_in_mid_epoch_releases_the_devices_and_says_so_once() {
     let (run, ledger, ended) = stop_early(honest());
     let report = &run.report;
-    assert_eq!((report.manager.outcome, report.manager.reason.as_str()), (Outcome::Stopped, "stopped on request"));
+    assert_eq!(
+        (report.manager.outcome, report.manager.reason.as_str()),
+        (Outcome::Stopped, "stopped on request")
+    );
     assert_eq!(stopped_messages(&run), 1);
     assert_eq!(ledger.took().len(), 1);
     assert!(ledger.is_released());

@@ -158,6 +158,17 @@ impl Ledger {
         self.entries().into_iter().filter_map(sampled).collect()
     }
 
+    /// What was sampled last at this very instant.
+    #[must_use]
+    pub fn last_sampled_at(&self, instant: MonoTime) -> Option<Snapshot> {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sampled = |(at, what): &(MonoTime, What)| match what {
+            What::Sampled(snapshot) if *at == instant => Some(snapshot.clone()),
+            _ => None,
+        };
+        entries.iter().rev().find_map(sampled)
+    }
+
     /// Whether the last thing that the device did about commands was to go into its safe state.
     #[must_use]
     pub fn is_released(&self) -> bool {

@@ -98,7 +98,7 @@ impl Display {
                 bar.set_position(number);
                 bar.set_message(format!("ready after {turnaround_ms:.0} ms{late}"));
             }
-            Form::Lines { every } if number % every == 0 || number == self.epochs => {
+            Form::Lines { every } if number.is_multiple_of(*every) || number == self.epochs => {
                 let epochs = self.epochs;
                 print_line(&format!(
                     "epoch {number}/{epochs}: everybody ready after {turnaround_ms:.0} ms{late}"
