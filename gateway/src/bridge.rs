@@ -12,8 +12,7 @@ use crate::limits::{Decision, Limits};
 use gridloop_clock::{MonoTime, SharedClock};
 use gridloop_component::{Component, Fault, OpenEpoch, Output, Refusal, Step};
 use gridloop_device::{
-    Ageing, Capabilities, Command, DeviceHandle, Link, Mode, ProcessImage, Quality, Setpoint, Source,
-    point,
+    Ageing, Capabilities, Command, DeviceHandle, Link, Mode, ProcessImage, Quality, Setpoint, Source, point,
 };
 use gridloop_messages::{Body, DeviceState, Message, Warning, WarningKind, topic};
 use std::sync::Arc;
@@ -50,7 +49,7 @@ pub struct Bridge {
     journal: Journal,
     warnings: Vec<Warning>,
     passed: Option<(Command, MonoTime)>,
-    epoch: u64,
+    opened_at: MonoTime,
     phase: Phase,
 }
 
@@ -78,7 +77,7 @@ impl Bridge {
             journal,
             warnings: Vec::new(),
             passed: None,
-            epoch: 0,
+            opened_at: MonoTime::default(),
             phase: Phase::BeforeReading,
         }
     }
@@ -115,7 +114,9 @@ impl Bridge {
         self.passed = Some((command, arrived_at));
         let expires_at = arrived_at + self.settings.dead_man;
         let setpoint = Setpoint { command, epoch, received_at: arrived_at, expires_at };
-        self.device.command(setpoint);
+        if self.fallback.drives_device() {
+            self.device.command(setpoint);
+        }
         if let Some(twin) = &self.twin {
             twin.command(setpoint);
         }
@@ -158,7 +159,8 @@ impl Bridge {
         };
         let substituted = active == Active::Twin;
         let value = |name: &str| image.points.get(name).map(|sample| sample.value);
-        let unreliable = substituted || self.worst(&image, now).is_none_or(|(quality, _)| quality != Quality::Good);
+        let unreliable =
+            substituted || self.worst(&image, now).is_none_or(|(quality, _)| quality != Quality::Good);
         self.journal.epoch_ended(|asked| convert::measured(asked, value), unreliable, substituted);
         for warning in self.journal.take_warnings() {
             self.warn(WarningKind::Internal, &warning);
@@ -235,10 +237,17 @@ impl Component for Bridge {
         vec![topic::power_setpoint(name), topic::tap_position(name), topic::voltage_setpoint(name)]
     }
 
+    fn open(&mut self, epoch: &OpenEpoch) -> Result<(), Fault> {
+        self.opened_at = epoch.opened_at;
+        self.phase = Phase::BeforeReading;
+        Ok(())
+    }
+
     fn take(&mut self, _topic: &str, message: &Message, arrived_at: MonoTime) -> Result<(), Fault> {
         if let Some(command) = convert::command(&message.body) {
             let epoch = message.header.epoch.as_ref().map_or(0, |fields| fields.epoch_number);
-            self.command(command, epoch, arrived_at);
+            // What came before its epoch counts from there, so that it neither expires nor seems slow by waiting.
+            self.command(command, epoch, arrived_at.max(self.opened_at));
         }
         Ok(())
     }
@@ -249,10 +258,6 @@ impl Component for Bridge {
     }
 
     fn step(&mut self, epoch: &OpenEpoch, now: MonoTime) -> Result<Step, Fault> {
-        if self.epoch != epoch.number {
-            self.epoch = epoch.number;
-            self.phase = Phase::BeforeReading;
-        }
         if let Some(instant) = self.publish_or_wait(epoch, now) {
             return Ok(Step::WakeAt(instant));
         }

@@ -29,6 +29,9 @@ pub trait Driver: Sync {
 /// A driver with its settings.
 #[async_trait]
 pub trait Opener: Send + Sync + std::fmt::Debug {
+    /// The kinds of plant that it can serve as a simulated device.
+    fn plants(&self) -> &'static [&'static str];
+
     /// Makes the device, and before it the simulated one that it is to talk to, where the address says so. Nothing is
     /// connected yet.
     ///

@@ -43,6 +43,13 @@ impl Fallback {
         Some(Self { policy, active })
     }
 
+    /// Whether setpoints go to the device. A device that its twin replaces for the whole run is not to be driven when it
+    /// comes back: nobody would see what it does. One that was lost is: it is to come back to the newest setpoint.
+    #[must_use]
+    pub fn drives_device(&self) -> bool {
+        (self.policy, self.active) != (FallbackPolicy::OnStart, Active::Twin)
+    }
+
     /// Decides for an epoch.
     pub fn decide(&mut self, device_answers: bool) -> Active {
         if self.policy == FallbackPolicy::OnLoss {
@@ -67,6 +74,7 @@ mod tests {
     fn on_start_is_decided_once() {
         let mut absent = Fallback::start(FallbackPolicy::OnStart, false).unwrap();
         assert_eq!(absent.decide(true), Active::Twin);
+        assert!(!absent.drives_device());
         let mut present = Fallback::start(FallbackPolicy::OnStart, true).unwrap();
         assert_eq!(present.decide(false), Active::Device);
     }
@@ -75,6 +83,7 @@ mod tests {
     fn on_loss_follows_the_device() {
         let mut fallback = Fallback::start(FallbackPolicy::OnLoss, true).unwrap();
         assert_eq!(fallback.decide(false), Active::Twin);
+        assert!(fallback.drives_device());
         assert_eq!(fallback.decide(true), Active::Device);
     }
 }

@@ -200,6 +200,14 @@ fn observer(name: String, journal: Journal, clock: SharedClock) -> Observer {
     })
 }
 
+/// What is left of a command that is held, given the device's own fail-safe in words.
+fn hold(fail_safe: &str) -> String {
+    if fail_safe.starts_with("none") {
+        return "holding its last command, as configured".into();
+    }
+    format!("holding its last command, as configured, until its own timer acts: {fail_safe}")
+}
+
 impl Running {
     async fn join(&self, settings: &DeviceSettings, timing: Timing, clock: &SharedClock) -> StartedDevice {
         let handle = self.task.handle();
@@ -294,6 +302,12 @@ impl Running {
             twin.end().await;
         }
         let (identity, profile, fail_safe) = description_of(&handle.image());
+        let left = match left {
+            Left::Untouched => "untouched".into(),
+            Left::Released if self.safe_state == SafeState::Hold => hold(&fail_safe),
+            Left::Released => "released".into(),
+            Left::Unknown(why) => format!("unknown: {why}"),
+        };
         let facts = Facts {
             id: self.name,
             protocol: self.protocol,
@@ -303,14 +317,7 @@ impl Running {
             identity,
             profile,
             fail_safe,
-            left: match left {
-                Left::Untouched => "untouched".into(),
-                Left::Released if self.safe_state == SafeState::Hold => {
-                    "holding its last command, as configured".into()
-                }
-                Left::Released => "released".into(),
-                Left::Unknown(why) => format!("unknown: {why}"),
-            },
+            left,
         };
         drop(self.simulator);
         self.journal.report(facts, &handle.statistics())

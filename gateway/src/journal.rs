@@ -31,6 +31,8 @@ struct Step {
     held: Option<Command>,
     after: Option<Duration>,
     measured: Option<String>,
+    /// Why the limits changed or refused it.
+    limited: Option<String>,
     remark: Option<String>,
 }
 
@@ -102,7 +104,7 @@ pub struct DeviceReport {
 
 impl Journal {
     /// A setpoint arrived, and `passed` is what the limits made of it.
-    pub(crate) fn asked(&self, epoch: u64, asked: Command, passed: Option<Command>, remark: Option<String>) {
+    pub(crate) fn asked(&self, epoch: u64, asked: Command, passed: Option<Command>, limited: Option<String>) {
         let mut story = self.story();
         story.asked_messages += 1;
         match passed {
@@ -112,7 +114,16 @@ impl Journal {
         }
         let repeated = story.steps.last().is_some_and(|step| step.asked == asked && step.passed == passed);
         if !repeated {
-            story.steps.push(Step { epoch, asked, passed, held: None, after: None, measured: None, remark });
+            story.steps.push(Step {
+                epoch,
+                asked,
+                passed,
+                held: None,
+                after: None,
+                measured: None,
+                limited,
+                remark: None,
+            });
         }
     }
 
@@ -239,6 +250,13 @@ impl Story {
     }
 }
 
+fn remarks(limited: Option<&str>, remark: Option<&str>) -> Option<String> {
+    match (limited, remark) {
+        (Some(limited), Some(remark)) => Some(format!("{limited}; {remark}")),
+        (one, other) => one.or(other).map(str::to_owned),
+    }
+}
+
 impl Step {
     fn report(&self) -> StepReport {
         StepReport {
@@ -248,7 +266,7 @@ impl Step {
             held: self.held.as_ref().map(convert::describe),
             confirmed_after_ms: self.after.map(|after| after.as_secs_f64() * 1000.0),
             measured: self.measured.clone(),
-            remark: self.remark.clone(),
+            remark: remarks(self.limited.as_deref(), self.remark.as_deref()),
         }
     }
 }

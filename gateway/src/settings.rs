@@ -105,6 +105,8 @@ pub fn read_devices(root: &Section<'_>) -> Vec<DeviceSettings> {
     devices.iter().filter_map(read_device).collect()
 }
 
+const ABOUT_TWIN: &str = "The plant behind the simulated device and behind the fallback.";
+
 fn read_device(section: &Section<'_>) -> Option<DeviceSettings> {
     let kinds: Vec<_> = DRIVERS
         .iter()
@@ -112,12 +114,13 @@ fn read_device(section: &Section<'_>) -> Option<DeviceSettings> {
         .collect();
     let kinds: Vec<_> =
         kinds.iter().map(|(name, read)| (*name, read as gridloop_service::ReadKind<'_, '_, _>)).collect();
-    let chosen = section.variants("driver", "How to talk to the device.", &kinds);
+    let chosen: Option<(&'static str, Box<dyn Opener>)> =
+        section.variants("driver", "How to talk to the device.", &kinds);
     let address = section
         .text("address", "`tcp://host:port`, or `simulated` for a device that gridloop serves itself.")
         .or("simulated".into());
     let address = if address == "simulated" { Address::Simulated } else { Address::At(address) };
-    let twin = section.section("twin", "The plant behind the simulated device and behind the fallback.");
+    let twin = section.section("twin", ABOUT_TWIN);
     let twin = if twin.is_present() { read_twin(&twin) } else { None };
     if address == Address::Simulated && twin.is_none() {
         section.error(
@@ -125,6 +128,12 @@ fn read_device(section: &Section<'_>) -> Option<DeviceSettings> {
             "an address, or a [twin] table to simulate",
             Some(format!("add a [{}.twin] table", section.path())),
         );
+    }
+    if let (Address::Simulated, Some(twin), Some((driver, opener))) = (&address, &twin, &chosen)
+        && !opener.plants().contains(&twin.kind())
+    {
+        let expected = format!("a plant that driver {driver} can serve: {}", opener.plants().join(", "));
+        section.section("twin", ABOUT_TWIN).error(Some("plant"), expected, None);
     }
     let fallback = read_fallback(section);
     if fallback != FallbackPolicy::Never && twin.is_none() {

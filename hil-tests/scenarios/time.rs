@@ -46,7 +46,7 @@ fn time_stands_still_while_wakeups_between_tasks_are_under_way() {
         let ticking = clock.clone();
         tokio::spawn(async move {
             loop {
-                sleep(&ticking, Duration::from_nanos(1)).await;
+                sleep(&ticking, Duration::from_secs(1)).await;
             }
         });
         sleep(&clock, HOUR).await;

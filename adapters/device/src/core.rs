@@ -3,7 +3,8 @@
 //! It is asked [`DeviceCore::next`] and told [`DeviceCore::done`]. The order is fixed: connect before everything, one
 //! reading after every connect (the device's state is adopted, and a write of unknown outcome is settled), release
 //! before commands, commands before readings. A setpoint is written once and again only to refresh the device's own
-//! timer. When it expires and no newer one has come, the device is released: that is the dead-man timer.
+//! timer. When it expires and no newer one has come, the device is released: that is the dead-man timer. A device that
+//! is connected and refuses to be read is not commanded, but it is released all the same.
 
 use crate::contract::{Description, DeviceError, FailSafe};
 use crate::image::{Link, ProcessImage};
@@ -240,7 +241,10 @@ impl DeviceCore {
     #[must_use]
     pub fn left(&self) -> Left {
         match (self.touched, self.released) {
-            (true, _) => Left::Unknown(self.image.last_error.clone().unwrap_or_default()),
+            (true, _) => {
+                let error = self.image.last_error.as_deref();
+                Left::Unknown(error.unwrap_or("its safe state was not confirmed").to_owned())
+            }
             (false, true) => Left::Released,
             (false, false) => Left::Untouched,
         }
@@ -312,7 +316,7 @@ impl DeviceCore {
                 self.wait_until(self.retry_at)
             };
         }
-        if self.read_first {
+        if self.read_first && (self.read_asked || now >= self.next_read) {
             return Next::Do(Job::Read);
         }
         if let Release::Wanted { at } = self.release {
@@ -324,6 +328,7 @@ impl DeviceCore {
         }
         if let Some(driven) = self.setpoint
             && driven.is_due(now)
+            && !self.read_first
         {
             return Next::Do(Job::Apply(driven.setpoint));
         }
@@ -340,6 +345,7 @@ impl DeviceCore {
                 let description = Arc::new(description);
                 self.connected = true;
                 self.read_first = true;
+                self.next_read = now;
                 self.image.description = Some(Arc::clone(&description));
                 self.occurrences.push(Occurrence::Connected(description));
             }
@@ -360,7 +366,7 @@ impl DeviceCore {
         self.read_first = false;
         self.read_asked = false;
         self.next_read = now + self.settings.poll_interval;
-        self.image.took(snapshot);
+        self.image.took(snapshot, now);
         if self.release == Release::AfterRead {
             self.release = Release::Wanted { at: now };
         }
@@ -433,7 +439,6 @@ impl DeviceCore {
         self.image.failures += 1;
         self.image.last_error = Some(error.to_string());
         if self.connected && error.keeps_link() {
-            self.read_first = false;
             return;
         }
         if self.connected {

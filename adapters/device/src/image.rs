@@ -52,8 +52,13 @@ pub struct Ageing {
 }
 
 impl ProcessImage {
-    pub(crate) fn took(&mut self, snapshot: Snapshot) {
-        self.points.extend(snapshot.points);
+    /// A driver that breaks its promises must not make a value look good: what is not finite is left out, and nothing
+    /// is newer than the reading.
+    pub(crate) fn took(&mut self, snapshot: Snapshot, now: MonoTime) {
+        let finite = snapshot.points.into_iter().filter(|(_, sample)| sample.value.is_finite());
+        let dated =
+            finite.map(|(name, sample)| (name, Sample { sampled_at: sample.sampled_at.min(now), ..sample }));
+        self.points.extend(dated);
         self.readings += 1;
         self.link = Link::Up;
     }

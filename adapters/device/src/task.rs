@@ -25,6 +25,7 @@ pub type Observer = Box<dyn FnMut(&Occurrence) + Send>;
 pub struct DeviceTask {
     handle: DeviceHandle,
     task: JoinHandle<Left>,
+    release_within: Duration,
 }
 
 /// Where the others meet a [`DeviceTask`].
@@ -40,13 +41,16 @@ struct Inbox {
     wishes: Mutex<Wishes>,
     changed: Notify,
     statistics: Mutex<Statistics>,
+    /// How the device is left if the task is broken off now; `None` before the first step.
+    left: Mutex<Option<Left>>,
 }
 
 #[derive(Default)]
 struct Wishes {
     setpoint: Option<Setpoint>,
     refresh: bool,
-    end: bool,
+    /// When the end was asked for.
+    end: Option<MonoTime>,
 }
 
 impl DeviceTask {
@@ -64,7 +68,7 @@ impl DeviceTask {
         let handle = DeviceHandle { clock: Arc::clone(&clock), inbox: Arc::clone(&inbox), image };
         let job_timeout = settings.job_timeout;
         let worker = Worker { device, core, clock, observer, inbox, image: sender, job_timeout, connects: 0 };
-        Self { handle, task: tokio::spawn(worker.run()) }
+        Self { handle, task: tokio::spawn(worker.run()), release_within: settings.release_within }
     }
 
     /// The way to it.
@@ -73,10 +77,20 @@ impl DeviceTask {
         self.handle.clone()
     }
 
-    /// Ends it: the safe state is written and read back, within the configured bound.
-    pub async fn end(self) -> Left {
-        self.handle.wish(|wishes| wishes.end = true);
-        self.task.await.unwrap_or_else(|_| Left::Unknown("the device's task broke off".into()))
+    /// Ends it: the safe state is written and read back. When the configured bound comes first, whatever the driver is
+    /// doing then is broken off.
+    pub async fn end(mut self) -> Left {
+        let (clock, inbox) = (Arc::clone(&self.handle.clock), Arc::clone(&self.handle.inbox));
+        let now = clock.now();
+        self.handle.wish(|wishes| wishes.end = Some(now));
+        match until(clock.as_ref(), now + self.release_within, &mut self.task).await {
+            Some(Ok(left)) => left,
+            Some(Err(_)) => Left::Unknown("the device's task broke off".into()),
+            None => {
+                self.task.abort();
+                inbox.left().take().unwrap_or(Left::Untouched)
+            }
+        }
     }
 }
 
@@ -131,6 +145,10 @@ impl Inbox {
     fn statistics(&self) -> MutexGuard<'_, Statistics> {
         self.statistics.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn left(&self) -> MutexGuard<'_, Option<Left>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 struct Worker {
@@ -151,6 +169,9 @@ impl Worker {
             let next = self.core.next(self.clock.now());
             match next {
                 Next::Do(job) => {
+                    if let Job::Apply(_) = job {
+                        *self.inbox.left() = Some(Left::Unknown("a write was broken off".into()));
+                    }
                     let begun = self.clock.now();
                     let done = self.perform(job).await;
                     let now = self.clock.now();
@@ -182,8 +203,8 @@ impl Worker {
         if wishes.refresh {
             self.core.refresh();
         }
-        if wishes.end {
-            self.core.end(now);
+        if let Some(asked_at) = wishes.end {
+            self.core.end(asked_at);
         }
     }
 
@@ -228,6 +249,7 @@ impl Worker {
             }
             (self.observer)(&occurrence);
         }
+        *self.inbox.left() = Some(self.core.left());
         self.image.send_replace(Arc::new(self.core.image().clone()));
     }
 }

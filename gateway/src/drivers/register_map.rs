@@ -48,6 +48,10 @@ struct Settings {
 
 #[async_trait]
 impl Opener for Settings {
+    fn plants(&self) -> &'static [&'static str] {
+        &["tap-changer"]
+    }
+
     async fn open(
         &self,
         address: &Address,

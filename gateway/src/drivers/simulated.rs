@@ -20,7 +20,11 @@ impl Driver for Simulated {
         "a plant without a wire"
     }
 
-    fn read(&self, _section: &Section<'_>) -> Box<dyn Opener> {
+    fn read(&self, section: &Section<'_>) -> Box<dyn Opener> {
+        let _ = section
+            .text("address", "This driver has no wire: only `simulated` fits.")
+            .one_of(&["simulated"])
+            .or("simulated".into());
         Box::new(Settings)
     }
 }
@@ -30,6 +34,10 @@ struct Settings;
 
 #[async_trait]
 impl Opener for Settings {
+    fn plants(&self) -> &'static [&'static str] {
+        &["pv-inverter", "tap-changer"]
+    }
+
     async fn open(
         &self,
         _address: &Address,

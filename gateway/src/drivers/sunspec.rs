@@ -52,6 +52,10 @@ struct Settings {
 
 #[async_trait]
 impl Opener for Settings {
+    fn plants(&self) -> &'static [&'static str] {
+        &["pv-inverter"]
+    }
+
     async fn open(
         &self,
         address: &Address,

@@ -56,8 +56,11 @@ pub enum Mishap {
     Refused,
     /// The driver panics.
     Panic,
-    /// A reading without the power of the device.
-    Short,
+    /// A reading without one of its points.
+    Short {
+        /// The point's name.
+        of: &'static str,
+    },
     /// A reading in which every value is a thousandfold, and said to be out of range.
     OutOfRange,
 }
@@ -66,7 +69,7 @@ impl Mishap {
     /// Whether the driver may go on over the same link.
     #[must_use]
     pub fn keeps_link(self) -> bool {
-        matches!(self, Self::Late(_) | Self::Refused | Self::Short | Self::OutOfRange)
+        matches!(self, Self::Late(_) | Self::Refused | Self::Short { .. } | Self::OutOfRange)
     }
 }
 
@@ -110,7 +113,7 @@ fn any_mishap(random: &mut fastrand::Rng, call: Call) -> Mishap {
         4 => Mishap::Hang { done },
         5 => Mishap::Refused,
         6 => Mishap::Panic,
-        7 => Mishap::Short,
+        7 => Mishap::Short { of: if done { point::REAL_POWER } else { point::REACTIVE_POWER } },
         _ => Mishap::OutOfRange,
     }
 }
@@ -316,9 +319,8 @@ impl Device for FaultyDevice {
 
 fn spoilt(mut snapshot: Snapshot, mishap: Option<Mishap>) -> Snapshot {
     match mishap {
-        Some(Mishap::Short) => {
-            snapshot.points.remove(point::REAL_POWER);
-            snapshot.points.remove(point::TAP_POSITION);
+        Some(Mishap::Short { of }) => {
+            snapshot.points.remove(of);
         }
         Some(Mishap::OutOfRange) => {
             for sample in snapshot.points.values_mut() {

@@ -128,12 +128,13 @@ pub(super) struct Controls<'b> {
     block: &'b Block,
     levers: &'static Levers,
     w_max: f64,
+    max_var: f64,
 }
 
 impl<'b> Controls<'b> {
-    pub(super) fn new(block: &'b Block, w_max: f64) -> Self {
+    pub(super) fn new(block: &'b Block, w_max: f64, max_var: f64) -> Self {
         let levers = if block.place.id == 704 { &DER } else { &IMMEDIATE };
-        Self { block, levers, w_max }
+        Self { block, levers, w_max, max_var }
     }
 
     /// Whether real power can be limited.
@@ -190,12 +191,13 @@ impl<'b> Controls<'b> {
         if !self.limits_power() {
             return Err(Impossible::Missing("limit of real power"));
         }
-        let limit = self.percent("real power", real_power_w, 0.0)?;
-        let revert_to = revert.map(|revert| self.percent("revert power", revert.to_w, 0.0)).transpose()?;
+        let limit = self.percent("real power", real_power_w, 0.0, self.w_max)?;
+        let revert_to =
+            revert.map(|revert| self.percent("revert power", revert.to_w, 0.0, self.w_max)).transpose()?;
         let after = revert.map(|revert| revert.after);
         let (mut values, mut enables) = self.pull(&self.levers.real, limit, after, revert_to)?;
         if self.sets_reactive_power() {
-            let share = self.percent("reactive power", reactive_power_var, -self.w_max)?;
+            let share = self.percent("reactive power", reactive_power_var, -self.max_var, self.max_var)?;
             let (more, enable) = self.pull(&self.levers.reactive, share, after, after.map(|_| 0.0))?;
             values.extend(more);
             enables.extend(enable);
@@ -274,13 +276,13 @@ impl<'b> Controls<'b> {
         Ok(Write { point, registers })
     }
 
-    /// Watts (or var) as per cent of WMax, within `low` to WMax.
-    fn percent(&self, what: &'static str, asked: f64, low: f64) -> Result<f64, Impossible> {
+    /// Watts (or var) as per cent of WMax, within `low` to `high`.
+    fn percent(&self, what: &'static str, asked: f64, low: f64, high: f64) -> Result<f64, Impossible> {
         let slack = self.w_max * 1e-9;
-        if !(low - slack..=self.w_max + slack).contains(&asked) {
-            return Err(Impossible::OutOfRange { what, asked, low, high: self.w_max });
+        if !(low - slack..=high + slack).contains(&asked) {
+            return Err(Impossible::OutOfRange { what, asked, low, high });
         }
-        Ok(asked.clamp(low, self.w_max) / self.w_max * 100.0)
+        Ok(asked.clamp(low, high) / self.w_max * 100.0)
     }
 }
 

@@ -80,7 +80,7 @@ impl SunSpecDevice {
             && let Some(controls) = located(&chain, &CONTROLS)
         {
             let block = Block::read(&self.link, controls.place, controls.model).await?;
-            let view = Controls::new(&block, nameplate.w_max);
+            let view = Controls::new(&block, nameplate.w_max, nameplate.max_var);
             if view.limits_power() {
                 let max_var = nameplate.max_var.min(nameplate.w_max);
                 inverter.w_max = nameplate.w_max;
@@ -139,13 +139,13 @@ impl SunSpecDevice {
     /// Makes the control block hold what a goal takes, and tells the command that it holds then.
     async fn pursue(&self, goal: Goal) -> Result<Applied, DeviceError> {
         let operation = goal.name();
-        let Inverter { controls, w_max, .. } = self.found(operation)?;
+        let Inverter { controls, w_max, max_var, .. } = self.found(operation)?;
         let Located { place, model } = controls.ok_or_else(|| DeviceError::Unsupported {
             operation: operation.to_owned(),
             reason: "the inverter has no model 123 or 704 that limits power, or states no power".to_owned(),
         })?;
         let before = Block::read(&self.link, place, model).await?;
-        let view = Controls::new(&before, w_max);
+        let view = Controls::new(&before, w_max, max_var);
         let writes = view.plan(goal, self.revert).map_err(|error| impossible(operation, &error))?;
         // A timer restarts by being written; without one, what stands already is not written again.
         let due: Vec<&Write> =
@@ -157,7 +157,7 @@ impl SunSpecDevice {
             self.link.write(&names.join(" "), address, &registers).await?;
         }
         let after = Block::read(&self.link, place, model).await?;
-        let view = Controls::new(&after, w_max);
+        let view = Controls::new(&after, w_max, max_var);
         if let Some(write) = view.missing(&writes).first() {
             return Err(DeviceError::Refused {
                 operation: format!("write {}", write.point.name),

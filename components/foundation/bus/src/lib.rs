@@ -59,7 +59,7 @@ pub enum WhenFull {
 pub struct Subscribe {
     /// A word for people: it appears in the name of the broker's queue.
     pub name: String,
-    /// Topic patterns; a message that matches several arrives once. See [`matches`].
+    /// Topic patterns; a message that matches several arrives once. See [`matches()`].
     pub patterns: Vec<String>,
     /// Messages that may wait for the subscriber in this process; at least 1.
     pub capacity: usize,

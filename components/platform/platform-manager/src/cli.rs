@@ -17,7 +17,7 @@ pub(crate) struct Cli {
     command: Option<Command>,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 completed, 1 failed, 2 bad configuration or arguments, \
+const EXIT_CODES: &str = "Exit codes: 0 completed or stopped on request, 1 failed, 2 bad configuration or arguments, \
                           3 deadlines missed under --strict.\n\
                           gridloop is no safety device: protection and emergency stop must not depend on it.";
 

@@ -26,8 +26,10 @@ pub struct Configuration {
     pub components: Vec<ComponentSettings>,
     /// Field devices.
     pub devices: Vec<DeviceSettings>,
-    /// The text of the file, for the run's folder.
+    /// The text of the file, without the overrides.
     pub text: String,
+    /// The overrides, `KEY.PATH=VALUE`, without passwords.
+    pub overrides: Vec<String>,
 }
 
 /// `[simulation]`
@@ -120,6 +122,11 @@ impl Configuration {
         let mut configuration = read(&document.root());
         document.finish()?;
         configuration.text = document.text().to_owned();
+        let told = |assignment: &String| match assignment.split_once('=') {
+            Some(("bus.url", _)) => format!("bus.url={}", configuration.bus.url),
+            _ => assignment.clone(),
+        };
+        configuration.overrides = overrides.iter().map(told).collect();
         Ok(configuration)
     }
 
@@ -166,6 +173,7 @@ pub fn read(root: &Section<'_>) -> Configuration {
         components: read_components(root),
         devices: read_devices(root),
         text: String::new(),
+        overrides: Vec::new(),
     };
     check_names(root, &manager, &configuration);
     configuration

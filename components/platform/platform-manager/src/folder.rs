@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use gridloop_messages::SimulationId;
+use gridloop_platform_manager::Configuration;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,11 @@ pub(crate) struct RunFolder {
 
 impl RunFolder {
     /// Makes the folder; a run of that id must not be there yet.
-    pub(crate) fn create(runs: &Path, id: &SimulationId, configuration: &str) -> anyhow::Result<Self> {
+    pub(crate) fn create(
+        runs: &Path,
+        id: &SimulationId,
+        configuration: &Configuration,
+    ) -> anyhow::Result<Self> {
         fs::create_dir_all(runs).with_context(|| format!("cannot make the folder {}", runs.display()))?;
         let path = runs.join(id.compact());
         fs::create_dir(&path).with_context(|| {
@@ -22,7 +27,9 @@ impl RunFolder {
             )
         })?;
         let copy = path.join("configuration.toml");
-        fs::write(&copy, configuration).with_context(|| format!("cannot write {}", copy.display()))?;
+        let overrides = configuration.overrides.iter().map(|it| format!("# this run had --set {it}\n"));
+        let text = overrides.collect::<String>() + &configuration.text;
+        fs::write(&copy, text).with_context(|| format!("cannot write {}", copy.display()))?;
         Ok(Self { path })
     }
 

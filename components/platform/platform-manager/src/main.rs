@@ -1,6 +1,6 @@
 //! The `gridloop` command: physical inverters, batteries and tap changers in the loop of a SimCES simulation.
 //!
-//! [`cli`] is what people type; every subcommand is a thin call into the crate that does the work. Exit codes: 0 completed, 1 failed, 2 bad configuration or arguments, 3 deadlines missed under
+//! [`cli`] is what people type; every subcommand is a thin call into the crate that does the work. Exit codes: 0 completed or stopped on request, 1 failed, 2 bad configuration or arguments, 3 deadlines missed under
 //! `--strict`.
 
 mod check;

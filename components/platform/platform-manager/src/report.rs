@@ -18,6 +18,8 @@ pub struct RunReport {
     pub simulation_id: String,
     /// The run's name.
     pub name: String,
+    /// What was changed in the configuration for this run, `KEY.PATH=VALUE`.
+    pub overrides: Vec<String>,
     /// When it began, wall-clock UTC.
     pub started_at: String,
     /// When it ended, wall-clock UTC.

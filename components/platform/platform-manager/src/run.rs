@@ -52,7 +52,7 @@ async fn session(
 ) -> anyhow::Result<(RunReport, RunFolder)> {
     context.watch_signals()?;
     let bus = bus_for(&configuration, id, "gridloop", &context.clock).await?;
-    let folder = RunFolder::create(&args.runs, id, &configuration.text)?;
+    let folder = RunFolder::create(&args.runs, id, &configuration)?;
     let mut display = Display::new(&context.terminal, settings.epochs, args.configuration.json);
     display.line(&headline(&configuration, settings));
     let session = Session {

@@ -3,7 +3,7 @@
 
 use crate::check::refuse;
 use crate::cli::ServiceArgs;
-use crate::context::{Context, FAILED, runtime};
+use crate::context::{BAD_CONFIGURATION, Context, FAILED, runtime};
 use anyhow::bail;
 use gridloop_bus::{Bus, BusUrl};
 use gridloop_gateway::{Gateway, Timing};
@@ -24,7 +24,8 @@ fn serve(
         Err(diagnostics) => return Ok(refuse(&diagnostics, args.configuration.json)),
     };
     if matches!(configuration.bus.url, BusUrl::Memory) {
-        bail!("a service of its own needs a broker that it shares with the others: --bus amqp://...");
+        eprintln!("a service of its own needs a broker that it shares with the others: --bus amqp://...");
+        return Ok(ExitCode::from(BAD_CONFIGURATION));
     }
     let context = Context::new()?;
     let id = context.simulation_id(Some(&args.simulation_id))?;

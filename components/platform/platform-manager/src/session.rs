@@ -73,8 +73,9 @@ impl Session {
             }
             None => None,
         };
-        let Configuration { components, devices, bus: BusSettings { url, .. }, simulation, .. } =
-            configuration;
+        let Configuration {
+            components, devices, bus: BusSettings { url, .. }, simulation, overrides, ..
+        } = configuration;
         let (gateway, started) = Gateway::start(devices, Timing { period }, &self.clock).await?;
         for device in &started {
             let (name, headline, remarks) =
@@ -106,6 +107,7 @@ impl Session {
             gridloop: env!("CARGO_PKG_VERSION"),
             simulation_id: self.id.to_string(),
             name: simulation.name,
+            overrides,
             started_at,
             ended_at: Timestamp::from(self.clock.utc()).to_string(),
             manager: managed?,

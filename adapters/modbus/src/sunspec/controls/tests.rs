@@ -36,7 +36,7 @@ fn names(writes: &[Write]) -> Vec<(&str, &[u16])> {
 fn values_and_revert_times_come_before_enables() {
     let block = immediate();
     let revert = Some(Revert { after: Duration::from_secs(30), to_w: 0.0 });
-    let plan = Controls::new(&block, 10_000.0).power(5500.0, -1000.0, revert).unwrap();
+    let plan = Controls::new(&block, 10_000.0, 10_000.0).power(5500.0, -1000.0, revert).unwrap();
     assert_eq!(
         names(&plan),
         [
@@ -55,7 +55,7 @@ fn values_and_revert_times_come_before_enables() {
 fn model_704_states_the_value_to_revert_to() {
     let block = der();
     let revert = Some(Revert { after: Duration::from_secs(90_000), to_w: 2000.0 });
-    let controls = Controls::new(&block, 10_000.0);
+    let controls = Controls::new(&block, 10_000.0, 10_000.0);
     assert_eq!(
         names(&controls.power(6000.0, 0.0, revert).unwrap()),
         [
@@ -75,31 +75,31 @@ fn a_device_without_revert_time_has_no_fail_safe() {
     let mut points = vec![("WMaxLimPct", &[1000][..]), ("WMaxLim_Ena", &[0]), ("WMaxLimPct_SF", &[0xFFFF])];
     let revert = Some(Revert { after: Duration::from_secs(30), to_w: 0.0 });
     let block = Block::fake(123, &points);
-    assert_eq!(Controls::new(&block, 1e4).fail_safe(revert), FailSafe::None);
-    assert_eq!(names(&Controls::new(&block, 1e4).power(0.0, 0.0, revert).unwrap()).len(), 2);
+    assert_eq!(Controls::new(&block, 1e4, 1e4).fail_safe(revert), FailSafe::None);
+    assert_eq!(names(&Controls::new(&block, 1e4, 1e4).power(0.0, 0.0, revert).unwrap()).len(), 2);
     points.push(("WMaxLimPct_RvrtTms", &[0]));
     let block = Block::fake(123, &points);
     let after = Duration::from_secs(30);
-    assert_eq!(Controls::new(&block, 1e4).fail_safe(revert), FailSafe::RevertsToFree { after });
-    assert_eq!(Controls::new(&block, 1e4).fail_safe(None), FailSafe::None);
+    assert_eq!(Controls::new(&block, 1e4, 1e4).fail_safe(revert), FailSafe::RevertsToFree { after });
+    assert_eq!(Controls::new(&block, 1e4, 1e4).fail_safe(None), FailSafe::None);
 }
 
 #[test]
 fn an_enabled_wset_is_not_fought_with() {
     let mut block = der();
-    assert!(Controls::new(&block, 1e4).power(0.0, 0.0, None).is_ok());
+    assert!(Controls::new(&block, 1e4, 1e4).power(0.0, 0.0, None).is_ok());
     block = Block::fake(
         704,
         &[("WMaxLimPctEna", &[0, 1000, 0, 0, 0, 0]), ("WSetEna", &[1]), ("WMaxLimPct_SF", &[0xFFFF])],
     );
-    let plan = Controls::new(&block, 1e4).power(0.0, 0.0, None);
+    let plan = Controls::new(&block, 1e4, 1e4).power(0.0, 0.0, None);
     assert_eq!(plan, Err(Impossible::Rival("WSetEna")));
 }
 
 #[test]
 fn reactive_power_without_a_lever_for_it_is_not_supported() {
     let block = der();
-    let controls = Controls::new(&block, 1e4);
+    let controls = Controls::new(&block, 1e4, 1e4);
     assert!(!controls.sets_reactive_power());
     assert!(matches!(controls.power(0.0, 1.0, None), Err(Impossible::Missing(_))));
 }
@@ -107,16 +107,16 @@ fn reactive_power_without_a_lever_for_it_is_not_supported() {
 #[test]
 fn what_is_not_in_force_counts_as_free() {
     let free = Command::Power { real_power_w: 1e4, reactive_power_var: 0.0 };
-    assert_eq!(Controls::new(&immediate(), 1e4).held(), Ok(free));
+    assert_eq!(Controls::new(&immediate(), 1e4, 1e4).held(), Ok(free));
 }
 
 #[test]
 fn release_takes_out_of_force_what_is_there() {
     let block = immediate();
-    let plan = Controls::new(&block, 1e4).release().unwrap();
+    let plan = Controls::new(&block, 1e4, 1e4).release().unwrap();
     assert_eq!(names(&plan), [("WMaxLim_Ena", &[0][..]), ("VArPct_Ena", &[0])]);
     let block = der();
-    let plan = Controls::new(&block, 1e4).release().unwrap();
+    let plan = Controls::new(&block, 1e4, 1e4).release().unwrap();
     assert_eq!(names(&plan), [("WMaxLimPctEna", &[0][..])]);
 }
 
@@ -125,7 +125,7 @@ proptest! {
     #[test]
     fn no_power_wraps(w_max in 1.0..1e6_f64, share in -3.0..3.0_f64, var_share in -3.0..3.0_f64) {
         let block = immediate();
-        let controls = Controls::new(&block, w_max);
+        let controls = Controls::new(&block, w_max, w_max);
         let (watts, vars) = (share * w_max, var_share * w_max);
         match controls.power(watts, vars, None) {
             Ok(plan) => {
@@ -144,7 +144,7 @@ proptest! {
     #[test]
     fn a_power_that_is_not_finite_has_no_plan(bad in prop::sample::select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY])) {
         let block = immediate();
-        let controls = Controls::new(&block, 1e4);
+        let controls = Controls::new(&block, 1e4, 1e4);
         prop_assert!(controls.power(bad, 0.0, None).is_err());
         prop_assert!(controls.power(0.0, bad, None).is_err());
     }
@@ -159,7 +159,7 @@ proptest! {
     ) {
         let id = if der { 704 } else { 123 };
         let block = Block::arbitrary(id, &registers[..length]);
-        let controls = Controls::new(&block, 1e4);
+        let controls = Controls::new(&block, 1e4, 1e4);
         let revert = after.map(|seconds| Revert { after: Duration::from_secs(seconds), to_w: 0.0 });
         for goal in [Goal::Power { real_power_w: watts, reactive_power_var: -watts }, Goal::Free, Goal::Adopt] {
             if let Ok(plan) = controls.plan(goal, revert) {

@@ -125,9 +125,7 @@ impl Session {
         direct.start();
         Ok(match subscribe.when_full {
             WhenFull::Wait => Inbox::Direct(Box::new(direct)),
-            WhenFull::Shed => {
-                Inbox::Pumped(Pumped::start(direct, subscribe.capacity))
-            }
+            WhenFull::Shed => Inbox::Pumped(Pumped::start(direct, subscribe.capacity)),
         })
     }
 
