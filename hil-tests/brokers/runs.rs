@@ -57,7 +57,7 @@ struct Run {
 impl Run {
     async fn start(url: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let rows = "-1.5,0.1,c1\n".repeat(EPOCHS as usize);
+        let rows = (0..EPOCHS).map(|_| "-1.5,0.1,c1\n").collect::<String>();
         write(folder.path(), "load.csv", &format!("RealPower,ReactivePower,CustomerId\n{rows}"));
         let setpoints = "Epoch,Resource,RealPower,ReactivePower,TapPosition,Voltage\n\
                          1,pv1,6.0,0,,\n15,pv1,3.0,0,,\n30,pv1,5.0,0,,\n";

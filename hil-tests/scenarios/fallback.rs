@@ -3,6 +3,7 @@
 use crate::rig::{Feeder, PV1, PV1_POINTS};
 use gridloop_clock::MonoTime;
 use gridloop_device::Command;
+use gridloop_gateway::Address;
 use gridloop_hil_tests::world::{Ledger, Plan, Run, World, cut, simulated, spoil};
 use gridloop_messages::{Body, PointQuality, PointSource, PointState, topic};
 use gridloop_realtime_manager::Outcome;
@@ -17,13 +18,11 @@ const FOR_EVER: MonoTime = MonoTime::from_nanos(u64::MAX);
 fn run(policy: &str, plan: Plan) -> (Run, Ledger) {
     let feeder = Feeder::with(&["2,pv1,3.0,0.0,,", "7,pv1,1.0,0.0,,"]);
     let fallback = format!("device.pv1.fallback=\"{policy}\"");
-    let mut configuration = feeder.configuration(&[
-        "simulation.epochs=14",
-        "device.pv1.address=\"tcp://192.0.2.1:502\"",
-        "device.pv1.dead_man_s=30",
-        fallback.as_str(),
-    ]);
+    let mut configuration =
+        feeder.configuration(&["simulation.epochs=14", "device.pv1.dead_man_s=30", fallback.as_str()]);
     let ledger = spoil(&mut configuration, "pv1", plan);
+    let device = configuration.devices.iter_mut().find(|device| device.name == "pv1").expect("pv1");
+    device.address = Address::At("the bench".into());
     let run = simulated(|clock| async move { World::new(&clock, 5).run(configuration).await });
     (run.expect("a run"), ledger)
 }

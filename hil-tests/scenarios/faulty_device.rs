@@ -3,7 +3,7 @@
 
 use crate::rig::{Feeder, PV1, PV1_POINTS};
 use gridloop_clock::MonoTime;
-use gridloop_device::point;
+use gridloop_device::{Command, point};
 use gridloop_hil_tests::world::{Call, Ledger, Mishap, Run, World, mischief, simulated, spoil};
 use gridloop_messages::{Body, PointQuality, topic};
 use gridloop_realtime_manager::Outcome;
@@ -65,6 +65,12 @@ fn check_values(run: &Run, ledger: &Ledger, seed: u64) -> (u64, u64) {
     (trusted, distrusted)
 }
 
+/// The configured limits of `pv1`.
+fn is_within_limits(command: &Command) -> bool {
+    let Command::Power { real_power_w, reactive_power_var } = command else { return false };
+    (0.0..=5000.0).contains(real_power_w) && reactive_power_var.abs() <= 2000.0
+}
+
 fn check_rhythm(run: &Run, seed: u64) {
     let report = &run.report.manager;
     assert_eq!(report.outcome, Outcome::Completed, "seed {seed}: {}", report.reason);
@@ -100,7 +106,7 @@ fn a_device_in_which_everything_goes_wrong_spoils_no_value_no_sibling_and_no_run
     let feeder = Feeder::with(&[
         "2,pv1,3.0,0.4,,",
         "5,oltc1,,,7,",
-        "8,pv1,1.0,0.0,,",
+        "8,pv1,9.9,-7.0,,",
         "12,pv1,,,,",
         "15,pv1,2.5,0.0,,",
     ]);
@@ -110,6 +116,7 @@ fn a_device_in_which_everything_goes_wrong_spoils_no_value_no_sibling_and_no_run
         check_rhythm(&run, seed);
         let counts = check_values(&run, &ledger, seed);
         (trusted, distrusted) = (trusted + counts.0, distrusted + counts.1);
+        assert!(ledger.took().iter().all(|(_, command)| is_within_limits(command)), "seed {seed}");
         let left = &run.device("pv1").left;
         let true_to_fact = match left.as_str() {
             "released" => ledger.is_released(),

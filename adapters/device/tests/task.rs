@@ -291,7 +291,7 @@ fn the_end_comes_within_its_bound_whatever_the_driver_is_doing() {
 
 #[test]
 fn an_end_that_is_broken_off_in_the_middle_of_a_write_says_that_the_device_may_hold_it() {
-    simulated(|clock| async {
+    simulated(|clock| async move {
         let shared: SharedClock = Arc::new(clock.clone());
         let fates = Arc::new(Mutex::new([("apply", Fate::Hangs)].into()));
         let driver = Driver { clock: Arc::clone(&shared), fates, calls: Calls::default() };

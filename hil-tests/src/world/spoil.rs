@@ -40,6 +40,10 @@ impl std::fmt::Debug for Spoilt {
 
 #[async_trait]
 impl Opener for Spoilt {
+    fn plants(&self) -> &'static [&'static str] {
+        &["pv-inverter", "tap-changer"]
+    }
+
     async fn open(
         &self,
         _address: &Address,

@@ -40,7 +40,7 @@ pub(crate) fn refuse(diagnostics: &Diagnostics, json: bool) -> ExitCode {
     if json {
         println!("{}", diagnostics.to_json());
     } else {
-        eprint!("{diagnostics}");
+        eprintln!("{}", diagnostics.to_string().trim_end());
     }
     ExitCode::from(BAD_CONFIGURATION)
 }

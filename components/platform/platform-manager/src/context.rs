@@ -66,7 +66,7 @@ impl Context {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
                 }
-                let _ = terminal.println("stopping: the devices are being released");
+                terminal.suspend(|| eprintln!("stopping: the devices are being released"));
                 cancel.cancel();
             }
         });
