@@ -220,7 +220,9 @@ impl Bridge {
     }
 
     fn why_unreliable(&self, image: &ProcessImage, now: MonoTime) -> String {
-        let error = image.last_error.as_deref().unwrap_or("no answer");
+        let no_more = "the device no longer reports it";
+        let error =
+            if image.link == Link::Up { no_more } else { image.last_error.as_deref().unwrap_or("no answer") };
         match self.worst(image, now) {
             None => format!("no value: {error}"),
             Some((Quality::OutOfRange, age)) => {
@@ -253,6 +255,16 @@ impl Component for Bridge {
     }
 
     fn refused(&mut self, refusal: &Refusal) {
+        let topic = match refusal {
+            Refusal::OldEpoch { topic, .. }
+            | Refusal::TooEarly { topic, .. }
+            | Refusal::TooMany { topic, .. }
+            | Refusal::IdTaken { topic, .. }
+            | Refusal::Undecodable { topic, .. } => topic,
+        };
+        if !self.inputs().contains(topic) {
+            return;
+        }
         self.journal.refused_message();
         self.warn(WarningKind::Input, &refusal.to_string());
     }

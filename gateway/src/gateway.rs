@@ -1,6 +1,7 @@
 //! Starting and ending all devices of a run: [`Gateway`].
 
 use crate::bridge::{Bridge, BridgeSettings, description_of, poke_on_change};
+use crate::convert;
 use crate::drivers::OpenError;
 use crate::fallback::{Fallback, FallbackPolicy};
 use crate::journal::{DeviceReport, Facts, Journal};
@@ -8,7 +9,7 @@ use crate::settings::DeviceSettings;
 use gridloop_clock::SharedClock;
 use gridloop_component::{Fault, Poke};
 use gridloop_device::{
-    Ageing, Device, DeviceHandle, DeviceTask, Left, Mode, Observer, Occurrence, SafeState, Source,
+    Ageing, Command, Device, DeviceHandle, DeviceTask, Left, Mode, Observer, Occurrence, SafeState, Source,
     TaskSettings,
 };
 use gridloop_plant::LivePlant;
@@ -53,6 +54,8 @@ struct Running {
     source: Source,
     mode: Mode,
     safe_state: SafeState,
+    /// What the device held when it was first connected.
+    standing: Option<Command>,
     journal: Journal,
     task: DeviceTask,
     twin: Option<DeviceTask>,
@@ -102,19 +105,24 @@ impl Gateway {
             opened.push(device);
         }
         let mut started = Vec::new();
-        for (running, device) in devices.iter().zip(&opened) {
+        for (running, device) in devices.iter_mut().zip(&opened) {
             started.push(running.join(device, timing, clock).await);
+            running.standing = running.task.handle().image().description.as_ref().and_then(|it| it.standing);
         }
         Ok((Self { devices }, started))
     }
 
     /// Puts every device into its safe state, all at once, and tells what became of each.
     pub async fn end(self) -> Vec<DeviceReport> {
-        let ends: Vec<_> = self.devices.into_iter().map(|device| tokio::spawn(device.end())).collect();
+        let end = |device: Running| (device.name.clone(), tokio::spawn(device.end()));
+        let ends: Vec<_> = self.devices.into_iter().map(end).collect();
         let mut reports = Vec::new();
-        for end in ends {
-            if let Ok(report) = end.await {
-                reports.push(report);
+        for (name, end) in ends {
+            match end.await {
+                Ok(report) => reports.push(report),
+                Err(error) => {
+                    tracing::error!(device = %name, %error, "no report: it may still hold a command")
+                }
             }
         }
         reports
@@ -147,6 +155,7 @@ async fn open(settings: &DeviceSettings, clock: &SharedClock) -> Result<Running,
         source: settings.address.source(),
         mode: settings.mode,
         safe_state: settings.safe_state,
+        standing: None,
         journal,
         task,
         twin,
@@ -159,10 +168,12 @@ fn task_settings(settings: &DeviceSettings) -> TaskSettings {
         mode: settings.mode,
         poll_interval: settings.poll_interval,
         job_timeout: settings.request_timeout * 4,
+        connect_timeout: settings.request_timeout * 40,
         backoff_min: Duration::from_millis(100),
         backoff_max: Duration::from_secs(5),
         safe_state: settings.safe_state,
-        release_within: Duration::from_secs(5),
+        // Beyond the time that a write of unknown outcome may still take effect.
+        release_within: Duration::from_secs(5) + settings.request_timeout * 4,
     }
 }
 
@@ -185,6 +196,9 @@ fn observer(name: String, journal: Journal, clock: SharedClock) -> Observer {
                 tracing::debug!(device = %name, ?readback, "applied and read back");
             }
             Occurrence::Applied { .. } => {}
+            Occurrence::Restored { .. } => {
+                tracing::warn!(device = %name, "it no longer held its command; written again");
+            }
             Occurrence::WouldApply(setpoint) => {
                 tracing::info!(device = %name, command = ?setpoint.command, "dry run: would apply");
             }
@@ -242,7 +256,9 @@ impl Running {
         device: DeviceHandle,
         fallback: Fallback,
     ) -> Bridge {
-        let stale_after = settings.poll_interval * 2 + settings.request_timeout;
+        // A value of the epoch before is not this epoch's.
+        let usual = settings.poll_interval * 2 + settings.request_timeout;
+        let stale_after = timing.period.map_or(usual, |period| usual.min(period));
         let bridge = BridgeSettings {
             name: self.name.clone(),
             category: settings.category.clone(),
@@ -280,6 +296,9 @@ impl Running {
         if !answers {
             remarks.push(format!("does not answer: {}", image.last_error.as_deref().unwrap_or("no error")));
         }
+        if let Some(standing) = image.description.as_ref().and_then(|it| it.standing) {
+            remarks.push(format!("holds {} from an earlier controller", convert::describe(&standing)));
+        }
         if let (Some(dead_man), Some(period)) = (settings.dead_man, timing.period)
             && dead_man <= period
         {
@@ -297,6 +316,7 @@ impl Running {
 
     async fn end(self) -> DeviceReport {
         let handle = self.task.handle();
+        let standing = self.standing;
         let left = self.task.end().await;
         if let Some(twin) = self.twin {
             twin.end().await;
@@ -317,6 +337,7 @@ impl Running {
             identity,
             profile,
             fail_safe,
+            standing: standing.as_ref().map(convert::describe),
             left,
         };
         drop(self.simulator);

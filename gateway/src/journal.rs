@@ -20,6 +20,8 @@ struct Story {
     refused: u64,
     fallback_epochs: u64,
     lost_epochs: u64,
+    dead_man_releases: u64,
+    restored: u64,
     warnings: Vec<String>,
 }
 
@@ -74,6 +76,12 @@ pub struct DeviceReport {
     pub profile: String,
     /// What the device does by itself when it is no longer told anything.
     pub fail_safe: String,
+    /// What it held when the run began, left by an earlier controller.
+    pub standing_at_start: Option<String>,
+    /// Times the dead-man timer released it during the run.
+    pub dead_man_releases: u64,
+    /// Times it had lost a command that it had confirmed, and was told again.
+    pub restored: u64,
     /// Readings.
     pub reads: u64,
     /// Confirmed writes.
@@ -160,7 +168,13 @@ impl Journal {
                 story.remark(setpoint.command, "the outcome of a write was unknown");
                 story.warnings.push(format!("outcome of {} unknown", convert::describe(&setpoint.command)));
             }
+            Occurrence::Restored { setpoint, .. } => {
+                story.restored += 1;
+                let command = convert::describe(&setpoint.command);
+                story.warnings.push(format!("the device no longer held {command}; it was written again"));
+            }
             Occurrence::DeadMan(setpoint) => {
+                story.dead_man_releases += 1;
                 story.remark(setpoint.command, "released by the dead-man timer");
                 story.warnings.push("no newer setpoint came: the device is being released".into());
             }
@@ -208,6 +222,9 @@ impl Journal {
             identity: facts.identity,
             profile: facts.profile,
             fail_safe: facts.fail_safe,
+            standing_at_start: facts.standing,
+            dead_man_releases: story.dead_man_releases,
+            restored: story.restored,
             reads: statistics.reads,
             writes: statistics.writes,
             errors: statistics.errors,
@@ -239,6 +256,7 @@ pub(crate) struct Facts {
     pub(crate) identity: String,
     pub(crate) profile: String,
     pub(crate) fail_safe: String,
+    pub(crate) standing: Option<String>,
     pub(crate) left: String,
 }
 

@@ -120,9 +120,9 @@ fn read_device(section: &Section<'_>) -> Option<DeviceSettings> {
         .text("address", "`tcp://host:port`, or `simulated` for a device that gridloop serves itself.")
         .or("simulated".into());
     let address = if address == "simulated" { Address::Simulated } else { Address::At(address) };
-    let twin = section.section("twin", ABOUT_TWIN);
-    let twin = if twin.is_present() { read_twin(&twin) } else { None };
-    if address == Address::Simulated && twin.is_none() {
+    let twin_table = section.section("twin", ABOUT_TWIN);
+    let twin = if twin_table.is_present() { read_twin(&twin_table) } else { None };
+    if address == Address::Simulated && !twin_table.is_present() {
         section.error(
             Some("address"),
             "an address, or a [twin] table to simulate",
@@ -133,10 +133,10 @@ fn read_device(section: &Section<'_>) -> Option<DeviceSettings> {
         && !opener.plants().contains(&twin.kind())
     {
         let expected = format!("a plant that driver {driver} can serve: {}", opener.plants().join(", "));
-        section.section("twin", ABOUT_TWIN).error(Some("plant"), expected, None);
+        twin_table.error(Some("plant"), expected, None);
     }
     let fallback = read_fallback(section);
-    if fallback != FallbackPolicy::Never && twin.is_none() {
+    if fallback != FallbackPolicy::Never && !twin_table.is_present() {
         let help = format!("add a [{}.twin] table, or set fallback = \"never\"", section.path());
         section.error(Some("fallback"), "a twin that can stand in", Some(help));
     }
@@ -151,19 +151,14 @@ fn read_device(section: &Section<'_>) -> Option<DeviceSettings> {
         section.integer("node", "Phase 1, 2 or 3. Absent: all three.").within(1..=3).fits::<u8>().optional();
     let limits = read_limits(&section.section("limits", "What the device may be told."));
     let seconds = |key: &str, about: &str, default: f64| {
-        section.duration_s(key, about).or(Duration::from_secs_f64(default))
+        section.duration_s(key, about).within(0.001..=86_400.0).or(Duration::from_secs_f64(default))
     };
     let about = "A setpoint holds this long; without a newer one the device is released. Default: three epochs, \
                  but 3 s at least.";
-    let dead_man = section.duration_s("dead_man_s", about).at_least(0.001).optional();
+    let dead_man = section.duration_s("dead_man_s", about).within(0.001..=86_400.0).optional();
     let poll_interval = seconds("poll_interval_s", "Time between readings.", 0.2);
     let request_timeout = seconds("request_timeout_s", "Longest wait for one answer.", 1.0);
     let start_within = seconds("start_within_s", "How long the start of a run waits for the device.", 5.0);
-    for (key, value) in [("poll_interval_s", poll_interval), ("request_timeout_s", request_timeout)] {
-        if value < Duration::from_millis(1) {
-            section.error(Some(key), "at least 0.001 s", None);
-        }
-    }
     let safe_state = section
         .text("safe_state", "What the device is left in: `release` (its own control, no limits) or `hold`.")
         .choice(&[("release", SafeState::Release), ("hold", SafeState::Hold)])
@@ -232,9 +227,14 @@ fn read_limits(section: &Section<'_>) -> Limits {
         .text("when_outside", "What happens to a setpoint outside: clamp (with a warning) or refuse.")
         .choice(&[("clamp", WhenOutside::Clamp), ("refuse", WhenOutside::Refuse)])
         .or(WhenOutside::Clamp);
+    let max_real_power_w = section.number("max_real_power_w", "Highest real power in W.").optional();
+    let min_real_power_w = section.number("min_real_power_w", "Lowest real power in W.").optional();
+    if min_real_power_w.zip(max_real_power_w).is_some_and(|(lowest, highest)| lowest > highest) {
+        section.error(Some("min_real_power_w"), "no more than max_real_power_w", None);
+    }
     Limits {
-        max_real_power_w: section.number("max_real_power_w", "Highest real power in W.").optional(),
-        min_real_power_w: section.number("min_real_power_w", "Lowest real power in W.").optional(),
+        max_real_power_w,
+        min_real_power_w,
         max_reactive_power_var: section
             .number("max_reactive_power_var", "Largest reactive power either way in var.")
             .at_least(0.0)

@@ -70,7 +70,7 @@ async fn epochs_per_s(bus: &Bus, size: usize, epochs: u32, clock: &SharedClock) 
     let names: Vec<String> = (1..=size).map(|n| format!("load{n}")).collect();
     let mut components = JoinSet::new();
     for name in &names {
-        let identity = Identity { name: name.clone(), simulation_id: simulation_id.clone() };
+        let identity = Identity { name: name.clone(), simulation_id: simulation_id.clone(), manager: None };
         let load = Load { topic: topic::resource_state("Load", name) };
         let joined = join(load, identity, bus.session(), clock.clone()).await?;
         components.spawn(joined.run(Poke::new(), CancellationToken::new()));

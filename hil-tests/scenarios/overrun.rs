@@ -42,7 +42,7 @@ fn run(policy: &str) -> Run {
     ]);
     let run = simulated(|clock| async move {
         let world = World::new(&clock, 3);
-        let identity = Identity { name: "slow".into(), simulation_id: world.id.clone() };
+        let identity = Identity { name: "slow".into(), simulation_id: world.id.clone(), manager: None };
         let joined =
             gridloop_component::join(Slow, identity, world.bus.session(), world.shared_clock()).await?;
         tokio::spawn(joined.run(Poke::new(), world.cancel.clone()));

@@ -1,6 +1,6 @@
 //! The contract between the gateway and every kind of device: [`Device`] and its [`DeviceError`]s.
 
-use crate::value::{Applied, SafeState, Setpoint, Snapshot};
+use crate::value::{Applied, Command, SafeState, Setpoint, Snapshot};
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -101,6 +101,9 @@ pub struct Description {
     pub capabilities: Capabilities,
     /// What the device does by itself when it is no longer told anything.
     pub fail_safe: FailSafe,
+    /// The command that the device held when it was connected, left by whoever drove it before. `None`: it was free,
+    /// or it does not tell.
+    pub standing: Option<Command>,
 }
 
 /// Commands a device takes. `None`: not at all.

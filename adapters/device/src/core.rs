@@ -2,8 +2,8 @@
 //!
 //! It is asked [`DeviceCore::next`] and told [`DeviceCore::done`]. The order is fixed: connect before everything, one
 //! reading after every connect (the device's state is adopted, and a write of unknown outcome is settled), release
-//! before commands, commands before readings. A setpoint is written once and again only to refresh the device's own
-//! timer. When it expires and no newer one has come, the device is released: that is the dead-man timer. A device that
+//! before commands, commands before readings. A setpoint is written once, and again only to refresh the device's own
+//! timer or when the device has lost it. When it expires and no newer one has come, the device is released: that is the dead-man timer. A device that
 //! is connected and refuses to be read is not commanded, but it is released all the same.
 
 use crate::contract::{Description, DeviceError, FailSafe};
@@ -22,6 +22,8 @@ pub struct TaskSettings {
     pub poll_interval: Duration,
     /// Longest time one job may take; then it is abandoned and the link is given up.
     pub job_timeout: Duration,
+    /// Longest time connecting may take: identifying a device takes many requests.
+    pub connect_timeout: Duration,
     /// Wait after the first failure; it doubles with each further one.
     pub backoff_min: Duration,
     /// Longest wait between attempts.
@@ -115,6 +117,13 @@ pub enum Occurrence {
         /// Why.
         reason: NotAccepted,
     },
+    /// The device no longer held a setpoint that it had confirmed: something else had changed it. It was written again.
+    Restored {
+        /// The setpoint.
+        setpoint: Setpoint,
+        /// What the device holds now.
+        readback: Command,
+    },
     /// A setpoint would have been written, were the device armed.
     WouldApply(Setpoint),
     /// The device or the driver said no to a setpoint.
@@ -178,6 +187,8 @@ pub struct DeviceCore {
     /// The device may hold something of ours.
     touched: bool,
     released: bool,
+    /// When a write of unknown outcome was given up. It may still take effect for as long as a job may take.
+    last_unknown: Option<MonoTime>,
     release: Release,
     end_by: Option<MonoTime>,
 }
@@ -194,9 +205,9 @@ enum Write {
     Due,
     /// To be applied again after the next reading.
     AfterRead,
-    /// Held by the device; written again at the instant, if there is one.
+    /// Held by the device; applied again at the instant.
     Held {
-        refresh_at: Option<MonoTime>,
+        refresh_at: MonoTime,
     },
     /// Refused: not written again.
     Given,
@@ -226,6 +237,7 @@ impl DeviceCore {
             setpoint: None,
             touched: false,
             released: false,
+            last_unknown: None,
             release: Release::No,
             end_by: None,
         }
@@ -319,12 +331,10 @@ impl DeviceCore {
         if self.read_first && (self.read_asked || now >= self.next_read) {
             return Next::Do(Job::Read);
         }
-        if let Release::Wanted { at } = self.release {
-            return if now >= at {
-                Next::Do(Job::Release(self.settings.safe_state))
-            } else {
-                self.wait_until(at)
-            };
+        if let Release::Wanted { at } = self.release
+            && now >= at
+        {
+            return Next::Do(Job::Release(self.settings.safe_state));
         }
         if let Some(driven) = self.setpoint
             && driven.is_due(now)
@@ -366,7 +376,8 @@ impl DeviceCore {
         self.read_first = false;
         self.read_asked = false;
         self.next_read = now + self.settings.poll_interval;
-        self.image.took(snapshot, now);
+        let power = self.image.description.as_ref().and_then(|it| it.capabilities.power);
+        self.image.took(snapshot, power, now);
         if self.release == Release::AfterRead {
             self.release = Release::Wanted { at: now };
         }
@@ -389,6 +400,12 @@ impl DeviceCore {
                 self.image.refusal = None;
                 self.occurrences.push(Occurrence::Applied { setpoint, readback, first });
             }
+            Ok(Applied::Restored { readback }) => {
+                driven.write = Write::Held { refresh_at: refresh_at(self.image.description.as_deref(), now) };
+                self.image.held = Some(readback);
+                self.image.refusal = None;
+                self.occurrences.push(Occurrence::Restored { setpoint, readback });
+            }
             Ok(Applied::InProgress) => {
                 driven.write = Write::AfterRead;
                 self.image.refusal = None;
@@ -402,6 +419,7 @@ impl DeviceCore {
             }
             Err(error) => {
                 driven.write = Write::Due;
+                self.last_unknown = Some(now);
                 self.occurrences.push(Occurrence::OutcomeUnknown(setpoint));
                 self.failed(&error, now);
             }
@@ -410,7 +428,14 @@ impl DeviceCore {
 
     fn has_released(&mut self, result: Result<Applied, DeviceError>, now: MonoTime) {
         match result {
-            Ok(Applied::Confirmed { .. }) => {
+            Ok(Applied::Confirmed { .. } | Applied::Restored { .. }) => {
+                // A write that was given up may still be on its way: what was released is released once more after it.
+                if let Some(settled_at) = self.last_unknown.take().map(|at| at + self.settings.job_timeout)
+                    && now < settled_at
+                {
+                    self.release = Release::Wanted { at: settled_at };
+                    return;
+                }
                 self.release = Release::No;
                 self.touched = false;
                 self.released = true;
@@ -481,11 +506,15 @@ impl DeviceCore {
     fn wait_until(&self, wanted: MonoTime) -> Next {
         let expiry = self.setpoint.map(|driven| driven.setpoint.expires_at);
         let refresh = self.setpoint.and_then(|driven| match driven.write {
-            Write::Held { refresh_at } => refresh_at,
+            Write::Held { refresh_at } => Some(refresh_at),
             _ => None,
         });
         let refresh = refresh.filter(|_| self.connected);
-        let first = [expiry, refresh, self.end_by].into_iter().flatten().fold(wanted, MonoTime::min);
+        let release = match self.release {
+            Release::Wanted { at } if self.connected => Some(at),
+            _ => None,
+        };
+        let first = [expiry, refresh, release, self.end_by].into_iter().flatten().fold(wanted, MonoTime::min);
         Next::Until(first)
     }
 }
@@ -494,16 +523,21 @@ impl Driven {
     fn is_due(&self, now: MonoTime) -> bool {
         match self.write {
             Write::Due => true,
-            Write::Held { refresh_at } => refresh_at.is_some_and(|at| now >= at),
+            Write::Held { refresh_at } => now >= refresh_at,
             Write::AfterRead | Write::Given => false,
         }
     }
 }
 
-/// A device with a timer of its own is told again after a third of it.
-fn refresh_at(description: Option<&Description>, now: MonoTime) -> Option<MonoTime> {
-    match description?.fail_safe {
-        FailSafe::None => None,
-        FailSafe::RevertsToFree { after } | FailSafe::RevertsToValue { after } => Some(now + after / 3),
-    }
+/// How often a command that a device holds without a timer is looked after.
+const LOOK_AFTER: Duration = Duration::from_secs(5);
+
+/// A device with a timer of its own is told again after a third of it. One without is told again too: a driver writes
+/// what the device no longer holds, and nothing else.
+fn refresh_at(description: Option<&Description>, now: MonoTime) -> MonoTime {
+    let timer = match description.map(|description| description.fail_safe) {
+        None | Some(FailSafe::None) => None,
+        Some(FailSafe::RevertsToFree { after } | FailSafe::RevertsToValue { after }) => Some(after / 3),
+    };
+    now + timer.unwrap_or(LOOK_AFTER).min(LOOK_AFTER)
 }

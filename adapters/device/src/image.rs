@@ -1,7 +1,7 @@
 //! What is known of a device: [`ProcessImage`], and how its values age.
 
-use crate::contract::Description;
-use crate::value::{Command, PointName, Quality, Sample, Setpoint, Snapshot};
+use crate::contract::{Description, PowerRange};
+use crate::value::{Command, PointName, Quality, Sample, Setpoint, Snapshot, point};
 use gridloop_clock::MonoTime;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,12 +53,22 @@ pub struct Ageing {
 
 impl ProcessImage {
     /// A driver that breaks its promises must not make a value look good: what is not finite is left out, and nothing
-    /// is newer than the reading.
-    pub(crate) fn took(&mut self, snapshot: Snapshot, now: MonoTime) {
-        let finite = snapshot.points.into_iter().filter(|(_, sample)| sample.value.is_finite());
-        let dated =
-            finite.map(|(name, sample)| (name, Sample { sampled_at: sample.sampled_at.min(now), ..sample }));
-        self.points.extend(dated);
+    /// is newer than the reading. A point that is missing from the reading keeps its value, which is no longer good;
+    /// a real power that the device cannot have is out of range.
+    pub(crate) fn took(&mut self, snapshot: Snapshot, power: Option<PowerRange>, now: MonoTime) {
+        for (_, sample) in self.points.iter_mut().filter(|(name, _)| !snapshot.points.contains_key(*name)) {
+            sample.quality = sample.quality.max(Quality::Stale);
+        }
+        for (name, mut sample) in snapshot.points {
+            if !sample.value.is_finite() {
+                continue;
+            }
+            sample.sampled_at = sample.sampled_at.min(now);
+            if &*name == point::REAL_POWER && power.is_some_and(|range| !plausible(sample.value, range)) {
+                sample.quality = sample.quality.max(Quality::OutOfRange);
+            }
+            self.points.insert(name, sample);
+        }
         self.readings += 1;
         self.link = Link::Up;
     }
@@ -90,4 +100,10 @@ impl ProcessImage {
         }
         (sample, age)
     }
+}
+
+/// Whether a device of this range can have this real power. Measurements overshoot a nameplate, but not by half.
+fn plausible(real_power_w: f64, range: PowerRange) -> bool {
+    let margin = range.max_w.abs().max(range.min_w.abs()) / 2.0;
+    (range.min_w - margin..=range.max_w + margin).contains(&real_power_w)
 }

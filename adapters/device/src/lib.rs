@@ -19,7 +19,7 @@ pub use contract::{
 pub use core::{DeviceCore, Done, Job, Left, Mode, Next, NotAccepted, Occurrence, TaskSettings};
 pub use image::{Ageing, Link, ProcessImage};
 pub use statistics::{Percentiles, Spread, Statistics};
-pub use tap::{TapAction, TapFailure, TapReading, TapRules, TapSequencer};
+pub use tap::{TapAction, TapFailure, TapReading, TapRules, TapSequencer, TapSettled};
 pub use task::{DeviceHandle, DeviceTask, Observer};
 pub use value::{
     Applied, Command, PointName, Quality, SafeState, Sample, Setpoint, Snapshot, Source, Unit, point,

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub struct Statistics {
     /// Readings that were whole.
     pub reads: u64,
-    /// Commands that were confirmed by read-back, refreshes included.
+    /// Commands newly written and confirmed by read-back. Refreshes of a device's own timer are not counted.
     pub writes: u64,
     /// Calls of the driver that failed.
     pub errors: u64,

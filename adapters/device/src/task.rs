@@ -8,7 +8,7 @@ use crate::contract::{Device, DeviceError};
 use crate::core::{DeviceCore, Done, Job, Left, Next, Occurrence, TaskSettings};
 use crate::image::ProcessImage;
 use crate::statistics::Statistics;
-use crate::value::{Applied, Setpoint};
+use crate::value::{SafeState, Setpoint};
 use futures_util::FutureExt;
 use gridloop_clock::{MonoTime, SharedClock, until};
 use std::future::Future;
@@ -66,8 +66,7 @@ impl DeviceTask {
         let inbox = Arc::new(Inbox::default());
         let (sender, image) = watch::channel(Arc::new(core.image().clone()));
         let handle = DeviceHandle { clock: Arc::clone(&clock), inbox: Arc::clone(&inbox), image };
-        let job_timeout = settings.job_timeout;
-        let worker = Worker { device, core, clock, observer, inbox, image: sender, job_timeout, connects: 0 };
+        let worker = Worker { device, core, clock, observer, inbox, image: sender, settings, connects: 0 };
         Self { handle, task: tokio::spawn(worker.run()), release_within: settings.release_within }
     }
 
@@ -158,7 +157,7 @@ struct Worker {
     observer: Observer,
     inbox: Arc<Inbox>,
     image: watch::Sender<Arc<ProcessImage>>,
-    job_timeout: Duration,
+    settings: TaskSettings,
     connects: u64,
 }
 
@@ -209,9 +208,12 @@ impl Worker {
     }
 
     async fn perform(&mut self, job: Job) -> Done {
-        let (device, clock, limit) = (&mut self.device, self.clock.as_ref(), self.job_timeout);
+        let (device, clock, limit) = (&mut self.device, self.clock.as_ref(), self.settings.job_timeout);
         match job {
-            Job::Connect => Done::Connected(guard(clock, limit, "connect", device.connect()).await),
+            Job::Connect => {
+                let limit = self.settings.connect_timeout;
+                Done::Connected(guard(clock, limit, "connect", device.connect()).await)
+            }
             Job::Read => Done::Read(guard(clock, limit, "read", device.read()).await),
             Job::Apply(setpoint) => {
                 Done::Applied(guard(clock, limit, "apply", device.apply(&setpoint)).await)
@@ -231,9 +233,7 @@ impl Worker {
                 statistics.reads += 1;
                 statistics.read.add(now.since(begun));
             }
-            Done::Applied(Ok(applied)) | Done::Released(Ok(applied)) => {
-                statistics.writes += u64::from(matches!(applied, Applied::Confirmed { .. }));
-            }
+            Done::Applied(Ok(_)) | Done::Released(Ok(_)) => {}
             Done::Connected(Err(_)) | Done::Read(Err(_)) | Done::Applied(Err(_)) | Done::Released(Err(_)) => {
                 statistics.errors += 1;
             }
@@ -244,8 +244,17 @@ impl Worker {
     fn tell(&mut self) {
         let now = self.clock.now();
         for occurrence in self.core.occurrences() {
-            if let Occurrence::Applied { setpoint, first: true, .. } = &occurrence {
-                self.inbox.statistics().setpoint_to_device.add(now.since(setpoint.received_at));
+            match &occurrence {
+                Occurrence::Applied { setpoint, first: true, .. } => {
+                    let mut statistics = self.inbox.statistics();
+                    statistics.writes += 1;
+                    statistics.setpoint_to_device.add(now.since(setpoint.received_at));
+                }
+                Occurrence::Restored { .. } => self.inbox.statistics().writes += 1,
+                Occurrence::Released if self.settings.safe_state != SafeState::Hold => {
+                    self.inbox.statistics().writes += 1;
+                }
+                _ => {}
             }
             (self.observer)(&occurrence);
         }

@@ -187,6 +187,12 @@ pub enum Applied {
         /// The command as the device holds it, which may differ by its resolution.
         readback: Command,
     },
+    /// As `Confirmed`, of a command that the device was thought to hold and no longer held: somebody or something else
+    /// had changed it, and it was written again.
+    Restored {
+        /// The command as the device holds it now.
+        readback: Command,
+    },
     /// The device is on its way (a tap changer takes seconds a step). The same command is to be applied again after
     /// the next reading; the driver makes sure that nothing is sent twice.
     InProgress,

@@ -2,8 +2,9 @@
 
 use gridloop_clock::MonoTime;
 use gridloop_device::{
-    Ageing, Applied, Command, Description, DeviceCore, DeviceError, Done, FailSafe, Job, Left, Link, Mode,
-    Next, NotAccepted, Occurrence, Quality, SafeState, Setpoint, Snapshot, TaskSettings, Unit, point,
+    Ageing, Applied, Capabilities, Command, Description, DeviceCore, DeviceError, Done, FailSafe, Job, Left,
+    Link, Mode, Next, NotAccepted, Occurrence, PowerRange, Quality, SafeState, Setpoint, Snapshot,
+    TaskSettings, Unit, point,
 };
 use proptest::prelude::*;
 use std::time::Duration;
@@ -12,6 +13,7 @@ const SETTINGS: TaskSettings = TaskSettings {
     mode: Mode::Armed,
     poll_interval: Duration::from_millis(200),
     job_timeout: Duration::from_millis(500),
+    connect_timeout: Duration::from_millis(500),
     backoff_min: Duration::from_millis(100),
     backoff_max: Duration::from_millis(1600),
     safe_state: SafeState::Release,
@@ -169,6 +171,59 @@ fn the_end_releases_a_driven_device_and_gives_up_at_its_bound() {
     assert!(matches!(core.next(ms(1000)), Next::Until(_)));
     assert_eq!(core.next(ms(5500)), Next::End);
     assert!(matches!(core.left(), Left::Unknown(_)));
+}
+
+#[test]
+fn what_is_released_after_a_write_of_unknown_outcome_is_released_once_more() {
+    let mut core = connected(SETTINGS, Description::default());
+    let setpoint = power(3.0, 1, 100);
+    core.command(setpoint, ms(100)).unwrap();
+    assert_eq!(core.next(ms(100)), Next::Do(Job::Apply(setpoint)));
+    core.done(Done::Applied(Err(timeout())), ms(200));
+    core.end(ms(200));
+    assert_eq!(core.next(ms(300)), Next::Do(Job::Connect));
+    core.done(Done::Connected(Ok(Description::default())), ms(300));
+    core.done(Done::Read(Ok(reading(300))), ms(300));
+    let release = Next::Do(Job::Release(SafeState::Release));
+    let released = || Done::Released(Ok(Applied::Confirmed { readback: power(8.0, 0, 0).command }));
+    assert_eq!(core.next(ms(300)), release);
+    core.done(released(), ms(300));
+    assert!(matches!(core.left(), Left::Unknown(_)), "the write may still be on its way");
+    assert_eq!(core.next(ms(500)), Next::Do(Job::Read));
+    core.done(Done::Read(Ok(reading(500))), ms(500));
+    assert_eq!(core.next(ms(501)), Next::Until(ms(700)));
+    assert_eq!(core.next(ms(700)), release);
+    core.done(released(), ms(700));
+    assert_eq!((core.next(ms(700)), core.left()), (Next::End, Left::Released));
+}
+
+#[test]
+fn a_command_that_the_device_lost_is_told_as_such() {
+    let mut core = connected(SETTINGS, Description::default());
+    let setpoint = Setpoint { expires_at: ms(60_000), ..power(3.0, 1, 100) };
+    core.command(setpoint, ms(100)).unwrap();
+    confirm(&mut core, setpoint, 100);
+    core.done(Done::Read(Ok(reading(5100))), ms(5100));
+    assert_eq!(core.next(ms(5100)), Next::Do(Job::Apply(setpoint)), "looked after every five seconds");
+    core.done(Done::Applied(Ok(Applied::Restored { readback: setpoint.command })), ms(5100));
+    assert!(core.occurrences().any(|o| matches!(o, Occurrence::Restored { .. })));
+}
+
+#[test]
+fn a_point_that_is_no_longer_reported_is_not_good() {
+    let mut core = connected(SETTINGS, Description::default());
+    core.done(Done::Read(Ok(Snapshot::default())), ms(10));
+    let ageing = Ageing { stale_after: Duration::from_secs(1), lost_after: Duration::from_secs(2) };
+    assert_eq!(core.image().point(point::REAL_POWER, ageing, ms(10)).unwrap().0.quality, Quality::Stale);
+}
+
+#[test]
+fn a_power_that_the_device_cannot_have_is_out_of_range() {
+    let power = Some(PowerRange { min_w: 0.0, max_w: 500.0, max_var: 0.0 });
+    let capabilities = Capabilities { power, ..Capabilities::default() };
+    let core = connected(SETTINGS, Description { capabilities, ..Description::default() });
+    let ageing = Ageing { stale_after: Duration::from_secs(1), lost_after: Duration::from_secs(2) };
+    assert_eq!(core.image().point(point::REAL_POWER, ageing, ms(0)).unwrap().0.quality, Quality::OutOfRange);
 }
 
 #[test]

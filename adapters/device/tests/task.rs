@@ -15,6 +15,7 @@ const SETTINGS: TaskSettings = TaskSettings {
     mode: Mode::Armed,
     poll_interval: Duration::from_millis(200),
     job_timeout: Duration::from_millis(500),
+    connect_timeout: Duration::from_millis(500),
     backoff_min: Duration::from_millis(100),
     backoff_max: Duration::from_millis(1600),
     safe_state: SafeState::Release,

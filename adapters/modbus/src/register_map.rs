@@ -4,6 +4,7 @@
 mod device;
 mod plan;
 mod profile;
+mod tap;
 
 pub use device::{RegisterMapDevice, RegisterMapSettings};
 pub use profile::{

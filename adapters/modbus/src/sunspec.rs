@@ -1,15 +1,18 @@
 //! SunSpec over Modbus: information models, discovery, and the inverter as a device.
 //!
 //! [`models`] are data; `value` turns registers into numbers and back; `block` is one model read with one request;
-//! `discovery` finds the models of a device; `measure` and `controls` map them to the engineering plane and are the
-//! only files that know point names; [`SunSpecDevice`] puts them together.
+//! `discovery` finds the models of a device; `measure`, `nameplate` and `controls` map them to the engineering plane
+//! and are the only files that know their point names; `drive` writes and reads back; [`SunSpecDevice`] puts them
+//! together.
 
 mod block;
 mod controls;
 mod device;
 mod discovery;
+mod drive;
 mod measure;
 pub mod models;
+mod nameplate;
 mod scan;
 pub(crate) mod value;
 

@@ -22,6 +22,7 @@ pub(crate) fn describe(taps: &TapChanger) -> Description {
             ..Capabilities::default()
         },
         fail_safe: FailSafe::None,
+        standing: None,
     }
 }
 

@@ -29,7 +29,7 @@ impl Driver for SunSpec {
                 "revert_after_s",
                 "The inverter's own timer: it ends a command that is this old, in s.",
             )
-            .positive()
+            .within(1.0..=86_400.0)
             .optional();
         let revert_to_w = section
             .number(

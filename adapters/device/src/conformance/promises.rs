@@ -221,7 +221,7 @@ where
     for _ in 0..ATTEMPTS {
         let applied = device.apply(&bench.setpoint(command)).await;
         match applied.map_err(|error| broken(promise, (command, error)))? {
-            Applied::Confirmed { readback } => return Ok(readback),
+            Applied::Confirmed { readback } | Applied::Restored { readback } => return Ok(readback),
             Applied::InProgress => {
                 bench.wait().await;
                 device.read().await.map_err(|error| broken(promise, error))?;

@@ -1,17 +1,21 @@
 //! A device that is described by a profile: [`RegisterMapDevice`].
 
 use super::plan::{Span, spans};
-use super::profile::{PointSpec, Profile, Reading, TapPulse, VoltageSetpoint};
+use super::profile::{PointSpec, Profile, Reading, VoltageSetpoint};
+use super::tap::TapChanger;
 use crate::link::Link;
 use crate::register_map::Table;
-use crate::registers::{Unencodable, word};
-use crate::session::LinkSettings;
+use crate::registers::Unencodable;
+use crate::session::{LinkError, LinkSettings};
 use async_trait::async_trait;
 use gridloop_clock::{MonoTime, SharedClock};
 use gridloop_device::{
     Applied, Capabilities, Command, Description, Device, DeviceError, FailSafe, SafeState, Setpoint,
-    Snapshot, TapAction, TapRange, TapReading, TapRules, TapSequencer, VoltageRange,
+    Snapshot, TapRange, TapReading, VoltageRange,
 };
+
+/// What errors call the register of the voltage command.
+const VOLTAGE_SETPOINT: &str = "voltage set point";
 
 /// How to reach a device, and what its registers mean.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,12 +32,8 @@ pub struct RegisterMapDevice {
     profile: Profile,
     spans: Vec<Span>,
     tap: Option<TapChanger>,
-}
-
-/// The commands of a tap changer and what is known of its last pulse, which outlives the connection.
-struct TapChanger {
-    pulse: TapPulse,
-    sequencer: TapSequencer,
+    /// The registers of a voltage set point whose writing nothing has confirmed yet; it outlives the connection.
+    unsure: Option<Vec<u16>>,
 }
 
 impl RegisterMapDevice {
@@ -41,11 +41,8 @@ impl RegisterMapDevice {
     #[must_use]
     pub fn new(settings: RegisterMapSettings, clock: SharedClock) -> Self {
         let RegisterMapSettings { link, profile } = settings;
-        let tap = profile.tap_pulse.clone().map(|pulse| {
-            let rules = TapRules { max_step: pulse.max_step, confirm_within: pulse.confirm_within };
-            TapChanger { pulse, sequencer: TapSequencer::new(rules) }
-        });
-        Self { link: Link::new(link, clock), spans: spans(&profile.points), profile, tap }
+        let tap = profile.tap_pulse.clone().map(TapChanger::new);
+        Self { link: Link::new(link, clock), spans: spans(&profile.points), profile, tap, unsure: None }
     }
 
     async fn try_connect(&mut self) -> Result<Description, DeviceError> {
@@ -53,7 +50,7 @@ impl RegisterMapDevice {
         let snapshot = self.try_read().await?;
         let mut capabilities = Capabilities::default();
         if let Some(tap) = &self.tap {
-            let TapReading { lowest, highest, .. } = tap.pulse.reading(&snapshot)?;
+            let TapReading { lowest, highest, .. } = tap.reading(&snapshot)?;
             capabilities.tap_position = Some(TapRange { lowest, highest });
         }
         if let Some(VoltageSetpoint { min_v, max_v, .. }) = self.profile.voltage_setpoint {
@@ -64,6 +61,7 @@ impl RegisterMapDevice {
             profile: self.profile.name.clone(),
             capabilities,
             fail_safe: FailSafe::None,
+            standing: None,
         })
     }
 
@@ -90,66 +88,77 @@ impl RegisterMapDevice {
 
     async fn drive_tap(&mut self, target: i32) -> Result<Applied, DeviceError> {
         let snapshot = self.try_read().await?;
-        let now = self.link.now();
-        let Some(TapChanger { pulse, sequencer }) = &mut self.tap else {
-            return Err(unsupported("apply a tap position"));
-        };
-        let operation = "write the tap-change command";
-        let reading = pulse.reading(&snapshot)?;
-        match sequencer.step(now, &reading, target) {
-            TapAction::Reached => Ok(Applied::Confirmed { readback: Command::TapPosition(reading.position) }),
-            TapAction::Wait => Ok(Applied::InProgress),
-            TapAction::Failed(failure) => {
-                Err(DeviceError::Refused { operation: operation.to_owned(), reason: failure.to_string() })
-            }
-            TapAction::Pulse(steps) => {
-                let written = self.link.try_write(pulse.address, &[word(steps.into())]).await;
-                if written.as_ref().is_err_and(crate::session::LinkError::nothing_done) {
-                    sequencer.not_sent();
-                }
-                written.map_err(|error| error.writing("the tap-change command"))?;
-                Ok(Applied::InProgress)
-            }
-        }
+        let Self { link, tap, .. } = self;
+        let tap = tap.as_mut().ok_or_else(|| unsupported("apply a tap position"))?;
+        tap.drive(link, &snapshot, target).await
     }
 
     async fn set_voltage(&mut self, voltage_v: f64) -> Result<Applied, DeviceError> {
-        let operation = "voltage set point";
-        let refused =
-            |reason: String| DeviceError::Refused { operation: format!("write the {operation}"), reason };
         let (point, command) = self.voltage_point().ok_or_else(|| unsupported("apply a voltage"))?;
         if !(command.min_v..=command.max_v).contains(&voltage_v) {
             let VoltageSetpoint { min_v, max_v, .. } = command;
-            return Err(refused(format!("{voltage_v} V is outside {min_v} to {max_v} V")));
+            return Err(not_set(format!("{voltage_v} V is outside {min_v} to {max_v} V")));
         }
-        let wanted = point.encode(voltage_v).map_err(|error: Unencodable| refused(error.to_string()))?;
-        let count = point.kind.registers();
-        let held = self.link.read(operation, Table::Holding, point.address, count).await?;
-        if held != wanted {
-            self.link.write(operation, point.address, &wanted).await?;
-            let held = self.link.read(operation, Table::Holding, point.address, count).await?;
+        let wanted = point.encode(voltage_v).map_err(|error: Unencodable| not_set(error.to_string()))?;
+        let address = point.address;
+        let held = self.held_registers(address, wanted.len()).await?;
+        // A write that may still come would undo what stands; one more write comes after it.
+        let undone = self.unsure.as_ref().is_some_and(|unsure| *unsure != wanted);
+        if held != wanted || undone {
+            self.write_voltage(address, &wanted).await?;
+            let held = self.held_registers(address, wanted.len()).await?;
             if held != wanted {
-                return Err(refused(format!("asked for {wanted:?}, the device holds {held:?}")));
+                return Err(not_set(format!("asked for {wanted:?}, the device holds {held:?}")));
             }
         }
-        self.held_voltage(&wanted)
-            .ok_or_else(|| refused("the device holds no voltage".to_owned()))
-            .map(|readback| Applied::Confirmed { readback })
+        self.unsure = None;
+        self.decoded(&wanted)
+            .ok_or_else(|| not_set("the device holds no voltage".to_owned()))
+            .map(|voltage_v| Applied::Confirmed { readback: Command::Voltage { voltage_v } })
     }
 
-    /// What the device holds, when nothing of ours is left to be taken back: a pulse has no lasting effect, and a
-    /// voltage set point stays until the next.
+    async fn held_registers(&self, address: u16, count: usize) -> Result<Vec<u16>, DeviceError> {
+        let count = u16::try_from(count).unwrap_or(u16::MAX);
+        self.link.read(VOLTAGE_SETPOINT, Table::Holding, address, count).await
+    }
+
+    async fn write_voltage(&mut self, address: u16, wanted: &[u16]) -> Result<(), DeviceError> {
+        let before = self.unsure.replace(wanted.to_vec());
+        let written = self.link.try_write(address, wanted).await;
+        match &written {
+            Ok(()) => self.unsure = None,
+            Err(error) if error.nothing_done() => self.unsure = before,
+            Err(_) => {}
+        }
+        written.map_err(|error: LinkError| error.writing(VOLTAGE_SETPOINT))
+    }
+
+    /// What the device holds, once nothing of ours can change it any more: a pulse that the position has confirmed
+    /// has no lasting effect, and a voltage set point stays until the next. It writes nothing.
     async fn state(&mut self) -> Result<Applied, DeviceError> {
         let snapshot = self.try_read().await?;
-        if let Some(tap) = &self.tap {
-            let position = tap.pulse.reading(&snapshot)?.position;
-            return Ok(Applied::Confirmed { readback: Command::TapPosition(position) });
+        let now = self.link.now();
+        let voltage = self.voltage(&snapshot);
+        if let Some(asked_v) = self.unsure.as_ref().and_then(|registers| self.decoded(registers)) {
+            let holds_v = voltage.clone()?;
+            if asked_v != holds_v {
+                return Err(DeviceError::Refused {
+                    operation: format!("release the {VOLTAGE_SETPOINT}"),
+                    reason: format!("{asked_v} V was not confirmed: the device holds {holds_v} V"),
+                });
+            }
+            self.unsure = None;
         }
+        match &mut self.tap {
+            Some(tap) => tap.settled(now, &snapshot),
+            None => voltage.map(|voltage_v| Applied::Confirmed { readback: Command::Voltage { voltage_v } }),
+        }
+    }
+
+    /// The voltage set point of a reading, in V.
+    fn voltage(&self, snapshot: &Snapshot) -> Result<f64, DeviceError> {
         let (point, _) = self.voltage_point().ok_or_else(|| unsupported("release"))?;
-        match snapshot.get(&point.name) {
-            Some(sample) => Ok(Applied::Confirmed { readback: Command::Voltage { voltage_v: sample.value } }),
-            None => Err(absent(&point.name)),
-        }
+        snapshot.get(&point.name).map(|sample| sample.value).ok_or_else(|| absent(&point.name))
     }
 
     fn voltage_point(&self) -> Option<(&PointSpec, &VoltageSetpoint)> {
@@ -157,9 +166,10 @@ impl RegisterMapDevice {
         Some((self.profile.point(&command.point)?, command))
     }
 
-    fn held_voltage(&self, registers: &[u16]) -> Option<Command> {
+    /// What these registers would mean as voltage set point, in V.
+    fn decoded(&self, registers: &[u16]) -> Option<f64> {
         match self.voltage_point()?.0.decode(registers) {
-            Reading::Value(voltage_v, _) => Some(Command::Voltage { voltage_v }),
+            Reading::Value(voltage_v, _) => Some(voltage_v),
             Reading::Absent => None,
         }
     }
@@ -191,34 +201,6 @@ impl Device for RegisterMapDevice {
     }
 }
 
-impl TapPulse {
-    /// What one reading says of the tap changer. Without position, end stops or mode nothing can be done.
-    fn reading(&self, snapshot: &Snapshot) -> Result<TapReading, DeviceError> {
-        let whole = |name: &str| {
-            let sample = snapshot.get(name).ok_or_else(|| absent(name))?;
-            whole_number(sample.value).ok_or_else(|| DeviceError::Malformed {
-                operation: "read the tap changer".to_owned(),
-                reason: format!("{name} is {}, not a whole number", sample.value),
-            })
-        };
-        let remote = match &self.remote {
-            Some((mode, wanted)) => whole(mode)? == *wanted,
-            None => true,
-        };
-        let resting = match &self.motor_pause {
-            Some(pause) => snapshot.get(pause).ok_or_else(|| absent(pause))?.value > 0.0,
-            None => false,
-        };
-        Ok(TapReading {
-            position: whole(&self.position)?,
-            lowest: whole(&self.lowest)?,
-            highest: whole(&self.highest)?,
-            remote,
-            resting,
-        })
-    }
-}
-
 fn put(snapshot: &mut Snapshot, point: &PointSpec, span: &Span, registers: &[u16], at: MonoTime) {
     let start = usize::from(point.address - span.address);
     let own = registers.get(start..start + usize::from(point.kind.registers())).unwrap_or_default();
@@ -227,14 +209,11 @@ fn put(snapshot: &mut Snapshot, point: &PointSpec, span: &Span, registers: &[u16
     }
 }
 
-/// A value as a whole number, if it is one of 32 bits.
-fn whole_number(value: f64) -> Option<i32> {
-    let fits = value.fract() == 0.0 && (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&value);
-    #[expect(clippy::cast_possible_truncation, reason = "checked on the line above")]
-    fits.then_some(value as i32)
+fn not_set(reason: String) -> DeviceError {
+    DeviceError::Refused { operation: format!("write the {VOLTAGE_SETPOINT}"), reason }
 }
 
-fn absent(name: &str) -> DeviceError {
+pub(super) fn absent(name: &str) -> DeviceError {
     DeviceError::Malformed {
         operation: format!("read {name}"),
         reason: "the device has no value there".to_owned(),

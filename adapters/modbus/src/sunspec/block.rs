@@ -92,6 +92,11 @@ impl Block {
         value::encode(point.kind, exponent, value)
     }
 
+    /// The difference between neighbouring values of a point, by the scale factor that the device states now.
+    pub(super) fn step(&self, point: &Point) -> Option<f64> {
+        Some(value::scaled(1.0, self.exponent(point).ok()??))
+    }
+
     /// The exponent that scales a point: 0 when it has no scale factor, `None` when that is not implemented.
     fn exponent(&self, point: &Point) -> Result<Option<i8>, BadScaleFactor> {
         let Some(name) = point.scale else { return Ok(Some(0)) };

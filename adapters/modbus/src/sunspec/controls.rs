@@ -220,15 +220,57 @@ impl<'b> Controls<'b> {
 
     /// The command that the registers hold. What is not in force counts as WMax and as no reactive power.
     pub(super) fn held(&self) -> Result<Command, BadScaleFactor> {
-        let share = |lever: &Lever| -> Result<Option<f64>, BadScaleFactor> {
-            let in_force = self.block.named(lever.enable)? == Some(1.0);
-            let percent = self.block.named(lever.percent)?.filter(|_| in_force);
-            Ok(percent.map(|percent| percent * self.w_max / 100.0))
+        let [real, reactive] = [&self.levers.real, &self.levers.reactive].map(|lever| self.in_force(lever));
+        Ok(self.told(real?, reactive?))
+    }
+
+    /// The command in force; `None` when none is, or the registers make no sense.
+    pub(super) fn standing(&self) -> Option<Command> {
+        let [real, reactive] =
+            [&self.levers.real, &self.levers.reactive].map(|lever| self.in_force(lever).ok().flatten());
+        (real.is_some() || reactive.is_some()).then(|| self.told(real, reactive))
+    }
+
+    /// Whether a command that was read back is the goal, but for half a step of the per cents.
+    ///
+    /// # Errors
+    /// A sentence with both, when it is not.
+    pub(super) fn check(&self, goal: Goal, held: Command) -> Result<(), String> {
+        let (
+            Goal::Power { real_power_w: asked_w, reactive_power_var: asked_var },
+            Command::Power { real_power_w: held_w, reactive_power_var: held_var },
+        ) = (goal, held)
+        else {
+            return Ok(());
         };
-        Ok(Command::Power {
-            real_power_w: share(&self.levers.real)?.unwrap_or(self.w_max),
-            reactive_power_var: share(&self.levers.reactive)?.unwrap_or(0.0),
-        })
+        let is_near = |lever: &Lever, asked: f64, held: f64| {
+            let step = self.block.model.point(lever.percent).and_then(|point| self.block.step(point));
+            let half_step_w = step.unwrap_or(0.0) / 2.0 * self.w_max / 100.0;
+            (asked - held).abs() <= half_step_w + self.w_max * 1e-6
+        };
+        if is_near(&self.levers.real, asked_w, held_w) && is_near(&self.levers.reactive, asked_var, held_var)
+        {
+            return Ok(());
+        }
+        Err(format!(
+            "asked for {asked_w} W and {asked_var} var, the device holds {held_w} W and {held_var} var"
+        ))
+    }
+
+    /// What a lever holds in W or var; `None` when it is not in force, or does not mean per cent of WMax.
+    fn in_force(&self, lever: &Lever) -> Result<Option<f64>, BadScaleFactor> {
+        let stands = |(point, value): (&str, f64)| Ok(self.block.named(point)? == Some(value));
+        if !stands((lever.enable, 1.0))? || !lever.mode.map_or(Ok(true), stands)? {
+            return Ok(None);
+        }
+        Ok(self.block.named(lever.percent)?.map(|percent| percent * self.w_max / 100.0))
+    }
+
+    fn told(&self, real_power_w: Option<f64>, reactive_power_var: Option<f64>) -> Command {
+        Command::Power {
+            real_power_w: real_power_w.unwrap_or(self.w_max),
+            reactive_power_var: reactive_power_var.unwrap_or(0.0),
+        }
     }
 
     /// Those of `writes` that the registers do not hold.

@@ -1,7 +1,7 @@
 //! Which models a device has: the marker `SunS`, then a chain of [ID, L] up to the end model.
 
 use super::block::Place;
-use super::models::HEADER_REGISTERS;
+use super::models::{HEADER_REGISTERS, Model, model};
 use crate::link::Link;
 use crate::register_map::Table;
 use crate::session::LinkError;
@@ -25,10 +25,18 @@ pub(super) struct Chain {
     pub(super) places: Vec<Place>,
 }
 
+/// A model of a device and its table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Located {
+    pub(super) place: Place,
+    pub(super) model: &'static Model,
+}
+
 impl Chain {
-    /// The first model of one of these numbers, the first number first.
-    pub(super) fn first_of(&self, ids: &[u16]) -> Option<Place> {
-        ids.iter().find_map(|id| self.places.iter().find(|place| place.id == *id)).copied()
+    /// The first model of one of these numbers that has a table, the first number first.
+    pub(super) fn located(&self, ids: &[u16]) -> Option<Located> {
+        let place = *ids.iter().find_map(|id| self.places.iter().find(|place| place.id == *id))?;
+        Some(Located { place, model: model(place.id)? })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The drivers of this crate against servers that the tests themselves hold in hand: register images, and devices
 //! that answer as no device should.
 
+mod adversity;
 mod hostile;
 mod profiles;
 mod register_map;

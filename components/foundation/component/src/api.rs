@@ -106,6 +106,9 @@ pub struct Identity {
     pub name: String,
     /// The run; messages of any other are ignored.
     pub simulation_id: SimulationId,
+    /// The manager, where its name is known: then SimState and Epoch of anybody else are ignored. Without it whoever
+    /// sends them is obeyed, as SimCES does.
+    pub manager: Option<String>,
 }
 
 /// A component whose construction failed takes part all the same: it answers SimState `running` with the fault.

@@ -162,6 +162,16 @@ impl<C: Component> ComponentCore<C> {
         if header.simulation_id != identity.simulation_id || header.source_process_id == identity.name {
             return false;
         }
+        let stranger = identity.manager.as_ref().is_some_and(|manager| *manager != header.source_process_id);
+        if stranger && matches!(message.body, Body::SimState(_) | Body::Epoch(_)) {
+            tracing::warn!(
+                component = %identity.name,
+                sender = %header.source_process_id,
+                "{} of a sender that is not the manager, ignored",
+                message.type_name()
+            );
+            return false;
+        }
         match &message.body {
             Body::SimState(state) => self.sim_state(header, state, utc, actions),
             Body::Epoch(epoch) => self.epoch(header, epoch, now, utc, actions),

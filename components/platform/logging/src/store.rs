@@ -96,6 +96,12 @@ impl Store {
                     "INSERT INTO invalid_messages (heard_at, topic, reason, body) VALUES (?1, ?2, ?3, ?4)",
                 )
                 .map_err(failed("prepare"))?;
+            let mut known = transaction
+                .prepare_cached(
+                    "SELECT body FROM messages WHERE simulation_id = ?1 AND source_process_id = ?2 \
+                     AND message_id = ?3",
+                )
+                .map_err(failed("prepare"))?;
             for record in records {
                 let heard_at = gridloop_messages::Timestamp::from(record.heard_at).to_string();
                 match (record.index(), std::str::from_utf8(&record.body)) {
@@ -105,14 +111,31 @@ impl Store {
                                 heard_at,
                                 &*record.topic,
                                 index.type_name,
-                                index.simulation_id,
-                                index.source_process_id,
-                                index.message_id,
+                                &index.simulation_id,
+                                &index.source_process_id,
+                                &index.message_id,
                                 index.epoch_number,
                                 body
                             ])
                             .map_err(failed("store a message"))?;
-                        filed(if rows == 0 { Filed::Duplicate } else { Filed::Stored });
+                        if rows > 0 {
+                            filed(Filed::Stored);
+                            continue;
+                        }
+                        let known: String = known
+                            .query_row(
+                                params![&index.simulation_id, &index.source_process_id, &index.message_id],
+                                |row| row.get(0),
+                            )
+                            .map_err(failed("look up a message"))?;
+                        if known == body {
+                            filed(Filed::Duplicate);
+                        } else {
+                            let reason = "repeats the MessageId of another message of its sender";
+                            keep.execute(params![heard_at, &*record.topic, reason, &*record.body])
+                                .map_err(failed("keep an invalid message"))?;
+                            filed(Filed::Invalid);
+                        }
                     }
                     (index, text) => {
                         let reason = index.err().or(text.err().map(|e| e.to_string())).unwrap_or_default();

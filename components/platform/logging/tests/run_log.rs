@@ -16,12 +16,13 @@ async fn messages_are_stored_in_order_once_each_and_invalid_ones_apart() {
     let bus = Bus::memory(None);
     let log = RunLog::start(&path, &bus, clock, false).await.unwrap();
     let second = STATE.replace("manager-1", "manager-2");
-    for body in [STATE, &second, STATE, "{not json", "[1]"] {
+    let forged = second.replace("running", "stopped");
+    for body in [STATE, &second, STATE, "{not json", "[1]", &forged] {
         bus.publish("SimState", Bytes::copy_from_slice(body.as_bytes())).await.unwrap();
     }
     bus.publish("Odd", Bytes::from_static(&[0xff, 0xfe])).await.unwrap();
     let counts = log.finish().await;
-    assert_eq!((counts.received, counts.stored, counts.duplicates, counts.invalid), (6, 2, 1, 3));
+    assert_eq!((counts.received, counts.stored, counts.duplicates, counts.invalid), (7, 2, 1, 4));
     assert_eq!((counts.shed, counts.error), (0, None));
     let stored = Store::read(&path).unwrap().messages().unwrap();
     assert_eq!(stored, [("SimState".into(), STATE.into()), ("SimState".into(), second)]);

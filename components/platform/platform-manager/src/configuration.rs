@@ -191,7 +191,7 @@ fn read_simulation(section: &Section<'_>) -> Simulation {
         initial_start_time: start.unwrap_or_else(|| Timestamp::from(chrono::DateTime::UNIX_EPOCH)),
         epoch_length: section
             .duration_s("epoch_length_s", "Simulated length of an epoch, in s; whole milliseconds.")
-            .positive()
+            .within(0.001..=1e9)
             .matching(|length| {
                 let whole = length.subsec_nanos() % 1_000_000 == 0;
                 whole.then_some(()).ok_or_else(|| "it is not a whole number of milliseconds".into())
@@ -213,7 +213,9 @@ fn read_manager(section: &Section<'_>) -> Manager {
             "1: wall clock; N: N times faster; \"max\": as fast as everybody is ready.",
         )
         .matching(|speed| match speed {
-            NumberOrWord::Number(times) if *times <= 0.0 => Err("it is not above 0".into()),
+            NumberOrWord::Number(times) if *times < 1e-6 => {
+                Err("it is below 0.000001".into())
+            }
             _ => Ok(()),
         })
         .or(NumberOrWord::Number(1.0));
@@ -237,10 +239,11 @@ fn read_manager(section: &Section<'_>) -> Manager {
             .or(StartAt::Now),
         start_delay: section
             .duration_s("start_delay_s", "Wait for components of other processes to bind their queues, in s.")
+            .at_most(86_400.0)
             .or(Duration::from_secs(10)),
         resend_interval: section
             .duration_s("resend_interval_s", "Wait before a message is sent again for missing answers, in s.")
-            .positive()
+            .within(0.001..=86_400.0)
             .or(Duration::from_secs(120)),
         max_resends: section.integer("max_resends", "How often.").within(0..=1000).fits().or(5),
         late_tolerance: section

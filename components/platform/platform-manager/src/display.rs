@@ -84,7 +84,8 @@ impl Display {
                     bar.finish_and_clear();
                 }
             }
-            Progress::Running | Progress::EpochStarted { .. } => {}
+            Progress::Running => self.line("waiting for everybody to be ready"),
+            Progress::EpochStarted { .. } => {}
         }
     }
 

@@ -32,23 +32,26 @@ pub async fn bus_for(
 
 /// The components of a run, at work.
 pub struct Parts {
+    manager: String,
     tasks: TaskTracker,
     cancel: CancellationToken,
 }
 
 impl Parts {
-    /// Joins every component to the bus. When this returns, all of them listen.
+    /// Joins every component to the bus. When this returns, all of them listen. They obey `manager` alone.
     ///
     /// # Errors
     /// When the bus cannot be listened to.
     pub async fn join(
         components: Vec<ComponentSettings>,
         devices: Vec<StartedDevice>,
+        manager: &str,
         id: &SimulationId,
         bus: &Bus,
         clock: &SharedClock,
     ) -> anyhow::Result<Self> {
-        let parts = Self { tasks: TaskTracker::new(), cancel: CancellationToken::new() };
+        let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
+        let parts = Self { manager: manager.to_owned(), tasks, cancel };
         for component in components {
             let made = make(&component);
             parts.add(component.name, made, Poke::new(), id, bus, clock).await?;
@@ -69,7 +72,7 @@ impl Parts {
         bus: &Bus,
         clock: &SharedClock,
     ) -> anyhow::Result<()> {
-        let identity = Identity { name, simulation_id: id.clone() };
+        let identity = Identity { name, simulation_id: id.clone(), manager: Some(self.manager.clone()) };
         let joined = join(component, identity, bus.session(), clock.clone()).await?;
         let cancel = self.cancel.clone();
         self.tasks.spawn(async move {

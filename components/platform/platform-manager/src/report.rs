@@ -71,13 +71,15 @@ impl RunReport {
         self.manager.outcome != Outcome::Failed && left && self.log.shed == 0 && self.log.error.is_none()
     }
 
-    /// Writes it as JSON.
+    /// Writes it as JSON, whole or not at all.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(self)?;
-        std::fs::write(path, text + "\n")
+        let unfinished = path.with_extension("json.unfinished");
+        std::fs::write(&unfinished, text + "\n")
+            .and_then(|()| std::fs::rename(&unfinished, path))
             .with_context(|| format!("cannot write the report {}", path.display()))
     }
 }

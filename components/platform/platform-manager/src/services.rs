@@ -61,12 +61,13 @@ pub(crate) fn manager(args: &ServiceArgs) -> anyhow::Result<ExitCode> {
 pub(crate) fn gateway(args: &ServiceArgs) -> anyhow::Result<ExitCode> {
     let work = async |configuration: Configuration, id: SimulationId, bus: Bus, context: &Context| {
         let period = configuration.manager_settings(&id, true).period();
+        let manager = configuration.manager.name;
         let (gateway, started) =
             Gateway::start(configuration.devices, Timing { period }, &context.clock).await?;
         for device in &started {
             println!("{:<8} {}", device.name, device.headline);
         }
-        let joined = Parts::join(Vec::new(), started, &id, &bus, &context.clock).await;
+        let joined = Parts::join(Vec::new(), started, &manager, &id, &bus, &context.clock).await;
         let served = match joined {
             Ok(parts) => {
                 parts.serve(&context.cancel).await;
@@ -92,7 +93,10 @@ pub(crate) fn component(name: &str, args: &ServiceArgs) -> anyhow::Result<ExitCo
         if components.is_empty() {
             bail!("no component `{name}` in this configuration; it has {}", names.join(", "));
         }
-        Parts::join(components, Vec::new(), &id, &bus, &context.clock).await?.serve(&context.cancel).await;
+        Parts::join(components, Vec::new(), &configuration.manager.name, &id, &bus, &context.clock)
+            .await?
+            .serve(&context.cancel)
+            .await;
         Ok(ExitCode::SUCCESS)
     };
     serve(args, work, name)

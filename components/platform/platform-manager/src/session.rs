@@ -83,7 +83,7 @@ impl Session {
             tell(Told::Device { name, headline, remarks });
         }
         let strays = Strays::watch(&self.bus.session(), settings.components.clone()).await;
-        let joined = Parts::join(components, started, &self.id, &self.bus, &self.clock).await;
+        let joined = Parts::join(components, started, &settings.name, &self.id, &self.bus, &self.clock).await;
         let (managed, parts) = match joined {
             Ok(parts) => {
                 // Not even a panic keeps the devices from being released.
@@ -103,6 +103,10 @@ impl Session {
         };
         let statistics = self.bus.statistics();
         self.bus.close().await;
+        let manager = managed.with_context(|| {
+            let left = devices.iter().map(|device| format!("{} was left {}", device.id, device.left));
+            format!("the run broke off; {}", left.collect::<Vec<_>>().join(", "))
+        })?;
         Ok(RunReport {
             gridloop: env!("CARGO_PKG_VERSION"),
             simulation_id: self.id.to_string(),
@@ -110,7 +114,7 @@ impl Session {
             overrides,
             started_at,
             ended_at: Timestamp::from(self.clock.utc()).to_string(),
-            manager: managed?,
+            manager,
             devices,
             setpoints_for_nobody: strays.map(Strays::end)?,
             log,

@@ -49,7 +49,7 @@ fn write(text: &mut String, report: &RunReport, file: &Path) -> std::fmt::Result
         bus.url, report.log.received, bus.resent, bus.reconnects
     )?;
     let log = &report.log;
-    write!(text, "log         {} stored, {} invalid", log.stored, log.invalid)?;
+    write!(text, "log         {} stored, {} repeated, {} invalid", log.stored, log.duplicates, log.invalid)?;
     if log.shed > 0 {
         write!(text, ", {} LOST: the disk could not keep up", log.shed)?;
     }
@@ -90,6 +90,15 @@ fn write_device(text: &mut String, device: &DeviceReport) -> std::fmt::Result {
             "  NOT GOOD in {} epochs, {} of them substituted by the twin",
             device.unreliable_epochs, device.fallback_epochs
         )?;
+    }
+    if let Some(standing) = &device.standing_at_start {
+        writeln!(text, "  held {standing} at the start, from an earlier controller")?;
+    }
+    if device.dead_man_releases > 0 {
+        writeln!(text, "  RELEASED {} times by the dead-man timer during the run", device.dead_man_releases)?;
+    }
+    if device.restored > 0 {
+        writeln!(text, "  had LOST its command {} times; it was written again", device.restored)?;
     }
     if device.steps.is_empty() {
         return Ok(());

@@ -19,6 +19,11 @@ pub(crate) struct Image {
     pub(crate) refuses: Option<(u16, u8)>,
     /// Writes from now on are carried out, but not answered.
     pub(crate) mute_on_write: bool,
+    /// Writes to this address are not answered and wait in a queue, out of which the next write brings them.
+    pub(crate) queues: Option<u16>,
+    queued: Vec<(u16, Vec<u16>)>,
+    /// A write to the first address also puts this value at the second one.
+    pub(crate) side_effect: Option<(u16, u16, u16)>,
     next: u16,
 }
 
@@ -89,13 +94,32 @@ impl Image {
         if let Some((_, code)) = self.refuses.filter(|(address, _)| span.contains(address)) {
             return asked.exception(code);
         }
-        self.writes.push((asked.address, asked.values.clone()));
-        for (address, value) in span.zip(&asked.values) {
+        if self.queues.is_some_and(|address| span.contains(&address)) {
+            self.queued.push((asked.address, asked.values.clone()));
+            return Vec::new();
+        }
+        self.flush();
+        self.write(asked.address, &asked.values);
+        if self.mute_on_write { Vec::new() } else { asked.honest(&[]) }
+    }
+
+    /// Carries out what waits in the queue.
+    pub(crate) fn flush(&mut self) {
+        for (address, values) in std::mem::take(&mut self.queued) {
+            self.write(address, &values);
+        }
+    }
+
+    fn write(&mut self, first: u16, values: &[u16]) {
+        self.writes.push((first, values.to_vec()));
+        for (address, value) in (first..).zip(values) {
             if !self.deaf.contains(&address) {
                 self.registers.insert(address, *value);
             }
+            if let Some((_, at, changed)) = self.side_effect.filter(|(written, ..)| *written == address) {
+                self.registers.insert(at, changed);
+            }
         }
-        if self.mute_on_write { Vec::new() } else { asked.honest(&[]) }
     }
 
     /// Serves the image; the test keeps a handle to it.

@@ -108,7 +108,7 @@ impl Rig<Probe> {
 
 impl<C: Component> Rig<C> {
     pub(crate) fn of(component: C, diary: Diary) -> Self {
-        let identity = Identity { name: NAME.into(), simulation_id: run_id() };
+        let identity = Identity { name: NAME.into(), simulation_id: run_id(), manager: None };
         let core = ComponentCore::new(component, identity);
         Self { core, diary, now: MonoTime::from_nanos(0), ended: None }
     }

@@ -3,7 +3,7 @@
 use crate::probe::{Failing, Probe};
 use crate::rig::{NAME, Rig, Said, epoch, input, message, run_id, sim_state, summary, utc};
 use gridloop_clock::MonoTime;
-use gridloop_component::{Ended, Fault, Input};
+use gridloop_component::{ComponentCore, Ended, Fault, Identity, Input};
 use gridloop_messages::{Body, DecodeError, SimulationId, SimulationState, Status, StatusValue, topic};
 use std::time::Duration;
 
@@ -43,6 +43,23 @@ fn every_repetition_of_running_is_answered_while_no_epoch_has_begun() {
 fn running_is_not_answered_once_an_epoch_has_begun() {
     let mut rig = Rig::new(Probe::default()).in_epoch(1);
     assert!(rig.running("Clock-9").is_empty());
+}
+
+#[test]
+fn a_component_that_knows_its_manager_obeys_nobody_else() {
+    let obeying = |manager: &str| {
+        let mut rig = Rig::new(Probe::default());
+        let manager = Some(manager.to_owned());
+        let identity = Identity { name: NAME.into(), simulation_id: run_id(), manager };
+        rig.core = ComponentCore::new(Probe::default(), identity);
+        rig
+    };
+    let mut wary = obeying("another");
+    assert!(wary.running("Clock-1").is_empty() && wary.epoch("Clock-2", 1).is_empty());
+    wary.hear(&sim_state("Clock-3", SimulationState::Stopped));
+    assert_eq!(wary.ended, None);
+    let sender = sim_state("Clock-1", SimulationState::Running).header.source_process_id;
+    assert_eq!(obeying(&sender).running("Clock-1").len(), 1);
 }
 
 #[test]

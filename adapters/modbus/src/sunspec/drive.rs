@@ -1,0 +1,169 @@
+//! How one inverter is driven: [`Drive`] reads the control block, writes what is to change, and reads back until the
+//! registers hold exactly what was asked, and mean it.
+//!
+//! What it writes depends on what is known. A timer restarts by being written, so with one everything is written each
+//! time. A write that may still be queued somewhere would undo what stands, so after one of unknown outcome, and for
+//! a release, everything is written too. Otherwise what stands already is left alone.
+
+use super::block::{Block, Place};
+use super::controls::{Controls, Goal, Impossible, Revert, Write};
+use super::discovery::{Chain, Located};
+use super::nameplate::Ratings;
+use crate::link::Link;
+use gridloop_device::{Applied, Command, DeviceError};
+
+/// The controls of an inverter and what is known of them.
+#[derive(Debug)]
+pub(super) struct Drive {
+    /// The control block.
+    pub(super) controls: Located,
+    /// The ratings as read last.
+    pub(super) ratings: Ratings,
+    /// The models, among them those that state the ratings.
+    pub(super) chain: Chain,
+    /// What the device-side timer is to do.
+    pub(super) revert: Option<Revert>,
+    /// The last command that was confirmed here.
+    pub(super) confirmed: Option<Confirmed>,
+}
+
+/// A command and what the registers held when it was confirmed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Confirmed {
+    asked: Command,
+    readback: Command,
+}
+
+/// What the control block held before and after a goal was reached; before, as far as it made sense.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Pursued {
+    before: Option<Command>,
+    after: Command,
+}
+
+impl Drive {
+    /// Puts a power in force. `rewrite` asks for writing what stands already.
+    pub(super) async fn power(
+        &mut self,
+        link: &Link,
+        command: &Command,
+        rewrite: bool,
+    ) -> Result<Applied, DeviceError> {
+        let Command::Power { real_power_w, reactive_power_var } = *command else {
+            return Err(DeviceError::Unsupported {
+                operation: "apply".to_owned(),
+                reason: "an inverter takes power only".to_owned(),
+            });
+        };
+        let last = self.confirmed.take();
+        let goal = Goal::Power { real_power_w, reactive_power_var };
+        self.ratings = Ratings::read(link, &self.chain).await?.ok_or_else(|| DeviceError::Unsupported {
+            operation: goal.name().to_owned(),
+            reason: "the inverter states its power no longer".to_owned(),
+        })?;
+        let Pursued { before, after: readback } = self.pursue(link, goal, rewrite).await?;
+        self.confirmed = Some(Confirmed { asked: *command, readback });
+        let lost = last.is_some_and(|last| last.asked == *command && before != Some(last.readback));
+        Ok(if lost { Applied::Restored { readback } } else { Applied::Confirmed { readback } })
+    }
+
+    /// Puts a power in force by writing it, whatever stands there: a late write must not be the last.
+    pub(super) async fn hold(&mut self, link: &Link, command: &Command) -> Result<Applied, DeviceError> {
+        self.confirmed = None;
+        let applied = self.power(link, command, true).await;
+        self.confirmed = None;
+        applied
+    }
+
+    /// Takes everything out of force, by writing it even where it reads as free, for the same reason.
+    pub(super) async fn free(&mut self, link: &Link) -> Result<Applied, DeviceError> {
+        self.confirmed = None;
+        let readback = self.pursue(link, Goal::Free, true).await?.after;
+        Ok(Applied::Confirmed { readback })
+    }
+
+    /// Tells what is in force, and changes nothing.
+    pub(super) async fn adopt(&mut self, link: &Link) -> Result<Applied, DeviceError> {
+        self.confirmed = None;
+        let readback = self.pursue(link, Goal::Adopt, false).await?.after;
+        Ok(Applied::Confirmed { readback })
+    }
+
+    /// Makes the control block hold what a goal takes.
+    async fn pursue(&self, link: &Link, goal: Goal, rewrite: bool) -> Result<Pursued, DeviceError> {
+        let operation = goal.name();
+        let before = self.block(link).await?;
+        let view = self.view(&before);
+        let writes = view.plan(goal, self.revert).map_err(|error| impossible(operation, &error))?;
+        let all = rewrite || self.revert.is_some();
+        let due: Vec<&Write> = if all { writes.iter().collect() } else { view.missing(&writes) };
+        write(link, self.controls.place, &due).await?;
+        let after = self.block(link).await?;
+        let now = self.view(&after);
+        if let Some(write) = now.missing(&writes).first() {
+            return Err(DeviceError::Refused {
+                operation: format!("write {}", write.point.name),
+                reason: format!(
+                    "asked for {:?}, the device holds {:?}",
+                    write.registers,
+                    after.registers(write.point).unwrap_or_default()
+                ),
+            });
+        }
+        let held = now.held().map_err(|error| after.malformed(&error))?;
+        // The same registers mean something else once the device has changed their scale factor.
+        view.check(goal, held)
+            .map_err(|reason| DeviceError::Refused { operation: operation.to_owned(), reason })?;
+        Ok(Pursued { before: view.held().ok(), after: held })
+    }
+
+    async fn block(&self, link: &Link) -> Result<Block, DeviceError> {
+        Block::read(link, self.controls.place, self.controls.model).await
+    }
+
+    fn view<'b>(&self, block: &'b Block) -> Controls<'b> {
+        Controls::new(block, self.ratings.w_max, self.ratings.max_var)
+    }
+}
+
+/// Writes registers of the block at `place`, neighbours with one request.
+async fn write(link: &Link, place: Place, due: &[&Write]) -> Result<(), DeviceError> {
+    for run in contiguous(due) {
+        let names: Vec<&str> = run.iter().map(|write| write.point.name).collect();
+        let registers: Vec<u16> = run.iter().flat_map(|write| write.registers.iter().copied()).collect();
+        let address = address_of(place, run[0])?;
+        link.write(&names.join(" "), address, &registers).await?;
+    }
+    Ok(())
+}
+
+/// Writes whose registers follow on one another, in the order of the plan, as one request each.
+fn contiguous<'w>(writes: &[&'w Write]) -> Vec<Vec<&'w Write>> {
+    let mut runs: Vec<Vec<&Write>> = Vec::new();
+    for write in writes {
+        let follows = |last: &&Write| last.point.offset + last.point.kind.registers() == write.point.offset;
+        match runs.last_mut() {
+            Some(run) if run.last().is_some_and(follows) => run.push(write),
+            _ => runs.push(vec![write]),
+        }
+    }
+    runs
+}
+
+fn address_of(place: Place, write: &Write) -> Result<u16, DeviceError> {
+    place.address.checked_add(write.point.offset).ok_or_else(|| DeviceError::Malformed {
+        operation: format!("write {}", write.point.name),
+        reason: "the point lies beyond register 65535".to_owned(),
+    })
+}
+
+fn impossible(operation: &str, error: &Impossible) -> DeviceError {
+    let (operation, reason) = (operation.to_owned(), error.to_string());
+    match error {
+        Impossible::Missing(_) => DeviceError::Unsupported { operation, reason },
+        Impossible::BadScaleFactor(_) => DeviceError::Malformed { operation, reason },
+        Impossible::OutOfRange { .. } | Impossible::Unencodable { .. } | Impossible::Rival(_) => {
+            DeviceError::Refused { operation, reason }
+        }
+    }
+}
