@@ -123,34 +123,44 @@ impl SunSpecDevice {
         measure::snapshot(&block).map_err(|error| block.malformed(&error))
     }
 
-    /// Does one thing with the controls. If it breaks off, what they hold is unknown until something is confirmed.
+    /// Writes to the controls. If it breaks off, what they hold is unknown until something is confirmed.
     async fn drive(&mut self, order: Order<'_>) -> Result<Applied, DeviceError> {
-        let Self { link, inverter, unsure, .. } = self;
-        let operation = order.name();
-        let inverter = inverter.as_mut().ok_or_else(|| unidentified(operation))?;
-        let drive = inverter.drive.as_mut().ok_or_else(|| DeviceError::Unsupported {
-            operation: operation.to_owned(),
-            reason: "the inverter has no model 123 or 704 that limits power, or states no power".to_owned(),
-        })?;
-        if matches!(order, Order::Release(SafeState::Hold)) {
-            return drive.adopt(link).await;
-        }
+        let (link, drive, unsure) = self.controlled(order.name())?;
         let rewrite = std::mem::replace(unsure, true);
         let done = match order {
             Order::Apply(command) => drive.power(link, command, rewrite).await,
-            Order::Release(SafeState::Command(command)) => drive.hold(link, command).await,
-            Order::Release(SafeState::Release | SafeState::Hold) => drive.free(link).await,
+            Order::Safe(command) => drive.hold(link, command).await,
+            Order::Free => drive.free(link).await,
         };
         *unsure = done.as_ref().err().is_some_and(|error| rewrite || !error.keeps_link());
         done
     }
+
+    async fn adopt(&mut self) -> Result<Applied, DeviceError> {
+        let (link, drive, _) = self.controlled("read back")?;
+        drive.adopt(link).await
+    }
+
+    /// The link, the controls, and whether a command of unknown outcome may still come.
+    fn controlled(&mut self, operation: &str) -> Result<(&Link, &mut Drive, &mut bool), DeviceError> {
+        let inverter = self.inverter.as_mut().ok_or_else(|| unidentified(operation))?;
+        let drive = inverter.drive.as_mut().ok_or_else(|| DeviceError::Unsupported {
+            operation: operation.to_owned(),
+            reason: "the inverter has no model 123 or 704 that limits power, or states no power".to_owned(),
+        })?;
+        Ok((&self.link, drive, &mut self.unsure))
+    }
 }
 
-/// What is to be done with the controls.
+/// What is to be written to the controls.
 #[derive(Clone, Copy)]
 enum Order<'o> {
+    /// A command; what stands already need not be written.
     Apply(&'o Command),
-    Release(&'o SafeState),
+    /// A command to be left behind.
+    Safe(&'o Command),
+    /// Nothing in force.
+    Free,
 }
 
 impl Order<'_> {
@@ -158,7 +168,7 @@ impl Order<'_> {
     const fn name(self) -> &'static str {
         match self {
             Self::Apply(_) => "apply power",
-            Self::Release(_) => "release",
+            Self::Safe(_) | Self::Free => "release",
         }
     }
 }
@@ -181,7 +191,11 @@ impl Device for SunSpecDevice {
     }
 
     async fn release(&mut self, safe: &SafeState) -> Result<Applied, DeviceError> {
-        let result = self.drive(Order::Release(safe)).await;
+        let result = match safe {
+            SafeState::Command(command) => self.drive(Order::Safe(command)).await,
+            SafeState::Release => self.drive(Order::Free).await,
+            SafeState::Hold => self.adopt().await,
+        };
         self.link.settle(result)
     }
 }

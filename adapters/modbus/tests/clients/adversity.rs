@@ -189,7 +189,7 @@ async fn another_command_a_connection_or_a_release_makes_no_restoration() {
     locked(&image).registers.insert(at + ENABLE, 0);
     device.connect().await.unwrap();
     assert_eq!(device.apply(&setpoint(one)).await, Ok(confirmed(one)));
-    for safe in [SafeState::Release, SafeState::Hold, SafeState::Command(other)] {
+    for safe in [SafeState::Release, SafeState::Hold, SafeState::Command(one)] {
         device.release(&safe).await.unwrap();
         locked(&image).registers.insert(at + ENABLE, 0);
         assert_eq!(device.apply(&setpoint(one)).await, Ok(confirmed(one)), "{safe:?}");

@@ -213,9 +213,7 @@ fn read_manager(section: &Section<'_>) -> Manager {
             "1: wall clock; N: N times faster; \"max\": as fast as everybody is ready.",
         )
         .matching(|speed| match speed {
-            NumberOrWord::Number(times) if *times < 1e-6 => {
-                Err("it is below 0.000001".into())
-            }
+            NumberOrWord::Number(times) if *times < 1e-6 => Err("it is below 0.000001".into()),
             _ => Ok(()),
         })
         .or(NumberOrWord::Number(1.0));
