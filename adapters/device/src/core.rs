@@ -442,10 +442,7 @@ impl DeviceCore {
                 self.image.held = None;
                 self.occurrences.push(Occurrence::Released);
             }
-            Ok(Applied::InProgress) => {
-                self.release = Release::AfterRead;
-                self.read_asked = true;
-            }
+            Ok(Applied::InProgress) => self.release = Release::AfterRead,
             Err(error) => {
                 self.occurrences.push(Occurrence::ReleaseFailed(error.to_string()));
                 if error.keeps_link() {

@@ -198,6 +198,19 @@ fn what_is_released_after_a_write_of_unknown_outcome_is_released_once_more() {
 }
 
 #[test]
+fn a_release_that_takes_its_time_is_asked_for_after_each_reading_and_hurries_nobody() {
+    let mut core = connected(SETTINGS, Description::default());
+    confirm_first(&mut core);
+    core.end(ms(150));
+    assert_eq!(core.next(ms(150)), Next::Do(Job::Release(SafeState::Release)));
+    core.done(Done::Released(Ok(Applied::InProgress)), ms(150));
+    assert_eq!(core.next(ms(150)), Next::Until(ms(200)), "the usual pace of readings");
+    assert_eq!(core.next(ms(200)), Next::Do(Job::Read));
+    core.done(Done::Read(Ok(reading(200))), ms(200));
+    assert_eq!(core.next(ms(200)), Next::Do(Job::Release(SafeState::Release)));
+}
+
+#[test]
 fn a_command_that_the_device_lost_is_told_as_such() {
     let mut core = connected(SETTINGS, Description::default());
     let setpoint = Setpoint { expires_at: ms(60_000), ..power(3.0, 1, 100) };
