@@ -161,7 +161,12 @@ impl Bridge {
         let value = |name: &str| image.points.get(name).map(|sample| sample.value);
         let unreliable =
             substituted || self.worst(&image, now).is_none_or(|(quality, _)| quality != Quality::Good);
-        self.journal.epoch_ended(|asked| convert::measured(asked, value), unreliable, substituted);
+        self.journal.epoch_ended(
+            |asked| convert::measured(asked, value),
+            value(point::REAL_POWER),
+            unreliable,
+            substituted,
+        );
         for warning in self.journal.take_warnings() {
             self.warn(WarningKind::Internal, &warning);
         }
