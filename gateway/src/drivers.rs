@@ -20,8 +20,6 @@ pub const DRIVERS: &[&dyn Driver] = &[&sunspec::SunSpec, &register_map::Register
 pub trait Driver: Sync {
     /// The word in the configuration.
     fn name(&self) -> &'static str;
-    /// What it is for, in one line.
-    fn about(&self) -> &'static str;
     /// Reads the keys that only this driver has.
     fn read(&self, section: &Section<'_>) -> Box<dyn Opener>;
 }

@@ -202,10 +202,15 @@ impl Journal {
         story.lost_epochs += u64::from(unreliable);
         story.fallback_epochs += u64::from(twin);
         if let Some(step) = story.steps.last_mut() {
-            let measured = measured(&step.asked);
+            let doubt = match (twin, unreliable) {
+                (true, _) => " (the twin)",
+                (false, true) => " (NOT GOOD)",
+                (false, false) => "",
+            };
+            let measured = measured(&step.asked).map(|measured| measured + doubt);
             if measured.is_some() {
                 step.measured = measured;
-                step.real_power_w = real_power_w;
+                step.real_power_w = real_power_w.filter(|_| !unreliable);
             }
         }
     }
@@ -326,5 +331,19 @@ mod tests {
         assert_eq!(effect(3340.0), None);
         assert!(effect(5000.0).is_some_and(|remark| remark.contains("MORE")));
         assert_eq!(effect(2990.0), None, "the last epoch counts");
+    }
+
+    #[test]
+    fn what_is_not_good_does_not_look_good_at_the_end() {
+        let journal = Journal::default();
+        let command = Command::TapPosition(3);
+        journal.asked(1, command, Some(command), None);
+        let measured = |unreliable, twin| {
+            journal.epoch_ended(|_| Some("tap 3".into()), None, unreliable, twin);
+            journal.story().steps[0].report().measured
+        };
+        assert_eq!(measured(false, false).as_deref(), Some("tap 3"));
+        assert_eq!(measured(true, false).as_deref(), Some("tap 3 (NOT GOOD)"));
+        assert_eq!(measured(true, true).as_deref(), Some("tap 3 (the twin)"));
     }
 }

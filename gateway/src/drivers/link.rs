@@ -2,8 +2,8 @@
 
 use gridloop_service::Section;
 
-/// Notes an address that is neither `simulated` nor one of Modbus TCP.
-pub(super) fn check_address(section: &Section<'_>) {
+/// The Modbus unit id. Notes an address that is neither `simulated` nor one of Modbus TCP.
+pub(super) fn read_unit(section: &Section<'_>) -> u8 {
     let _ = section
         .text("address", "`tcp://host:port`, or `simulated` for a device that gridloop serves itself.")
         .matching(|text| match text.as_str() {
@@ -12,4 +12,5 @@ pub(super) fn check_address(section: &Section<'_>) {
         })
         .such_as("tcp://192.0.2.10:502")
         .or("simulated".into());
+    section.integer("unit", "Modbus unit id.").within(0..=255).fits::<u8>().or(1)
 }

@@ -18,12 +18,8 @@ impl Driver for RegisterMap {
         "register-map"
     }
 
-    fn about(&self) -> &'static str {
-        "any registers over Modbus TCP, described by a profile"
-    }
-
     fn read(&self, section: &Section<'_>) -> Box<dyn Opener> {
-        let unit = section.integer("unit", "Modbus unit id.").within(0..=255).fits::<u8>().or(1);
+        let unit = link::read_unit(section);
         let file = section.file("profile", "What the registers mean; see configs/devices/.").must_exist();
         let profile = file.required_option().and_then(|path| {
             let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()));
@@ -34,7 +30,6 @@ impl Driver for RegisterMap {
                 .map_err(|error| section.error(Some("profile"), format!("a sound profile: {error}"), None))
                 .ok()
         });
-        link::check_address(section);
         Box::new(Settings { unit, profile })
     }
 }

@@ -16,10 +16,6 @@ impl Driver for Simulated {
         "simulated"
     }
 
-    fn about(&self) -> &'static str {
-        "a plant without a wire"
-    }
-
     fn read(&self, section: &Section<'_>) -> Box<dyn Opener> {
         let _ = section
             .text("address", "This driver has no wire: only `simulated` fits.")

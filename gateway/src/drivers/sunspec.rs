@@ -18,12 +18,8 @@ impl Driver for SunSpec {
         "sunspec"
     }
 
-    fn about(&self) -> &'static str {
-        "SunSpec inverters over Modbus TCP"
-    }
-
     fn read(&self, section: &Section<'_>) -> Box<dyn Opener> {
-        let unit = section.integer("unit", "Modbus unit id.").within(0..=255).fits::<u8>().or(1);
+        let unit = link::read_unit(section);
         let revert_after = section
             .duration_s(
                 "revert_after_s",
@@ -38,7 +34,6 @@ impl Driver for SunSpec {
             )
             .at_least(0.0)
             .or(0.0);
-        link::check_address(section);
         Box::new(Settings { unit, revert_after, revert_to_w })
     }
 }
