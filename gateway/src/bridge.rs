@@ -192,7 +192,8 @@ impl Bridge {
                 ))
             })?;
             let topic = topic::resource_state(category, &self.settings.name);
-            outputs.push(Output { topic, body: Body::ResourceState(state), warnings: warnings.clone() });
+            let output = Output::new(topic, Body::ResourceState(state));
+            outputs.push(Output { warnings: warnings.clone(), ..output });
         }
         let points = image
             .points_at(self.settings.ageing, now)
@@ -204,7 +205,8 @@ impl Bridge {
             })
             .collect();
         let body = Body::DeviceState(DeviceState { device_id: self.settings.name.clone(), points });
-        outputs.push(Output { topic: topic::device_state(&self.settings.name), body, warnings });
+        let output = Output::new(topic::device_state(&self.settings.name), body);
+        outputs.push(Output { warnings, ..output });
         Ok(outputs)
     }
 

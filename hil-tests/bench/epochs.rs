@@ -6,7 +6,7 @@
 use crate::figure::{Figure, alternate, per_second};
 use anyhow::{Context, ensure};
 use gridloop_bus::bare::{Barrier, barrier};
-use gridloop_bus::{Bus, BusUrl, Subscribe, WhenFull};
+use gridloop_bus::{Bus, BusUrl, Connect, Exchange, Subscribe, WhenFull};
 use gridloop_clock::{MonoTime, SharedClock};
 use gridloop_component::{Component, Fault, Identity, OpenEpoch, Output, Poke, Step, join};
 use gridloop_hil_tests::rabbitmq::RabbitMq;
@@ -43,7 +43,8 @@ pub(crate) async fn over_amqp(name: &str, size: usize, clock: &SharedClock) -> a
     let BusUrl::Amqp(plain) = &url else { anyhow::bail!("{url} is no broker") };
     let rounds = u32::try_from(AMQP_MESSAGES / (2 * size + 1))?;
     let work = async || {
-        let bus = Bus::connect(&url, "procem.bench", "bench", clock.clone()).await?;
+        let connect = Connect::new(url.clone(), Exchange::run("procem.bench"), "bench");
+        let bus = Bus::connect(&connect, clock.clone()).await?;
         let rate = epochs_per_s(&bus, size, rounds, clock).await;
         bus.close().await;
         rate

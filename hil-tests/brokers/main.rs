@@ -1,16 +1,24 @@
 //! The bus on its two transports, RabbitMQ being a real one that the tests start themselves.
 //!
-//! `contract` holds what any bus must do; `memory` and `rabbitmq` run it. `faults` breaks the broker and the way to it
-//! in the middle of traffic. `foreign` is an AMQP client that shares no code with ours and sees what really is on the
+//! `contract` holds what any bus must do; `memory`, `rabbitmq` and `tls` run it. `faults` breaks the broker and the way
+//! to it in the middle of traffic, `alarm` starves it of memory, `flood` drowns it; `leases` and `permissions` are about
+//! who may do what. `foreign` is an AMQP client that shares no code with ours and sees what really is on the
 //! wire.
 
+mod alarm;
 mod contract;
 mod faults;
+mod flood;
 mod foreign;
+mod leases;
 mod memory;
+mod permissions;
 mod python_component;
+mod python_errors;
+mod python_manager;
 mod rabbitmq;
 mod runs;
+mod tls;
 
 use std::future::Future;
 

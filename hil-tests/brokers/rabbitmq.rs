@@ -5,7 +5,7 @@ use crate::contract::{Place, clock, every_case, listen, soon};
 use crate::foreign::Foreign;
 use crate::run;
 use bytes::Bytes;
-use gridloop_bus::{Bus, BusError, Event};
+use gridloop_bus::{Bus, BusError, Connect, Event, Exchange};
 use gridloop_hil_tests::rabbitmq::RabbitMq;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -189,7 +189,8 @@ async fn refusal(url: &str, exchange: &str) -> BusError {
     let url = url.parse().expect("a bus URL");
     let clock = clock();
     let begun = clock.now();
-    let connecting = Bus::connect(&url, exchange, "refused", std::sync::Arc::clone(&clock));
+    let connect = Connect::new(url, Exchange::run(exchange), "refused");
+    let connecting = Bus::connect(&connect, std::sync::Arc::clone(&clock));
     let error = soon("connecting", connecting).await.err().expect("a refusal");
     assert!(clock.now().since(begun) < Duration::from_secs(15), "{error}");
     error

@@ -3,7 +3,7 @@
 //! device is told each setpoint once.
 
 use crate::run;
-use gridloop_bus::{Bus, BusUrl, run_exchange};
+use gridloop_bus::{Bus, BusUrl, Connect, Exchange, run_exchange};
 use gridloop_clock::{SharedClock, WallClock, sleep};
 use gridloop_hil_tests::proxy::Proxy;
 use gridloop_hil_tests::rabbitmq::RabbitMq;
@@ -47,7 +47,10 @@ rated_power_w = 8000
 "#;
 
 /// A run over a broker, and what it tells.
-struct Run {
+pub(crate) struct Run {
+    /// Its exchange.
+    pub(crate) exchange: String,
+    id: SimulationId,
     folder: tempfile::TempDir,
     told: mpsc::UnboundedReceiver<Told>,
     task: tokio::task::JoinHandle<anyhow::Result<RunReport>>,
@@ -55,7 +58,7 @@ struct Run {
 }
 
 impl Run {
-    async fn start(url: &str) -> Self {
+    pub(crate) async fn start(url: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let rows = (0..EPOCHS).map(|_| "-1.5,0.1,c1\n").collect::<String>();
         write(folder.path(), "load.csv", &format!("RealPower,ReactivePower,CustomerId\n{rows}"));
@@ -70,9 +73,10 @@ impl Run {
         let id = SimulationId::new(Timestamp::from(clock.utc()));
         let url: BusUrl = url.parse().expect("a URL");
         let exchange = run_exchange("procem.", &id.compact());
-        let bus = Bus::connect(&url, &exchange, "run", clock.clone()).await.expect("a broker");
+        let connect = Connect::new(url, Exchange::run(exchange.clone()), "run");
+        let bus = Bus::connect(&connect, clock.clone()).await.expect("a broker");
         let session = Session {
-            id,
+            id: id.clone(),
             bus,
             clock: clock.clone(),
             cancel: CancellationToken::new(),
@@ -83,11 +87,11 @@ impl Run {
         let task = tokio::spawn(session.run(pace, configuration, move |step| {
             let _ = tell.send(step);
         }));
-        Self { folder, told, task, clock }
+        Self { exchange, id, folder, told, task, clock }
     }
 
     /// Waits until an epoch has begun.
-    async fn reaches(&mut self, epoch: u64) {
+    pub(crate) async fn reaches(&mut self, epoch: u64) {
         while let Some(step) = self.told.recv().await {
             if matches!(step, Told::Progress(Progress::EpochStarted { number, .. }) if number == epoch) {
                 return;
@@ -97,7 +101,7 @@ impl Run {
     }
 
     /// The end of the run, with everything that must hold after it.
-    async fn completes(self) -> RunReport {
+    pub(crate) async fn completes(self) -> RunReport {
         let report = self.task.await.expect("the run does not panic").expect("the run has a report");
         assert_eq!(report.manager.outcome, Outcome::Completed, "{}", report.manager.reason);
         assert_eq!(report.manager.epochs.completed, EPOCHS);
@@ -108,7 +112,7 @@ impl Run {
         assert_eq!(device.refused, 0);
         assert_eq!(report.log.invalid, 0);
         let stored = Store::read(&self.folder.path().join("messages.sqlite")).expect("a log");
-        whole(&stored.messages().expect("messages"));
+        whole(&self.id, &stored.messages().expect("messages"));
         report
     }
 }
@@ -117,8 +121,9 @@ fn write(folder: &Path, name: &str, text: &str) {
     std::fs::write(folder.join(name), text).expect("a file");
 }
 
-/// Every component has one result and one ready for every epoch; no id stands for two messages.
-fn whole(messages: &[(String, String)]) {
+/// Every component has one result and one ready for every epoch; no id stands for two messages. What other runs have
+/// sent is passed over.
+fn whole(id: &SimulationId, messages: &[(String, String)]) {
     let now = Timestamp::parse("2026-01-01T00:00:00.000Z").expect("a time");
     let mut results: BTreeMap<(String, u64), u64> = BTreeMap::new();
     let mut ready: BTreeMap<(String, u64), u64> = BTreeMap::new();
@@ -127,6 +132,9 @@ fn whole(messages: &[(String, String)]) {
         let Ok(Decoded::Message(Message { header, body })) = decode(body.as_bytes(), now) else {
             panic!("{topic}: not a message of a known type");
         };
+        if header.simulation_id != *id {
+            continue;
+        }
         let epoch = header.epoch.map_or(0, |fields| fields.epoch_number);
         match body {
             Body::ResourceState(_) => *results.entry((header.source_process_id, epoch)).or_default() += 1,

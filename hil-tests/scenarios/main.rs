@@ -1,10 +1,13 @@
 //! Tests: the architecture, and whole runs in simulated time.
 
 mod architecture;
+mod conformance;
 mod determinism;
 mod device_task;
+mod endings;
 mod fallback;
 mod faulty_device;
+mod iteration;
 mod life_of_a_setpoint;
 mod overrun;
 mod rig;

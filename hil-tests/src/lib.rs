@@ -1,5 +1,8 @@
 //! What the whole-system tests share: a simulated world, a RabbitMQ of one's own, foreign peers.
 
+pub mod certificates;
+pub mod docker;
+pub mod mongodb;
 pub mod peers;
 pub mod proxy;
 pub mod rabbitmq;

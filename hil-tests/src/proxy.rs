@@ -1,7 +1,7 @@
 //! A TCP proxy that spoils connections on request.
 //!
-//! A [`Proxy`] forwards every connection to one port on 127.0.0.1. It can reset all of them, or stop forwarding without
-//! closing anything, as a cut cable does, and go on later.
+//! A [`Proxy`] forwards every connection to one port on 127.0.0.1. It can reset all of them, cut them as a cable is cut,
+//! so that neither side learns of it, or stop forwarding without closing anything and go on later.
 
 use std::net::Ipv4Addr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,6 +20,7 @@ pub struct Proxy {
 #[derive(Clone, Copy, Default)]
 struct State {
     resets: u64,
+    cuts: u64,
     stalled: bool,
 }
 
@@ -29,7 +30,15 @@ impl Proxy {
     /// # Errors
     /// When the operating system gives no port.
     pub async fn start(target: u16) -> std::io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        Self::start_at(Ipv4Addr::LOCALHOST, target).await
+    }
+
+    /// A proxy for `target` that listens at another address of this host, where containers can reach it.
+    ///
+    /// # Errors
+    /// When the operating system gives no port.
+    pub async fn start_at(address: Ipv4Addr, target: u16) -> std::io::Result<Self> {
+        let listener = TcpListener::bind((address, 0)).await?;
         let port = listener.local_addr()?.port();
         let (state, spoil) = watch::channel(State::default());
         let accepting = tokio::spawn(async move {
@@ -51,6 +60,11 @@ impl Proxy {
         self.state.send_modify(|state| state.resets += 1);
     }
 
+    /// Cuts all connections: nothing passes any more, not even that an end has been closed. New ones are forwarded.
+    pub fn cut(&self) {
+        self.state.send_modify(|state| state.cuts += 1);
+    }
+
     /// Stops forwarding, on present and new connections, and closes nothing.
     pub fn stall(&self) {
         self.state.send_modify(|state| state.stalled = true);
@@ -69,7 +83,7 @@ impl Drop for Proxy {
 }
 
 async fn forward(mut client: TcpStream, target: u16, mut spoil: watch::Receiver<State>) {
-    let resets = spoil.borrow_and_update().resets;
+    let State { resets, cuts, .. } = *spoil.borrow_and_update();
     let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, target)).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let upward = spoil.clone();
@@ -77,13 +91,18 @@ async fn forward(mut client: TcpStream, target: u16, mut spoil: watch::Receiver<
     {
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
-        // A reset comes before traffic, which may never pause.
+        let spoilt = |state: &State| state.resets != resets || state.cuts != cuts;
+        // What spoils a connection comes before traffic, which may never pause.
         tokio::select! {
             biased;
-            reset = spoil.wait_for(|state| state.resets != resets) => if reset.is_err() { return },
+            spoilt = spoil.wait_for(spoilt) => if spoilt.is_err() { return },
             () = pump(from_client, to_server, upward) => return,
             () = pump(from_server, to_client, downward) => return,
         }
+    }
+    // A cut lasts until the proxy goes; a reset ends it.
+    if spoil.wait_for(|state| state.resets != resets).await.is_err() {
+        return;
     }
     let _ = (client.set_zero_linger(), server.set_zero_linger());
 }

@@ -2,8 +2,10 @@
 //!
 //! A [`RabbitMq`] is a node with its own name, ports, port mapper, cookie and data, all on the loopback interface and
 //! in a temporary directory. It can be stopped in the ways in which brokers stop in the field, and started again on
-//! the same port. Nothing of it survives the value.
+//! the same port. [`Options`] give it a TLS listener and plugins; users, permissions and alarms are set while it runs.
+//! Nothing of it survives the value.
 
+use crate::certificates::Issued;
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Read, Write};
@@ -20,10 +22,56 @@ const POLL: Duration = Duration::from_millis(50);
 /// Looks before a node is given up: one minute.
 const POLLS_MAX: u32 = 1200;
 
+/// Files of the TLS listener, in the node's home.
+const AUTHORITY: &str = "authority.pem";
+const CERTIFICATE: &str = "certificate.pem";
+const KEY: &str = "key.pem";
+
+/// What a user may do with exchanges and queues, by their names: three regular expressions.
+#[derive(Debug, Clone, Copy)]
+pub struct Permissions<'a> {
+    /// Declare and delete.
+    pub configure: &'a str,
+    /// Publish, and bind a queue.
+    pub write: &'a str,
+    /// Consume, and bind to an exchange.
+    pub read: &'a str,
+}
+
+/// What a node has beside its plain listener.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// A TLS listener.
+    pub tls: Option<TlsListener<'a>>,
+    /// Plugins to be enabled.
+    pub plugins: &'a [&'a str],
+}
+
+/// A TLS listener; see also [`RabbitMq::certify`].
+#[derive(Debug, Clone, Copy)]
+pub struct TlsListener<'a> {
+    /// PEM: the authority that client certificates must be signed by.
+    pub authority: &'a str,
+    /// Its certificate.
+    pub own: &'a Issued,
+    /// What it does about client certificates.
+    pub clients: ClientCertificates,
+}
+
+/// What a TLS listener does about client certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientCertificates {
+    /// Looks at one if it comes.
+    Welcome,
+    /// Ends the handshake of whoever has none.
+    Required,
+}
+
 /// A running (or stopped) node.
 pub struct RabbitMq {
     home: TempDir,
     amqp_port: u16,
+    tls_port: u16,
     distribution_port: u16,
     mapper_port: u16,
     mapper: Child,
@@ -36,15 +84,30 @@ impl RabbitMq {
     /// # Errors
     /// When RabbitMQ is not installed or does not start.
     pub fn start() -> anyhow::Result<Self> {
-        let [amqp_port, distribution_port, mapper_port] = free_ports()?;
+        Self::start_with(Options::default())
+    }
+
+    /// Starts a node with more than a plain listener.
+    ///
+    /// # Errors
+    /// When RabbitMQ is not installed or does not start.
+    pub fn start_with(options: Options<'_>) -> anyhow::Result<Self> {
+        let [amqp_port, tls_port, distribution_port, mapper_port] = free_ports()?;
         let home = tempfile::tempdir()?;
-        std::fs::write(home.path().join("enabled_plugins"), "[].")?;
+        let plugins = options.plugins.join(",");
+        std::fs::write(home.path().join("enabled_plugins"), format!("[{plugins}]."))?;
+        if let Some(tls) = &options.tls {
+            write_certificates(home.path(), tls.authority, tls.own)?;
+        }
+        let configuration = options.configuration(home.path(), tls_port);
+        std::fs::write(home.path().join("rabbitmq.conf"), configuration)?;
         let mapper = Command::new("epmd")
             .args(["-port", &mapper_port.to_string(), "-address", "127.0.0.1"])
             .stdin(Stdio::null())
             .spawn()
             .context("epmd does not start: is rabbitmq-server installed?")?;
-        let mut node = Self { home, amqp_port, distribution_port, mapper_port, mapper, server: None };
+        let mut node =
+            Self { home, amqp_port, tls_port, distribution_port, mapper_port, mapper, server: None };
         node.restart()?;
         Ok(node)
     }
@@ -61,10 +124,33 @@ impl RabbitMq {
         format!("amqp://guest:guest@127.0.0.1:{port}/%2f")
     }
 
+    /// Its address for a user.
+    #[must_use]
+    pub fn url_for(&self, user: &str, password: &str) -> String {
+        format!("amqp://{user}:{password}@127.0.0.1:{}/%2f", self.amqp_port)
+    }
+
     /// Its AMQP port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.amqp_port
+    }
+
+    /// The port of its TLS listener on 127.0.0.1.
+    #[must_use]
+    pub fn tls_port(&self) -> u16 {
+        self.tls_port
+    }
+
+    /// Gives the TLS listener a certificate, and the authority that client certificates must be signed by. A running
+    /// node uses them from the next connection on.
+    ///
+    /// # Errors
+    /// When files cannot be written, or the node does not answer.
+    pub fn certify(&self, authority: &str, own: &Issued) -> anyhow::Result<()> {
+        let home = self.home.path();
+        write_certificates(home, authority, own)?;
+        self.ctl(&["eval", "ssl:clear_pem_cache()."]).map(drop)
     }
 
     /// Starts the node (again) and waits until it accepts AMQP.
@@ -149,6 +235,24 @@ impl RabbitMq {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// Adds a user with permissions on the virtual host `/`, each a regular expression of names.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub fn add_user(&self, name: &str, password: &str, permissions: Permissions<'_>) -> anyhow::Result<()> {
+        let Permissions { configure, write, read } = permissions;
+        self.ctl(&["add_user", name, password])?;
+        self.ctl(&["set_permissions", "-p", "/", name, configure, write, read]).map(drop)
+    }
+
+    /// Makes the node believe that it is short of memory, or no longer.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub fn memory_alarm(&self, on: bool) -> anyhow::Result<()> {
+        self.ctl(&["set_vm_memory_high_watermark", if on { "0.0000001" } else { "0.8" }]).map(drop)
+    }
+
     fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let server = self.server.as_ref().context("the node is not running")?;
         kill_process(Pid::from_child(server), signal)?;
@@ -177,7 +281,7 @@ impl RabbitMq {
             .env("RABBITMQ_DIST_PORT", self.distribution_port.to_string())
             .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", erlang)
             .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
-            .env("RABBITMQ_CONFIG_FILE", home.join("none"))
+            .env("RABBITMQ_CONFIG_FILE", home.join("rabbitmq.conf"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", home.join("enabled_plugins"))
             .env("RABBITMQ_MNESIA_BASE", home.join("data"))
             .env("RABBITMQ_LOG_BASE", home.join("log"))
@@ -188,6 +292,32 @@ impl RabbitMq {
     fn console(&self) -> String {
         std::fs::read_to_string(self.home.path().join("console.log")).unwrap_or_default()
     }
+}
+
+impl Options<'_> {
+    /// `rabbitmq.conf`.
+    fn configuration(&self, home: &Path, tls_port: u16) -> String {
+        let Some(TlsListener { clients, .. }) = self.tls else { return String::new() };
+        let file = |name: &str| home.join(name).display().to_string();
+        [
+            format!("listeners.ssl.default = 127.0.0.1:{tls_port}"),
+            format!("ssl_options.cacertfile = {}", file(AUTHORITY)),
+            format!("ssl_options.certfile = {}", file(CERTIFICATE)),
+            format!("ssl_options.keyfile = {}", file(KEY)),
+            "ssl_options.verify = verify_peer".to_owned(),
+            format!("ssl_options.fail_if_no_peer_cert = {}", clients == ClientCertificates::Required),
+            "ssl_cert_login_from = common_name".to_owned(),
+            "auth_mechanisms.1 = PLAIN".to_owned(),
+            "auth_mechanisms.2 = EXTERNAL\n".to_owned(),
+        ]
+        .join("\n")
+    }
+}
+
+fn write_certificates(home: &Path, authority: &str, own: &Issued) -> std::io::Result<()> {
+    std::fs::write(home.join(AUTHORITY), authority)?;
+    std::fs::write(home.join(CERTIFICATE), &own.certificate)?;
+    std::fs::write(home.join(KEY), &own.key)
 }
 
 impl Drop for RabbitMq {

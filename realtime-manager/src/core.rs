@@ -15,6 +15,7 @@ mod tests;
 
 use crate::ending::{ComponentError, Ending};
 use crate::progress::{Note, Progress};
+use crate::rivals::Rival;
 use crate::roster::{Mark, Roster};
 use crate::settings::{Overrun, Settings, StartAt};
 use gridloop_clock::{MonoTime, OnOverrun, Pacer, Utc};
@@ -30,6 +31,8 @@ pub enum Input {
     Start,
     /// A message of a known type has come.
     Message(Message),
+    /// Another manager of this run has spoken.
+    Rival(Rival),
     /// This instant has come, which [`Action::WaitFor`] asked for.
     Instant(MonoTime),
     /// The instant of [`Action::ArmTimer`] has come.
@@ -163,6 +166,7 @@ impl ManagerCore {
         match input {
             Input::Start => self.on_start(present, out),
             Input::Message(message) => self.on_message(message, present, out),
+            Input::Rival(rival) => self.on_rival(rival, present, out),
             Input::Instant(instant) => self.on_instant(instant, present, out),
             Input::Timer => self.on_timer(present, out),
             Input::BusRestored => self.publish_again(out),
@@ -194,8 +198,18 @@ impl ManagerCore {
         self.phase = Phase::Collecting;
         let message = self.author.sim_state(SimulationState::Running, present.utc);
         self.publish(message, out);
-        out.push(Action::Tell(Progress::Running));
+        out.push(Action::Tell(Progress::Running { missing: self.roster.missing() }));
         self.arm_timer(present, out);
+    }
+
+    /// Who comes second gives way, as long as it has said nothing itself. After that the run goes on, for a stranger
+    /// must not be able to end it with a word.
+    fn on_rival(&mut self, rival: Rival, present: Present, out: &mut Vec<Action>) {
+        if self.phase == Phase::Idle {
+            self.finish(Ending::AnotherManager(rival), present, out);
+        } else {
+            out.push(Action::Note(Note::AnotherManager(rival)));
+        }
     }
 
     fn on_message(&mut self, message: Message, present: Present, out: &mut Vec<Action>) {
@@ -433,12 +447,14 @@ impl ManagerCore {
         self.finish(Ending::AllEpochs { epochs: self.settings.epochs }, present, out);
     }
 
-    /// Contract 3.4. Every run ends here, whatever the reason.
+    /// Contract 3.4. Every run ends here, whatever the reason, and says so; unless it is another manager's run.
     fn finish(&mut self, ending: Ending, present: Present, out: &mut Vec<Action>) {
         self.phase = Phase::Done;
         out.push(Action::StopTimer);
-        let message = self.author.sim_state(SimulationState::Stopped, present.utc);
-        self.publish(message, out);
+        if !ending.leaves_the_run_to_another() {
+            let message = self.author.sim_state(SimulationState::Stopped, present.utc);
+            self.publish(message, out);
+        }
         out.push(Action::Finish(ending));
     }
 

@@ -1,6 +1,7 @@
 //! How a run ends: an [`Ending`] says why, its [`Outcome`] whether that is success. The wire knows neither (wire
 //! contract 3.4), so they live in the report.
 
+use crate::Rival;
 use serde::Serialize;
 use std::fmt;
 
@@ -58,6 +59,15 @@ pub enum Ending {
     },
     /// The bus session was closed.
     BusClosed,
+    /// Another manager spoke in this run before this one did.
+    AnotherManager(Rival),
+    /// Another manager took the run's lease while the broker was away.
+    LeaseLost,
+    /// A bug: the manager broke off.
+    Panicked {
+        /// What it said.
+        message: String,
+    },
 }
 
 /// A component's own words on its failure.
@@ -82,8 +92,16 @@ impl Ending {
             | Self::NoAnswer { .. }
             | Self::Overrun { .. }
             | Self::Unsendable { .. }
-            | Self::BusClosed => Outcome::Failed,
+            | Self::BusClosed
+            | Self::AnotherManager(_)
+            | Self::LeaseLost
+            | Self::Panicked { .. } => Outcome::Failed,
         }
+    }
+
+    /// Whether the run belongs to another manager now, so that nothing may be said about its end.
+    pub(crate) const fn leaves_the_run_to_another(&self) -> bool {
+        matches!(self, Self::AnotherManager(_) | Self::LeaseLost)
     }
 }
 
@@ -107,6 +125,11 @@ impl fmt::Display for Ending {
             }
             Self::Unsendable { cause } => write!(f, "a message could not be written: {cause}"),
             Self::BusClosed => f.write_str("the bus session was closed"),
+            Self::AnotherManager(Rival { name, sent }) => {
+                write!(f, "another manager, `{name}`, is at work in this run: it sent {sent}")
+            }
+            Self::LeaseLost => f.write_str("another manager took this run over while the broker was away"),
+            Self::Panicked { message } => write!(f, "internal error: {message}"),
         }
     }
 }

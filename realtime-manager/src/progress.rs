@@ -1,6 +1,6 @@
 //! What a run tells while it goes on: [`Progress`] for whoever watches it, [`Note`] for the log.
 
-use crate::Outcome;
+use crate::{Outcome, Rival};
 use std::fmt;
 use std::time::Duration;
 
@@ -8,7 +8,10 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
     /// SimState `running` is out; everybody is initialising.
-    Running,
+    Running {
+        /// Who has not been heard yet.
+        missing: Vec<String>,
+    },
     /// An epoch has begun.
     EpochStarted {
         /// Its number, from 1.
@@ -116,6 +119,8 @@ pub enum Note {
         /// The present epoch.
         current: u64,
     },
+    /// Another manager speaks in this run. Told once for each name.
+    AnotherManager(Rival),
     /// Re-sending has been given up; the epoch's end instant decides.
     NoMoreResends {
         /// The epoch.
@@ -156,6 +161,11 @@ impl fmt::Display for Note {
             Self::Ahead { component, epoch, current } => {
                 write!(f, "{component} answered epoch {epoch} ahead of time, in epoch {current}")
             }
+            Self::AnotherManager(Rival { name, sent }) => write!(
+                f,
+                "ANOTHER MANAGER, `{name}`, is at work in this run: it sent {sent}; components may obey either, \
+                 stop one of the two"
+            ),
             Self::NoMoreResends { epoch } => write!(f, "epoch {epoch} is not sent again any more"),
             Self::StartMissed { by } => {
                 write!(f, "the start time had passed {by:?} before everybody was ready")

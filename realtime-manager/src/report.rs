@@ -25,6 +25,9 @@ pub struct Report {
     pub resends: u64,
     /// Messages on the manager's topics that could not be understood.
     pub invalid_messages: u64,
+    /// Names of other managers that spoke in this run, and how many messages each sent. Anything here means that
+    /// components may have obeyed somebody else.
+    pub other_managers: BTreeMap<String, u64>,
 }
 
 /// How many epochs.
@@ -70,6 +73,9 @@ pub struct Percentiles {
     pub max: Option<f64>,
 }
 
+/// Names of other managers that are told apart; beyond it they are counted together.
+const MOST_MANAGERS: usize = 20;
+
 /// Collects what the report needs.
 pub(crate) struct Recorder {
     tolerance: Duration,
@@ -81,6 +87,7 @@ pub(crate) struct Recorder {
     late_components: BTreeMap<String, u64>,
     resends: u64,
     invalid_messages: u64,
+    other_managers: BTreeMap<String, u64>,
     start_lateness: Samples,
     turnaround: Samples,
 }
@@ -96,6 +103,7 @@ impl Recorder {
             late_components: BTreeMap::new(),
             resends: 0,
             invalid_messages: 0,
+            other_managers: BTreeMap::new(),
             start_lateness: Samples::default(),
             turnaround: Samples::default(),
         }
@@ -132,6 +140,14 @@ impl Recorder {
         self.invalid_messages += 1;
     }
 
+    /// Counts a message of another manager; whether it is the first of that name.
+    pub(crate) fn another_manager(&mut self, name: &str) -> bool {
+        let named = if self.other_managers.len() < MOST_MANAGERS { name } else { "others" };
+        let count = self.other_managers.entry(named.to_owned()).or_default();
+        *count += 1;
+        *count == 1
+    }
+
     pub(crate) fn report(self, ending: &Ending, settings: &Settings, scheduler: String) -> Report {
         Report {
             outcome: ending.outcome(),
@@ -149,6 +165,7 @@ impl Recorder {
             },
             resends: self.resends,
             invalid_messages: self.invalid_messages,
+            other_managers: self.other_managers,
         }
     }
 
@@ -234,6 +251,20 @@ mod tests {
         assert_eq!((report.pacing.started_late, report.pacing.overran), (1, 2));
         let late: Vec<_> = report.late_components.into_iter().collect();
         assert_eq!(late, [("A".to_owned(), 2), ("B".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn other_managers_are_counted_by_name_and_the_first_word_of_each_is_told() {
+        let mut recorder = Recorder::new(&settings());
+        assert!(recorder.another_manager("manager"));
+        assert!(!recorder.another_manager("manager"));
+        for n in 0..1000 {
+            recorder.another_manager(&format!("m{n}"));
+        }
+        let report = recorder.report(&Ending::Cancelled, &settings(), "none".into());
+        assert_eq!(report.other_managers["manager"], 2);
+        assert_eq!(report.other_managers.len(), MOST_MANAGERS + 1);
+        assert_eq!(report.other_managers.values().sum::<u64>(), 1002);
     }
 
     #[test]

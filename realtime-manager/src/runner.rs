@@ -2,6 +2,9 @@
 //!
 //! One rule of the loop is worth knowing: before the core hears of an instant or of its timer, it hears of everything
 //! that has been delivered by then. Nobody is called late whose answer was there.
+//!
+//! One run has one manager. Before anything else the loop takes the run's lease, and it holds it to the end; what other
+//! managers say all the same, because they know of no lease, it hears through [`Rivals`].
 
 use crate::alarm::Alarm;
 use crate::core::{Action, EpochStart, Input, ManagerCore, Present};
@@ -9,18 +12,24 @@ use crate::ending::Ending;
 use crate::pace::{Instants, Pace};
 use crate::progress::{Note, Progress};
 use crate::report::{Recorder, Report};
+use crate::rivals::{Rival, Rivals};
 use crate::settings::{Settings, SettingsError, Speed};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use gridloop_bus::{Bus, BusError, Event, Subscribe, Subscription, WhenFull};
+use gridloop_bus::{Bus, BusError, Event, Lease, Subscribe, Subscription, WhenFull};
 use gridloop_clock::{MonoTime, SharedClock, until};
 use gridloop_messages::{Decoded, Message, decode, topic};
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// How long the last message of a run may take to leave.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// The lease that the manager of a run holds.
+const LEASE: &str = "manager";
 
 /// Messages handled before the loop looks at anything else.
 const BATCH: usize = 1024;
@@ -31,9 +40,25 @@ pub enum RunError {
     /// The settings make no sense.
     #[error("the settings have {} problems, the first: {}", .0.len(), .0.first().map(ToString::to_string).unwrap_or_default())]
     Settings(Vec<SettingsError>),
+    /// Another gridloop manager has this run, or the bus does not say that none has.
+    #[error("cannot become the manager of this run")]
+    Lease(#[source] BusError),
     /// Nobody could be heard.
-    #[error("cannot subscribe to the status topics")]
+    #[error("cannot subscribe to the topics of a manager")]
     Subscribe(#[source] BusError),
+    /// A manager that takes no lease spoke before this one did.
+    #[error(
+        "another manager, `{name}`, is at work in run {simulation_id} (it sent {sent}): stop it, or give this run an \
+         id of its own; nothing has been published"
+    )]
+    AnotherManager {
+        /// Its name.
+        name: String,
+        /// The run.
+        simulation_id: String,
+        /// What it sent.
+        sent: &'static str,
+    },
 }
 
 /// Runs a simulation to its end, whatever that is, and says how it went. SimState `stopped` has been published by then,
@@ -55,8 +80,12 @@ pub async fn run(
     if !problems.is_empty() {
         return Err(RunError::Settings(problems));
     }
-    let mut inbox = bus.subscribe(subscription(&settings)).await.map_err(RunError::Subscribe)?;
+    let lease = bus.lease(LEASE).await.map_err(RunError::Lease)?;
+    let inbox = bus.subscribe(subscription(&settings)).await.map_err(RunError::Subscribe)?;
+    let overheard = bus.subscribe(managers_topics(&settings)).await.map_err(RunError::Subscribe)?;
+    let mut ears = Ears { lease, inbox, overheard };
     let mut run = Run {
+        rivals: Rivals::new(&settings.name, &settings.simulation_id),
         core: ManagerCore::new(settings.clone()),
         alarm: Alarm::new(Arc::clone(&clock)),
         instants: Instants::new(pace),
@@ -69,11 +98,19 @@ pub async fn run(
         prepared: None,
         started: MonoTime::default(),
         ending: None,
+        broken: false,
     };
     for refusal in run.instants.refusals() {
         tracing::info!("{refusal}");
     }
-    let ending = run.until_end(&mut inbox).await;
+    let ending = match AssertUnwindSafe(run.until_end(&mut ears)).catch_unwind().await {
+        Ok(ending) => ending,
+        Err(payload) => run.after_panic(panic_text(payload)).await,
+    };
+    if let Ending::AnotherManager(Rival { name, sent }) = ending {
+        let simulation_id = settings.simulation_id.as_str().to_owned();
+        return Err(RunError::AnotherManager { name, simulation_id, sent });
+    }
     if until(run.clock.as_ref(), run.clock.now() + FAREWELL, run.bus.flush())
         .await
         .is_none_or(|sent| sent.is_err())
@@ -84,9 +121,9 @@ pub async fn run(
         Speed::Max => "none: unpaced".to_owned(),
         Speed::Times(_) => run.instants.scheduler(),
     };
-    let report = run.recorder.report(&ending, &settings, scheduler);
-    (run.progress)(Progress::Finished { outcome: report.outcome, reason: report.reason.clone() });
-    Ok(report)
+    let outcome = ending.outcome();
+    run.show(Progress::Finished { outcome, reason: ending.to_string() });
+    Ok(run.recorder.report(&ending, &settings, scheduler))
 }
 
 /// Contract 3.1: exactly these two topics. An answer must not be lost for lack of room, and two per component are
@@ -100,8 +137,27 @@ fn subscription(settings: &Settings) -> Subscribe {
     }
 }
 
+/// The manager's own topics, to hear others on them. A glut of what is only looked at must not slow anybody down.
+fn managers_topics(settings: &Settings) -> Subscribe {
+    Subscribe {
+        name: format!("{}.rivals", settings.name),
+        patterns: vec![topic::SIM_STATE.to_owned(), topic::EPOCH.to_owned()],
+        capacity: 64,
+        when_full: WhenFull::Shed,
+    }
+}
+
+/// What a manager listens to.
+struct Ears {
+    lease: Lease,
+    inbox: Subscription,
+    /// The manager's own topics.
+    overheard: Subscription,
+}
+
 /// Everything that a run holds.
 struct Run<P> {
+    rivals: Rivals,
     core: ManagerCore,
     alarm: Alarm,
     instants: Instants,
@@ -117,35 +173,76 @@ struct Run<P> {
     /// When the present epoch was handed to the bus.
     started: MonoTime,
     ending: Option<Ending>,
+    /// Something panicked: nobody outside is called any more.
+    broken: bool,
 }
 
 impl<P: FnMut(Progress) + Send> Run<P> {
-    async fn until_end(&mut self, inbox: &mut Subscription) -> Ending {
+    async fn until_end(&mut self, ears: &mut Ears) -> Ending {
         self.take(Input::Start).await;
         loop {
             if let Some(ending) = self.ending.take() {
                 return ending;
             }
-            // In this order: a stop must not wait for anything; an instant is what everything is measured by; the timer
-            // comes before the messages so that no flood of them can hide it.
+            // In this order: a stop must not wait for anything; without the lease nothing may be said; an instant is
+            // what everything is measured by; the timer comes before the messages so that no flood of them can hide
+            // it; other managers come last, for they change nothing once the run goes on.
             let input = tokio::select! {
                 biased;
                 () = self.cancel.cancelled() => Input::Stop(Ending::Cancelled),
+                lost = ears.lease.lost() => Input::Stop(match lost {
+                    BusError::LeaseTaken { .. } => Ending::LeaseLost,
+                    _ => Ending::BusClosed,
+                }),
                 instant = self.instants.reached() => {
-                    self.take_delivered(inbox).await;
+                    self.take_delivered(&mut ears.inbox).await;
                     Input::Instant(instant)
                 }
                 () = self.alarm.rings() => {
-                    self.take_delivered(inbox).await;
+                    self.take_overheard(&mut ears.overheard).await;
+                    self.take_delivered(&mut ears.inbox).await;
                     Input::Timer
                 }
-                event = inbox.recv() => {
+                event = ears.inbox.recv() => {
                     self.take_event(event).await;
-                    self.take_delivered(inbox).await;
+                    self.take_delivered(&mut ears.inbox).await;
+                    continue;
+                }
+                Some(event) = ears.overheard.recv() => {
+                    self.overhear(&event).await;
                     continue;
                 }
             };
             self.take(input).await;
+        }
+    }
+
+    /// The run must be ended by word even if its manager is broken: components would wait for ever.
+    async fn after_panic(&mut self, message: String) -> Ending {
+        tracing::error!("the manager broke off, a bug: {message}");
+        self.broken = true;
+        let ending = Ending::Panicked { message };
+        let farewell = AssertUnwindSafe(self.take(Input::Stop(ending.clone()))).catch_unwind().await;
+        if farewell.is_err() {
+            tracing::error!("the end of the run could not be announced");
+        }
+        ending
+    }
+
+    async fn take_overheard(&mut self, overheard: &mut Subscription) {
+        for _ in 0..BATCH {
+            let Some(Some(event)) = tokio::task::unconstrained(overheard.recv()).now_or_never() else {
+                return;
+            };
+            self.overhear(&event).await;
+        }
+    }
+
+    /// A message on the manager's own topics; most are its own.
+    async fn overhear(&mut self, event: &Event) {
+        let Event::Message(delivery) = event else { return };
+        if let Some(rival) = self.rivals.judge(&delivery.body, self.clock.utc().into()) {
+            self.take(Input::Rival(rival)).await;
         }
     }
 
@@ -209,12 +306,17 @@ impl<P: FnMut(Progress) + Send> Run<P> {
             Action::EndEpoch { number, left_behind } => {
                 let turnaround = present.now.since(self.started);
                 self.recorder.ended(turnaround);
-                (self.progress)(Progress::EpochCompleted { number, turnaround, missing: left_behind });
+                self.show(Progress::EpochCompleted { number, turnaround, missing: left_behind });
             }
             Action::WaitFor(instant) => self.instants.wait_for(instant),
             Action::ArmTimer(instant) => self.alarm.set(instant),
             Action::StopTimer => self.alarm.stop(),
             Action::Tell(progress) => self.tell(progress),
+            Action::Note(Note::AnotherManager(rival)) => {
+                if self.recorder.another_manager(&rival.name) {
+                    log(&Note::AnotherManager(rival));
+                }
+            }
             Action::Note(note) => log(&note),
             Action::Finish(ending) => self.ending = Some(ending),
         }
@@ -232,7 +334,7 @@ impl<P: FnMut(Progress) + Send> Run<P> {
         let published = self.publish(topic::EPOCH, body).await;
         let late_by = nominal.map(|nominal| self.started.since(nominal));
         self.recorder.started(number, late_by, skipped);
-        (self.progress)(Progress::EpochStarted { number, late_by, skipped });
+        self.show(Progress::EpochStarted { number, late_by, skipped });
         published
     }
 
@@ -240,17 +342,24 @@ impl<P: FnMut(Progress) + Send> Run<P> {
         match &progress {
             Progress::EpochOverran { number, missing } => self.recorder.overran(*number, missing),
             Progress::Resent { .. } => self.recorder.resent(),
-            Progress::Running
+            Progress::Running { .. }
             | Progress::EpochStarted { .. }
             | Progress::EpochCompleted { .. }
             | Progress::Finished { .. } => {}
         }
-        (self.progress)(progress);
+        self.show(progress);
+    }
+
+    fn show(&mut self, progress: Progress) {
+        if !self.broken {
+            (self.progress)(progress);
+        }
     }
 
     /// A bus that is down for a while is not the end of the run: the message is repeated when the session is restored,
     /// or when answers are missing for too long.
     async fn publish(&mut self, topic: &str, body: Bytes) -> Result<(), Ending> {
+        self.rivals.say(body.clone());
         let publishing = self.bus.publish(topic, body);
         let published = if self.core.is_done() {
             until(self.clock.as_ref(), self.clock.now() + FAREWELL, publishing).await
@@ -277,6 +386,13 @@ impl<P: FnMut(Progress) + Send> Run<P> {
     }
 }
 
+/// What a panic said. Takes the payload away, which must not be held over a wait.
+fn panic_text(payload: Box<dyn Any + Send>) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("panic without a text").to_owned()
+}
+
 fn encode(message: &Message) -> Result<Bytes, Ending> {
     message.encode().map(Bytes::from).map_err(|error| Ending::Unsendable { cause: error.to_string() })
 }
@@ -284,7 +400,22 @@ fn encode(message: &Message) -> Result<Bytes, Ending> {
 fn log(note: &Note) {
     if note.is_usual() {
         tracing::debug!("{note}");
+    } else if let Note::AnotherManager(_) = note {
+        tracing::error!("{note}");
     } else {
         tracing::warn!("{note}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::tests::settings;
+
+    #[test]
+    fn answers_are_taken_from_the_two_status_topics_and_none_of_them_is_ever_shed() {
+        let subscribe = subscription(&settings());
+        assert_eq!(subscribe.patterns, ["Status.Ready", "Status.Error"]);
+        assert_eq!(subscribe.when_full, WhenFull::Wait);
     }
 }

@@ -2,11 +2,11 @@
 //! pacer's real thread.
 
 use bytes::Bytes;
-use gridloop_bus::{Bus, Event, Subscribe, Subscription, WhenFull};
-use gridloop_clock::{Clock, SharedClock, SimulatedClock, WallClock, sleep};
+use gridloop_bus::{Bus, BusError, Event, Subscribe, Subscription, WhenFull};
+use gridloop_clock::{Clock, SharedClock, SimulatedClock, WallClock, sleep, until};
 use gridloop_messages::{
-    Body, Decoded, EpochFields, Header, Message, SimulationId, SimulationState, Status, StatusValue,
-    Timestamp, decode, topic,
+    Body, Decoded, EpochFields, Header, Message, SimState, SimulationId, SimulationState, Status,
+    StatusValue, Timestamp, decode, topic,
 };
 use gridloop_realtime_manager::{
     EpochCounts, Outcome, Overrun, Pace, PacerThread, Percentiles, Progress, Report, RunError, Settings,
@@ -186,7 +186,7 @@ fn a_run_tells_its_steps_in_order() {
     let completed = Progress::EpochCompleted { number: 1, turnaround: Duration::ZERO, missing: vec![] };
     let reason = "all 1 epochs were run".to_owned();
     let finished = Progress::Finished { outcome: Outcome::Completed, reason };
-    assert_eq!(ran.progress, [Progress::Running, started, completed, finished]);
+    assert_eq!(ran.progress, [Progress::Running { missing: vec!["A".into()] }, started, completed, finished]);
 }
 
 #[test]
@@ -332,6 +332,29 @@ fn what_cannot_be_understood_is_counted_and_changes_nothing() {
 }
 
 #[test]
+fn ready_counts_on_either_status_topic() {
+    let report = simulated(|clock| async move {
+        let bus = Bus::memory(None);
+        let mut component = Component::new("A", &bus, &clock, |_| None).await;
+        tokio::spawn(async move {
+            let mut count = 0;
+            while let Some(Event::Message(delivery)) = component.inbox.recv().await {
+                let now = component.clock.utc().into();
+                let Ok(Decoded::Message(message)) = decode(&delivery.body, now) else { continue };
+                count += 1;
+                let epoch = message.epoch_number().unwrap_or(0);
+                let answer = ready("A", epoch, count, vec![message.header.message_id]);
+                component.bus.publish(topic::STATUS_ERROR, answer).await.unwrap();
+            }
+        });
+        let pace = Pace::Clock(Arc::clone(&clock));
+        let few = Settings { epochs: 2, ..settings(&["A"]) };
+        run(few, bus, clock, pace, CancellationToken::new(), |_| {}).await.unwrap()
+    });
+    assert_eq!((report.outcome, report.resends), (Outcome::Completed, 0));
+}
+
+#[test]
 fn a_closed_bus_fails_the_run_and_does_not_hang_it() {
     let report = simulated(|clock| async move {
         let bus = Bus::memory(None);
@@ -355,6 +378,124 @@ fn nothing_starts_with_settings_that_make_no_sense() {
         run(broken, Bus::memory(None), clock, pace, CancellationToken::new(), |_| {}).await
     });
     assert!(matches!(refused, Err(RunError::Settings(problems)) if problems.len() == 2));
+}
+
+/// `SimState running` of a manager that is not ours, in the run that [`settings`] make.
+fn foreign_sim_state(name: &str) -> Bytes {
+    let body = Body::SimState(SimState {
+        simulation_state: SimulationState::Running,
+        name: Some(String::new()),
+        description: Some(String::new()),
+    });
+    let header = Header {
+        simulation_id: settings(&[]).simulation_id,
+        timestamp: timestamp("2024-03-01T07:59:59.000Z"),
+        source_process_id: name.to_owned(),
+        message_id: format!("{name}-1"),
+        epoch: None,
+    };
+    Message { header, body }.encode().unwrap().into()
+}
+
+#[test]
+fn a_second_manager_is_refused_by_the_lease_and_changes_nothing() {
+    simulated(|clock| async move {
+        let bus = Bus::memory(None);
+        tokio::spawn(Component::new("A", &bus, &clock, |_| Some(MS * 100)).await.take_part());
+        let pace = || Pace::Clock(Arc::clone(&clock));
+        let few = || Settings { epochs: 3, ..settings(&["A"]) };
+        let (session, shared) = (bus.session(), Arc::clone(&clock));
+        let first = tokio::spawn(run(few(), session, shared, pace(), CancellationToken::new(), |_| {}));
+        sleep(clock.as_ref(), MS * 500).await;
+        let heard = Component::new("listener", &bus, &clock, |_| None).await;
+        let other = Settings { name: "manager".into(), ..few() };
+        let (session, shared) = (bus.session(), Arc::clone(&clock));
+        let refused = run(other, session, shared, pace(), CancellationToken::new(), |_| {}).await;
+        assert!(matches!(refused, Err(RunError::Lease(BusError::LeaseTaken { .. }))), "{refused:?}");
+        let report = first.await.unwrap().unwrap();
+        assert_eq!((report.outcome, report.epochs.completed), (Outcome::Completed, 3));
+        assert!(report.other_managers.is_empty());
+        let senders = heard.take_part().await;
+        assert!(senders.iter().all(|message| message.header.source_process_id == "Clock"));
+        let after = run(few(), bus.session(), Arc::clone(&clock), pace(), CancellationToken::new(), |_| {});
+        let begun = until(clock.as_ref(), clock.now() + MS, after).await;
+        assert!(begun.is_none(), "the lease is free again when the run is over");
+    });
+}
+
+#[test]
+fn a_manager_without_a_lease_that_spoke_first_is_named_and_keeps_the_run() {
+    for name in ["manager", "Clock"] {
+        let (refused, heard) = simulated(|clock| async move {
+            let bus = Bus::memory(None);
+            let listener = Component::new("A", &bus, &clock, |_| None).await;
+            let (session, later) = (bus.session(), Arc::clone(&clock));
+            tokio::spawn(async move {
+                sleep(later.as_ref(), S * 3).await;
+                session.publish(topic::SIM_STATE, foreign_sim_state(name)).await.unwrap();
+            });
+            let pace = Pace::Clock(Arc::clone(&clock));
+            let waits = Settings { start_delay: S * 10, ..settings(&["A"]) };
+            let refused = run(waits, bus.session(), clock, pace, CancellationToken::new(), |_| {}).await;
+            listener.bus.close().await;
+            (refused, listener.take_part().await)
+        });
+        let text = refused.unwrap_err().to_string();
+        let expected = format!("another manager, `{name}`, is at work in run 2024-03-01T08:00:00.000Z");
+        assert!(text.starts_with(&expected), "{text}");
+        let said: Vec<_> = heard.iter().map(|message| message.header.timestamp).collect();
+        assert_eq!(said.len(), 1, "nothing but the other's own word");
+    }
+}
+
+#[test]
+fn a_manager_without_a_lease_that_speaks_later_is_in_the_report() {
+    let report = simulated(|clock| async move {
+        let bus = Bus::memory(None);
+        tokio::spawn(Component::new("A", &bus, &clock, |_| Some(MS * 100)).await.take_part());
+        let (session, later) = (bus.session(), Arc::clone(&clock));
+        tokio::spawn(async move {
+            for _ in 0..2 {
+                sleep(later.as_ref(), S).await;
+                session.publish(topic::SIM_STATE, foreign_sim_state("manager")).await.unwrap();
+            }
+        });
+        let pace = Pace::Clock(Arc::clone(&clock));
+        let few = Settings { epochs: 5, ..settings(&["A"]) };
+        run(few, bus, clock, pace, CancellationToken::new(), |_| {}).await.unwrap()
+    });
+    assert_eq!((report.outcome, report.epochs.completed), (Outcome::Completed, 5));
+    let others: Vec<_> = report.other_managers.into_iter().collect();
+    assert_eq!(others, [("manager".to_owned(), 2)]);
+}
+
+#[test]
+fn a_message_that_cannot_be_written_ends_the_run_with_stopped() {
+    // The last millisecond that a timestamp can spell: the second epoch has no end.
+    let late = timestamp("9999-12-31T23:59:59.000Z");
+    let ran = ran(Settings { initial_start_time: late, ..settings(&["A"]) }, &[("A", at_once)]);
+    assert_eq!(ran.report.outcome, Outcome::Failed);
+    assert!(ran.report.reason.starts_with("a message could not be written: "), "{}", ran.report.reason);
+    assert!(matches!(&ran.heard.last().unwrap().body, Body::SimState(state)
+        if state.simulation_state == SimulationState::Stopped));
+}
+
+#[test]
+fn a_manager_that_breaks_off_says_stopped_all_the_same() {
+    let (report, heard) = simulated(|clock| async move {
+        let bus = Bus::memory(None);
+        let component = Component::new("A", &bus, &clock, at_once).await;
+        let taking_part = tokio::spawn(component.take_part());
+        let pace = Pace::Clock(Arc::clone(&clock));
+        let watcher =
+            |step| assert!(!matches!(step, Progress::EpochStarted { number: 3, .. }), "the watcher broke");
+        let report =
+            run(settings(&["A"]), bus, clock, pace, CancellationToken::new(), watcher).await.unwrap();
+        (report, taking_part.await.unwrap())
+    });
+    assert_eq!((report.outcome, &report.reason[..]), (Outcome::Failed, "internal error: the watcher broke"));
+    assert!(matches!(&heard.last().unwrap().body, Body::SimState(state)
+        if state.simulation_state == SimulationState::Stopped));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,7 @@
 mod pacing;
 mod random;
 mod resend;
+mod rivals;
 mod start;
 mod status;
 
@@ -179,6 +180,11 @@ fn message(source: &str, epoch: u64, id: &str, status: Status) -> Message {
         epoch: Some(fields),
     };
     Message { header, body: Body::Status(status) }
+}
+
+/// SimState `running` is out and nobody has answered.
+fn running() -> Progress {
+    Progress::Running { missing: vec!["A".into(), "B".into()] }
 }
 
 fn component_error(component: &str, description: Option<&str>, listed: bool) -> ComponentError {

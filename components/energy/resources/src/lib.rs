@@ -10,4 +10,6 @@ mod static_time_series;
 
 pub use setpoint_series::{SetpointSeries, SetpointSeriesSettings};
 pub use sheet::{Flaw, Flaws, MAX_FILE_BYTES, SeriesError};
-pub use static_time_series::{ResourceType, StaticTimeSeries, StaticTimeSeriesSettings};
+pub use static_time_series::{
+    RESOURCE_STATE_TOPIC, ResourceType, StaticTimeSeries, StaticTimeSeriesSettings,
+};

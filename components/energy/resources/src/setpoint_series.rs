@@ -22,15 +22,17 @@ pub struct SetpointSeriesSettings {
 /// The header row has the columns `Epoch` and `Resource` and any of `RealPower` (kW, positive towards the grid),
 /// `ReactivePower` (kV.A{r}, the same sign; 0 if empty), `TapPosition` (a whole number) and `Voltage` (kV, line to
 /// neutral). A row gives one resource one command: power, tap position or voltage. From that epoch on the command is
-/// published in every epoch, as SimCES wants results to be (wire contract 3.6), until another row for the resource
-/// replaces it or a row without a command ends it. Rows may stand in any order.
+/// published in every epoch, as SimCES wants results to be (wire contract 3.6), with the epoch of its row as
+/// LastUpdatedInEpoch, until another row for the resource replaces it or a row without a command ends it. Rows may
+/// stand in any order.
 #[derive(Debug)]
 pub struct SetpointSeries {
     /// By epoch.
     rows: Vec<Entry>,
     next: usize,
-    /// What is published now, by resource, so that the order of messages does not change between runs.
-    active: BTreeMap<String, Command>,
+    /// What is published now and since which epoch, by resource, so that the order of messages does not change
+    /// between runs.
+    active: BTreeMap<String, (Command, u64)>,
 }
 
 #[derive(Debug)]
@@ -104,7 +106,7 @@ impl SetpointSeries {
     fn advance(&mut self, epoch: u64) {
         while let Some(entry) = self.rows.get(self.next).filter(|entry| entry.epoch <= epoch) {
             match entry.command {
-                Some(command) => self.active.insert(entry.resource.clone(), command),
+                Some(command) => self.active.insert(entry.resource.clone(), (command, entry.epoch)),
                 None => self.active.remove(&entry.resource),
             };
             self.next += 1;
@@ -209,6 +211,10 @@ impl Component for SetpointSeries {
 
     fn step(&mut self, epoch: &OpenEpoch, _: MonoTime) -> Result<Step, Fault> {
         self.advance(epoch.number);
-        Ok(Step::Done(self.active.iter().map(|(resource, command)| command.output(resource)).collect()))
+        let output = |(resource, (command, since)): (&String, &(Command, u64))| Output {
+            last_updated_in_epoch: (*since < epoch.number).then_some(*since),
+            ..command.output(resource)
+        };
+        Ok(Step::Done(self.active.iter().map(output).collect()))
     }
 }

@@ -4,9 +4,12 @@ use crate::SeriesError;
 use crate::sheet::{Column, Row, Sheet, flaw};
 use gridloop_clock::MonoTime;
 use gridloop_component::{Component, Fault, OpenEpoch, Output, Step};
-use gridloop_messages::{Body, Message, ResourceState, topic};
+use gridloop_messages::{Body, Message, ResourceState};
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// The beginning of the topics of resources, unless it is configured otherwise.
+pub const RESOURCE_STATE_TOPIC: &str = "ResourceState";
 
 /// What kind of resource a series describes. It names the topic and changes nothing about the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub struct StaticTimeSeriesSettings {
     pub file: PathBuf,
     /// What stands between its cells; usually `,`.
     pub delimiter: char,
+    /// The beginning of its topic; usually [`RESOURCE_STATE_TOPIC`].
+    pub topic: String,
 }
 
 /// Publishes one row of a CSV file as ResourceState in every epoch.
@@ -86,7 +91,7 @@ impl StaticTimeSeries {
             let customer_id = rows.last().map(|values| Arc::clone(&values.customer_id));
             rows.extend(columns.values(row, customer_id));
         })?;
-        let topic = topic::resource_state(settings.resource_type.as_str(), name);
+        let topic = format!("{}.{}.{name}", settings.topic, settings.resource_type.as_str());
         Ok(Self { topic, file, rows, end_line })
     }
 

@@ -1,6 +1,6 @@
-//! A publish-and-answer barrier over plain AMQP: what broker and client library cost without gridloop.
+//! A publish-and-answer barrier and a round trip over plain AMQP: what broker and client library cost without gridloop.
 //!
-//! It is the floor that the benchmarks of hil-tests measure an epoch over RabbitMQ against. It stands in this crate,
+//! They are the floors that the benchmarks of hil-tests measure epochs over RabbitMQ against. They stand in this crate,
 //! behind the feature `bare`, because no other crate may name the AMQP library. Nothing of the bus is used: no
 //! supervisor, no confirmation, no acknowledgement. Everybody has a channel of its own on one connection, as the
 //! queues of a session have.
@@ -82,6 +82,47 @@ async fn measure(
         }
     }
     let taken = clock.now().since(measured_from);
+    connection.close(200, "OK".into()).await?;
+    Ok(taken)
+}
+
+/// How long a message takes to the broker and back, once for each round: published and consumed on one connection.
+///
+/// # Errors
+/// When the broker cannot be used, or the connection is lost.
+pub async fn round_trips(
+    url: &AmqpUrl,
+    exchange: &str,
+    body_bytes: usize,
+    rounds: u32,
+    clock: &dyn Clock,
+) -> io::Result<Vec<Duration>> {
+    measure_round_trips(url, exchange, body_bytes, rounds, clock).await.map_err(io::Error::other)
+}
+
+async fn measure_round_trips(
+    url: &AmqpUrl,
+    exchange: &str,
+    body_bytes: usize,
+    rounds: u32,
+    clock: &dyn Clock,
+) -> lapin::Result<Vec<Duration>> {
+    let connection = Connection::connect_uri(uri(url), ConnectionProperties::default()).await?;
+    let exchange = ShortString::from(exchange);
+    let run = ExchangeDeclareOptions { auto_delete: true, ..Default::default() };
+    let publisher = connection.create_channel().await?;
+    publisher.exchange_declare(exchange.clone(), ExchangeKind::Topic, run, FieldTable::default()).await?;
+    let (_channel, mut arrivals) = listen(&connection, &exchange, START).await?;
+    let body = vec![b' '; body_bytes];
+    let mut taken = Vec::new();
+    for _ in 0..rounds {
+        let began = clock.now();
+        publish(&publisher, &exchange, START, &body).await?;
+        if let Some(arrival) = arrivals.next().await {
+            arrival?;
+        }
+        taken.push(clock.now().since(began));
+    }
     connection.close(200, "OK".into()).await?;
     Ok(taken)
 }

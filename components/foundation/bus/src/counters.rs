@@ -15,8 +15,12 @@ pub struct Statistics {
     pub resent: u64,
     /// Times the session was lost and came back.
     pub reconnects: u64,
+    /// Times the broker stopped taking messages because it was short of memory or disk.
+    pub blocks: u64,
     /// Whether the session is up now.
     pub connected: bool,
+    /// Whether the broker takes no messages now, being short of memory or disk.
+    pub blocked: bool,
 }
 
 /// The counters behind [`Statistics`].
@@ -27,6 +31,7 @@ pub(crate) struct Counters {
     pub(crate) returned: AtomicU64,
     pub(crate) resent: AtomicU64,
     pub(crate) reconnects: AtomicU64,
+    pub(crate) blocks: AtomicU64,
 }
 
 impl Counters {
@@ -42,7 +47,9 @@ impl Counters {
             returned: get(&self.returned),
             resent: get(&self.resent),
             reconnects: get(&self.reconnects),
+            blocks: get(&self.blocks),
             connected,
+            blocked: false,
         }
     }
 }

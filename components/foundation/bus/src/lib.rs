@@ -10,15 +10,21 @@ mod amqp;
 #[cfg(feature = "bare")]
 #[doc(hidden)]
 pub mod bare;
+mod connect;
 mod counters;
 mod error;
+mod kept;
+mod lease;
 mod memory;
 mod pattern;
 mod queue;
 mod url;
 
+pub use connect::{Access, Authentication, Connect, Exchange, Identity, Password, Tls};
 pub use counters::Statistics;
 pub use error::BusError;
+pub use kept::{Keep, KeptSubscription, Position};
+pub use lease::Lease;
 pub use pattern::matches;
 pub use url::{AmqpUrl, BusUrl, BusUrlError};
 
@@ -97,22 +103,16 @@ impl Bus {
         }
     }
 
-    /// Opens a session at `url` on the topic exchange of a run (see [`run_exchange`]). `name` tells people whose
-    /// connection it is. A `memory:` URL gives a new bus inside this process.
+    /// Opens a session. A `memory:` URL gives a new bus inside this process.
     ///
     /// # Errors
-    /// When the broker cannot be reached, does not answer within some seconds, refuses the login or the virtual host,
-    /// or has the exchange with other flags.
-    pub async fn connect(
-        url: &BusUrl,
-        exchange: &str,
-        name: &str,
-        clock: SharedClock,
-    ) -> Result<Self, BusError> {
-        match url {
+    /// When the broker cannot be reached, does not answer within some seconds, is not the one that its certificate has
+    /// to prove, refuses the login or the virtual host, or has the exchange with other flags.
+    pub async fn connect(connect: &Connect, clock: SharedClock) -> Result<Self, BusError> {
+        match &connect.url {
             BusUrl::Memory => Ok(Self::memory(None)),
             BusUrl::Amqp(url) => {
-                amqp::Session::connect(url, exchange, name, clock).await.map(|s| Self(Transport::Amqp(s)))
+                amqp::Session::connect(url, connect, clock).await.map(|s| Self(Transport::Amqp(s)))
             }
         }
     }
@@ -142,6 +142,17 @@ impl Bus {
             Transport::Amqp(session) => {
                 session.subscribe(subscribe).await.map(|inbox| Subscription(Source::Amqp(inbox)))
             }
+        }
+    }
+
+    /// Takes the right to be the only `name` on this exchange; see [`Lease`].
+    ///
+    /// # Errors
+    /// When another session has it, the session is closed, or the broker does not answer in time.
+    pub async fn lease(&self, name: &str) -> Result<Lease, BusError> {
+        match &self.0 {
+            Transport::Memory(publisher) => publisher.lease(name),
+            Transport::Amqp(session) => session.lease(name).await,
         }
     }
 

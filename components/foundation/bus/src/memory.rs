@@ -6,12 +6,14 @@
 //! circle of components waiting for one another goes over the bound instead: a full queue slows a publisher down, it
 //! never stops a run.
 
+use crate::lease::{GiveBack, Lease, State};
 use crate::queue::{PublisherId, Queue};
 use crate::{BusError, Counters, Delivery, Event, Statistics, Subscribe, WhenFull, matches};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use tokio::sync::watch;
 
 /// Topics whose receivers are remembered. Past this the memory starts afresh.
 const ROUTES_MAX: usize = 4096;
@@ -22,6 +24,15 @@ struct Hub {
     next_session: AtomicU64,
     table: RwLock<Table>,
     waits: Mutex<Waits>,
+    leases: Mutex<Vec<Leased>>,
+}
+
+/// A lease that somebody has.
+struct Leased {
+    name: String,
+    session: PublisherId,
+    /// Gone with the lease; [`Lease::lost`] waits for that.
+    _state: watch::Sender<State>,
 }
 
 #[derive(Default)]
@@ -69,6 +80,7 @@ impl Publisher {
             next_session: AtomicU64::new(0),
             table: RwLock::default(),
             waits: Mutex::default(),
+            leases: Mutex::default(),
         };
         Self::on(Arc::new(hub))
     }
@@ -132,6 +144,25 @@ impl Publisher {
         Ok(Inbox { hub: Arc::downgrade(&self.hub), receiver })
     }
 
+    pub(crate) fn lease(&self, name: &str) -> Result<Lease, BusError> {
+        if self.session.closed.load(Ordering::Acquire) {
+            return Err(BusError::Closed);
+        }
+        let mut leases = self.hub.leases();
+        if leases.iter().any(|lease| lease.name == name) {
+            return Err(BusError::LeaseTaken { name: name.to_owned() });
+        }
+        let (held, state) = watch::channel(State::Held);
+        leases.push(Leased { name: name.to_owned(), session: self.session.id, _state: held });
+        let (hub, session, returned) = (Arc::downgrade(&self.hub), self.session.id, name.to_owned());
+        let give_back = GiveBack::by(move || {
+            if let Some(hub) = hub.upgrade() {
+                hub.leases().retain(|lease| (lease.session, &lease.name) != (session, &returned));
+            }
+        });
+        Ok(Lease::new(name, state, give_back))
+    }
+
     pub(crate) fn statistics(&self) -> Statistics {
         self.session.counters.read(!self.session.closed.load(Ordering::Acquire))
     }
@@ -139,6 +170,7 @@ impl Publisher {
     /// Ends this session: nothing more is published in it and its subscriptions end. The hub goes on.
     pub(crate) fn close(&self) {
         self.session.closed.store(true, Ordering::Release);
+        self.hub.leases().retain(|lease| lease.session != self.session.id);
         for receiver in self.hub.remove(|receiver| receiver.session == self.session.id) {
             receiver.queue.close();
         }
@@ -207,6 +239,10 @@ impl Hub {
 
     fn write(&self) -> RwLockWriteGuard<'_, Table> {
         self.table.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn leases(&self) -> MutexGuard<'_, Vec<Leased>> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waits(&self) -> MutexGuard<'_, Waits> {

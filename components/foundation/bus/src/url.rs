@@ -6,19 +6,23 @@ use thiserror::Error;
 
 /// AMQP's port without TLS.
 const AMQP_PORT: u16 = 5672;
+/// AMQP's port with TLS.
+const AMQPS_PORT: u16 = 5671;
 
 /// Where the bus is.
 #[derive(Clone, PartialEq, Eq)]
 pub enum BusUrl {
     /// `memory:`, inside this process.
     Memory,
-    /// `amqp://user:password@host:port/vhost`, a RabbitMQ broker.
+    /// `amqp://user:password@host:port/vhost`, or `amqps://` with TLS: a RabbitMQ broker.
     Amqp(AmqpUrl),
 }
 
 /// A broker, and who we are to it. The password is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AmqpUrl {
+    /// Whether the connection is encrypted and the broker has to prove who it is (`amqps`).
+    pub tls: bool,
     /// Host name or address.
     pub host: String,
     /// TCP port.
@@ -35,11 +39,8 @@ pub struct AmqpUrl {
 #[non_exhaustive]
 pub enum BusUrlError {
     /// Neither of the two known schemes.
-    #[error("expected `memory:` or `amqp://user:password@host:port/vhost`")]
+    #[error("expected `memory:`, `amqp://user:password@host:port/vhost` or, with TLS, `amqps://...`")]
     Scheme,
-    /// A scheme that is known but not served.
-    #[error("amqps (TLS) is not in this version; use amqp:// on a network you trust, or through a tunnel")]
-    Tls,
     /// No host between `//` and the port or path.
     #[error("the host is missing: expected `amqp://user:password@host:port/vhost`")]
     Host,
@@ -57,8 +58,28 @@ pub enum BusUrlError {
 }
 
 impl AmqpUrl {
-    /// The password. For the login only.
-    pub(crate) fn password(&self) -> &str {
+    /// A broker with the virtual host and the login of a fresh one: `/` and `guest`.
+    #[must_use]
+    pub fn new(tls: bool, host: impl Into<String>, port: u16) -> Self {
+        let (user, password) = ("guest".to_owned(), "guest".to_owned());
+        Self { tls, host: host.into(), port, user, password, vhost: "/".into() }
+    }
+
+    /// The same broker with another login.
+    #[must_use]
+    pub fn login(self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        Self { user: user.into(), password: password.into(), ..self }
+    }
+
+    /// The same broker with another virtual host.
+    #[must_use]
+    pub fn vhost(self, vhost: impl Into<String>) -> Self {
+        Self { vhost: vhost.into(), ..self }
+    }
+
+    /// The password. For the login, and for processes that are to log in themselves; never to be shown.
+    #[must_use]
+    pub fn password(&self) -> &str {
         &self.password
     }
 
@@ -81,14 +102,14 @@ impl FromStr for BusUrl {
             return Ok(Self::Memory);
         }
         match text.split_once("://") {
-            Some(("amqp", rest)) => parse_amqp(rest).map(Self::Amqp),
-            Some(("amqps", _)) => Err(BusUrlError::Tls),
+            Some(("amqp", rest)) => parse_amqp(false, rest).map(Self::Amqp),
+            Some(("amqps", rest)) => parse_amqp(true, rest).map(Self::Amqp),
             _ => Err(BusUrlError::Scheme),
         }
     }
 }
 
-fn parse_amqp(rest: &str) -> Result<AmqpUrl, BusUrlError> {
+fn parse_amqp(tls: bool, rest: &str) -> Result<AmqpUrl, BusUrlError> {
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let (login, place) = authority.rsplit_once('@').unwrap_or(("", authority));
     let (user, password) = login.split_once(':').unwrap_or((login, ""));
@@ -97,15 +118,16 @@ fn parse_amqp(rest: &str) -> Result<AmqpUrl, BusUrlError> {
     }
     let (host, port) = split_port(place)?;
     Ok(AmqpUrl {
+        tls,
         host: nonempty(unescape(host, "host")?).ok_or(BusUrlError::Host)?,
-        port,
+        port: port.unwrap_or(if tls { AMQPS_PORT } else { AMQP_PORT }),
         user: nonempty(unescape(user, "user name")?).unwrap_or_else(|| "guest".into()),
         password: nonempty(unescape(password, "password")?).unwrap_or_else(|| "guest".into()),
         vhost: nonempty(unescape(path, "virtual host")?).unwrap_or_else(|| "/".into()),
     })
 }
 
-fn split_port(place: &str) -> Result<(&str, u16), BusUrlError> {
+fn split_port(place: &str) -> Result<(&str, Option<u16>), BusUrlError> {
     let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, "")) => (host, None),
         Some((host, after)) => (host, Some(after.strip_prefix(':').ok_or(BusUrlError::Host)?)),
@@ -114,14 +136,11 @@ fn split_port(place: &str) -> Result<(&str, u16), BusUrlError> {
             None => (place, None),
         },
     };
-    let port = match port {
-        None => AMQP_PORT,
-        Some(text) => match text.parse() {
-            Ok(port) if port != 0 => port,
-            _ => return Err(BusUrlError::Port(text.to_owned())),
-        },
-    };
-    Ok((host, port))
+    match port.map(str::parse) {
+        None => Ok((host, None)),
+        Some(Ok(number @ 1..)) => Ok((host, Some(number))),
+        Some(_) => Err(BusUrlError::Port(port.unwrap_or_default().to_owned())),
+    }
 }
 
 fn nonempty(text: String) -> Option<String> {
@@ -170,7 +189,8 @@ impl fmt::Display for BusUrl {
 
 impl fmt::Display for AmqpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "amqp://{}:***@{}/{}", escape(&self.user), self.address(), escape(&self.vhost))
+        let scheme = if self.tls { "amqps" } else { "amqp" };
+        write!(f, "{scheme}://{}:***@{}/{}", escape(&self.user), self.address(), escape(&self.vhost))
     }
 }
 
@@ -217,9 +237,21 @@ mod tests {
     }
 
     #[test]
+    fn tls_has_a_scheme_and_a_port_of_its_own() {
+        let url = amqp("amqps://lab:secret@broker.local/lab");
+        assert!(url.tls && !amqp("amqp://broker.local").tls);
+        assert_eq!(url.address(), "broker.local:5671");
+        assert_eq!(url.to_string(), "amqps://lab:***@broker.local:5671/lab");
+        assert_eq!(amqp("amqps://broker.local:5673").port, 5673);
+        assert!(
+            AmqpUrl::new(true, "broker.local", 5671).login("lab", "x").vhost("lab")
+                == amqp("amqps://lab:x@broker.local/lab")
+        );
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         let wrong = |text: &str| text.parse::<BusUrl>().unwrap_err();
-        assert_eq!(wrong("amqps://localhost"), BusUrlError::Tls);
         assert_eq!(wrong("http://localhost"), BusUrlError::Scheme);
         assert_eq!(wrong("memory"), BusUrlError::Scheme);
         assert_eq!(wrong(""), BusUrlError::Scheme);
@@ -244,7 +276,7 @@ mod tests {
         #[test]
         fn no_text_makes_it_panic(text in "\\PC{0,40}") {
             let _ = text.parse::<BusUrl>();
-            let _ = format!("amqp://{text}").parse::<BusUrl>();
+            let _ = format!("amqps://{text}").parse::<BusUrl>();
         }
     }
 }

@@ -3,7 +3,9 @@
 
 use crate::{Fault, Refusal};
 use gridloop_clock::MonoTime;
-use gridloop_messages::{Body, Message, SimulationId, Timestamp, Warning};
+use gridloop_messages::{Body, IterationStatus, Message, SimulationId, Timestamp, Warning};
+use std::fmt;
+use std::num::NonZeroU32;
 
 /// A process of a simulation, as far as it is not the same for all of them.
 ///
@@ -21,6 +23,13 @@ pub trait Component: Send {
 
     /// Topic patterns beyond SimState and Epoch.
     fn inputs(&self) -> Vec<String>;
+
+    /// The most rounds that an epoch may take, for a component that iterates (wire contract 3.6): only such a one may
+    /// answer with [`Step::Round`], and its results say `final`. All others are given final results only: an
+    /// intermediate one never reaches their [`take`](Component::take). Asked once, after [`start`](Component::start).
+    fn rounds_max(&self) -> Option<NonZeroU32> {
+        None
+    }
 
     /// An epoch opens. Called once for each, before the inputs that came early for it are given to
     /// [`Component::take`]. The epoch before may not have been completed; it never will be.
@@ -46,11 +55,18 @@ pub trait Component: Send {
         let _ = refusal;
     }
 
-    /// Called at the start of an epoch, and after every input, poke or wake-up while it is open.
+    /// Called at the start of an epoch, and after every input, poke, wake-up or repeated Epoch while it is open. A
+    /// component that iterates must therefore not answer two calls with a round if nothing came between them.
     ///
     /// # Errors
     /// When the epoch cannot be completed.
     fn step(&mut self, epoch: &OpenEpoch, now: MonoTime) -> Result<Step, Fault>;
+
+    /// The outputs of a [`Step::Round`] have these MessageIds, in their order. An answer to the round has one of them
+    /// among its triggers; that tells it from a late answer to the round before.
+    fn round_published(&mut self, message_ids: &[String]) {
+        let _ = message_ids;
+    }
 
     /// The run is over or the process is asked to end. The last call, made after a fault too.
     fn stopped(&mut self) {}
@@ -76,8 +92,57 @@ pub enum Step {
     Waiting,
     /// Call again at this instant, or earlier with an input or a poke.
     WakeAt(MonoTime),
+    /// Intermediate results, for the others to answer. They are published at once, and the epoch stays open.
+    Round(Round),
     /// The epoch is completed with these outputs. They are published in this order, then Status `ready`.
     Done(Vec<Output>),
+}
+
+impl Step {
+    /// What a component that does not decide about the end of an iteration answers: it copies the status of what it
+    /// answers (wire contract 3.6). Something without a status is not iterated, and so is final.
+    #[must_use]
+    pub fn copying(status: Option<IterationStatus>, outputs: Vec<Output>, change: Option<Change>) -> Self {
+        match status {
+            Some(IterationStatus::Intermediate) => Self::Round(Round { outputs, change }),
+            Some(IterationStatus::Final) | None => Self::Done(outputs),
+        }
+    }
+}
+
+/// One round of an iteration within an epoch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Round {
+    /// Published in this order on [`iteration_topic`] of their topics, with IterationStatus `intermediate`.
+    pub outputs: Vec<Output>,
+    /// How far they are from those of the round before; nothing in the first. For whoever has to find out why an
+    /// iteration does not end.
+    pub change: Option<Change>,
+}
+
+/// By how much a quantity changed from one round to the next.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Change {
+    /// The quantity, such as `voltage`.
+    pub of: &'static str,
+    /// New value less old, in `unit`.
+    pub by: f64,
+    /// Unit of `by`.
+    pub unit: &'static str,
+}
+
+/// To four digits that count, such as `voltage by -0.01235 kV`.
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rounded = format!("{:.3e}", self.by).parse().unwrap_or(self.by);
+        write!(f, "{} by {rounded} {}", self.of, self.unit)
+    }
+}
+
+/// Where intermediate results for `topic` go: `<topic>.Iter` (wire contract 3.6).
+#[must_use]
+pub fn iteration_topic(topic: &str) -> String {
+    format!("{topic}.Iter")
 }
 
 /// One result message of an epoch.
@@ -89,13 +154,16 @@ pub struct Output {
     pub body: Body,
     /// What the receiver should know about it.
     pub warnings: Vec<Warning>,
+    /// The epoch in which it last changed, if that was before this one: results are published in every epoch, changed
+    /// or not (wire contract 3.6).
+    pub last_updated_in_epoch: Option<u64>,
 }
 
 impl Output {
-    /// An output without warnings.
+    /// An output without warnings, new in this epoch.
     #[must_use]
     pub fn new(topic: String, body: Body) -> Self {
-        Self { topic, body, warnings: Vec::new() }
+        Self { topic, body, warnings: Vec::new(), last_updated_in_epoch: None }
     }
 }
 
@@ -121,6 +189,10 @@ impl<C: Component> Component for Result<C, Fault> {
         self.as_ref().map(Component::inputs).unwrap_or_default()
     }
 
+    fn rounds_max(&self) -> Option<NonZeroU32> {
+        self.as_ref().ok().and_then(Component::rounds_max)
+    }
+
     fn open(&mut self, epoch: &OpenEpoch) -> Result<(), Fault> {
         self.as_mut().map_err(|fault| fault.clone())?.open(epoch)
     }
@@ -137,6 +209,12 @@ impl<C: Component> Component for Result<C, Fault> {
 
     fn step(&mut self, epoch: &OpenEpoch, now: MonoTime) -> Result<Step, Fault> {
         self.as_mut().map_err(|fault| fault.clone())?.step(epoch, now)
+    }
+
+    fn round_published(&mut self, message_ids: &[String]) {
+        if let Ok(component) = self {
+            component.round_published(message_ids);
+        }
     }
 
     fn stopped(&mut self) {
@@ -156,6 +234,10 @@ impl<C: Component + ?Sized> Component for Box<C> {
         (**self).inputs()
     }
 
+    fn rounds_max(&self) -> Option<NonZeroU32> {
+        (**self).rounds_max()
+    }
+
     fn open(&mut self, epoch: &OpenEpoch) -> Result<(), Fault> {
         (**self).open(epoch)
     }
@@ -170,6 +252,10 @@ impl<C: Component + ?Sized> Component for Box<C> {
 
     fn step(&mut self, epoch: &OpenEpoch, now: MonoTime) -> Result<Step, Fault> {
         (**self).step(epoch, now)
+    }
+
+    fn round_published(&mut self, message_ids: &[String]) {
+        (**self).round_published(message_ids);
     }
 
     fn stopped(&mut self) {

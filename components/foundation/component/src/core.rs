@@ -3,12 +3,13 @@
 
 use crate::inbox::{Early, Inbox, Verdict};
 use crate::outbox::Outbox;
-use crate::{Component, Ended, Fault, Identity, OpenEpoch, Refusal, Step};
+use crate::{Component, Ended, Fault, Identity, OpenEpoch, Refusal, Round, Step};
 use bytes::Bytes;
 use gridloop_clock::MonoTime;
 use gridloop_messages::{
-    Body, DecodeError, Epoch, Header, Message, SimState, SimulationState, Timestamp, topic,
+    Body, DecodeError, Epoch, Header, IterationStatus, Message, SimState, SimulationState, Timestamp, topic,
 };
+use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -61,9 +62,14 @@ pub enum Action {
 /// - An Epoch opens even if SimState `running` was missed, so that a component that was restarted joins again.
 /// - An input for the epoch that this component has completed is given to [`Component::take`] and opens nothing.
 /// - Epochs may be passed over; those between count as neither open nor completed.
+/// - An Epoch that is repeated in the middle of an iteration is answered with the latest round, word for word: some of
+///   it may have been lost, and who had it recognises it.
 pub struct ComponentCore<C> {
     component: C,
     patterns: Vec<String>,
+    rounds_max: Option<NonZeroU32>,
+    /// Rounds of the open epoch so far.
+    rounds: u32,
     phase: Phase,
     wake_at: Option<MonoTime>,
     inbox: Inbox,
@@ -87,21 +93,21 @@ impl<C: Component> ComponentCore<C> {
     pub fn new(mut component: C, identity: Identity) -> Self {
         let inputs = guarded(&mut component, |component| {
             component.start()?;
-            Ok(component.inputs())
+            Ok((component.inputs(), component.rounds_max()))
         });
         let mut patterns = vec![topic::SIM_STATE.to_owned(), topic::EPOCH.to_owned()];
-        let phase = match inputs {
-            Ok(inputs) => {
+        let (phase, rounds_max) = match inputs {
+            Ok((inputs, rounds_max)) => {
                 patterns.extend(inputs);
-                Phase::Initialising
+                (Phase::Initialising, rounds_max)
             }
             Err(fault) => {
                 tracing::error!(component = %identity.name, "{fault}");
-                Phase::Failed(fault)
+                (Phase::Failed(fault), None)
             }
         };
         let (inbox, outbox) = (Inbox::default(), Outbox::new(identity));
-        Self { component, patterns, phase, wake_at: None, inbox, outbox, refusals: 0 }
+        Self { component, patterns, rounds_max, rounds: 0, phase, wake_at: None, inbox, outbox, refusals: 0 }
     }
 
     /// The topic patterns to subscribe to.
@@ -224,7 +230,9 @@ impl<C: Component> ComponentCore<C> {
             return false;
         }
         self.outbox.begin_again(&header.message_id);
-        if !matches!(self.phase, Phase::Open(_)) {
+        if let Phase::Open(_) = self.phase {
+            self.outbox.repeat(actions);
+        } else {
             self.answer(utc, actions);
         }
         true
@@ -233,6 +241,7 @@ impl<C: Component> ComponentCore<C> {
     fn open(&mut self, epoch: OpenEpoch, message_id: &str, utc: Timestamp, actions: &mut Vec<Action>) {
         self.outbox.begin(epoch.number, message_id);
         self.wake_at = None;
+        self.rounds = 0;
         let opening = self.inbox.open(epoch.number);
         if let Phase::Failed(_) = self.phase {
             self.answer(utc, actions);
@@ -263,6 +272,9 @@ impl<C: Component> ComponentCore<C> {
             return false;
         }
         let Some(fields) = &message.header.epoch else { return false };
+        if self.rounds_max.is_none() && fields.iteration_status == Some(IterationStatus::Intermediate) {
+            return false;
+        }
         match self.inbox.offer(fields.epoch_number, topic, message, body, now) {
             Verdict::Take => {
                 self.give(topic, message, now, utc, actions);
@@ -300,15 +312,49 @@ impl<C: Component> ComponentCore<C> {
         match guarded(&mut self.component, |component| component.step(&epoch, now)) {
             Ok(Step::Waiting) => {}
             Ok(Step::WakeAt(instant)) => self.wake_at = Some(instant),
-            Ok(Step::Done(outputs)) => match self.outbox.results(outputs, utc, actions) {
-                Ok(()) => {
-                    self.phase = Phase::Completed;
-                    self.answer(utc, actions);
+            Ok(Step::Round(round)) => {
+                if let Err(fault) = self.round(epoch, round, utc, actions) {
+                    self.fail(fault, utc, actions);
                 }
-                Err(fault) => self.fail(fault, utc, actions),
-            },
+            }
+            Ok(Step::Done(outputs)) => {
+                let status = self.rounds_max.map(|_| IterationStatus::Final);
+                match self.outbox.results(outputs, status, utc, actions) {
+                    Ok(_) => {
+                        self.phase = Phase::Completed;
+                        self.answer(utc, actions);
+                    }
+                    Err(fault) => self.fail(fault, utc, actions),
+                }
+            }
             Err(fault) => self.fail(fault, utc, actions),
         }
+    }
+
+    /// One more round, if there may be one.
+    fn round(
+        &mut self,
+        epoch: OpenEpoch,
+        round: Round,
+        utc: Timestamp,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), Fault> {
+        let name = &self.outbox.identity().name;
+        let Some(most) = self.rounds_max else {
+            let number = epoch.number;
+            return Err(Fault::new(format!(
+                "internal error: {name} gave an intermediate result in epoch {number} and names no bound of rounds"
+            )));
+        };
+        if self.rounds >= most.get() {
+            return Err(Fault::not_converged(name, epoch.number, self.rounds, round.change));
+        }
+        self.rounds += 1;
+        let ids = self.outbox.results(round.outputs, Some(IterationStatus::Intermediate), utc, actions)?;
+        guarded(&mut self.component, |component| {
+            component.round_published(&ids);
+            Ok(())
+        })
     }
 
     /// Tells how the component stands: ready, or why not.

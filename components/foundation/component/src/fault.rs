@@ -1,5 +1,6 @@
 //! Why a component cannot go on.
 
+use crate::Change;
 use std::any::Any;
 use std::error::Error;
 
@@ -29,6 +30,12 @@ impl Fault {
             source = cause.source();
         }
         Self::new(description)
+    }
+
+    /// An iteration that was to be over by now: who, when, how long it was tried, and how far it still moves.
+    pub(crate) fn not_converged(component: &str, epoch: u64, rounds: u32, change: Option<Change>) -> Self {
+        let last = change.map_or_else(String::new, |change| format!("; the last change was of the {change}"));
+        Self::new(format!("{component} did not converge in epoch {epoch} within {rounds} rounds{last}"))
     }
 
     /// What a caught panic says. A panic is a bug; nothing of the component can be relied on after it.

@@ -18,7 +18,7 @@ mod poke;
 mod refusal;
 mod run;
 
-pub use api::{Component, Identity, OpenEpoch, Output, Step};
+pub use api::{Change, Component, Identity, OpenEpoch, Output, Round, Step, iteration_topic};
 pub use core::{Action, ComponentCore, Input};
 pub use fault::Fault;
 pub use poke::Poke;

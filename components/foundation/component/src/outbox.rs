@@ -1,9 +1,11 @@
 //! What a component has said in its latest epoch: the [`Outbox`] numbers, writes and keeps it, so that it can be said
 //! again word for word.
 
-use crate::{Action, Fault, Identity, Output};
+use crate::{Action, Fault, Identity, Output, iteration_topic};
 use bytes::Bytes;
-use gridloop_messages::{Body, EpochFields, Header, Message, Status, StatusValue, Timestamp, Warning, topic};
+use gridloop_messages::{
+    Body, EpochFields, Header, IterationStatus, Message, Status, StatusValue, Timestamp, topic,
+};
 use std::sync::Arc;
 
 /// Bound of `TriggeringMessageIds`, so that a flood of inputs does not make an answer that nobody accepts. What goes
@@ -17,6 +19,9 @@ struct Sent {
     body: Bytes,
 }
 
+/// What belongs to one message alone; epoch and triggers are the outbox's.
+type About = EpochFields;
+
 #[derive(Debug)]
 pub(crate) struct Outbox {
     identity: Identity,
@@ -27,6 +32,7 @@ pub(crate) struct Outbox {
     /// First what opened the epoch, then the inputs; empty before the first SimState.
     triggers: Vec<String>,
     trigger_bytes: usize,
+    /// The results of the epoch or, as long as it is iterated, of its latest round.
     outputs: Vec<Sent>,
     status: Option<(String, Sent)>,
 }
@@ -85,16 +91,27 @@ impl Outbox {
         self.status.as_ref().map(|(id, _)| id.as_str())
     }
 
-    /// Says all results of the epoch, or none if one of them cannot be written.
+    /// Says all results of the epoch or of a round of it, as `status` tells, or none if one of them cannot be written.
+    /// Gives their MessageIds.
     pub(crate) fn results(
         &mut self,
         outputs: Vec<Output>,
+        status: Option<IterationStatus>,
         utc: Timestamp,
         actions: &mut Vec<Action>,
-    ) -> Result<(), Fault> {
-        for Output { topic, body, warnings } in outputs {
-            match self.write(body, warnings, utc) {
-                Ok((_, body)) => self.outputs.push(Sent { topic: topic.into(), body }),
+    ) -> Result<Vec<String>, Fault> {
+        let mut message_ids = Vec::with_capacity(outputs.len());
+        self.outputs.clear();
+        for Output { topic, body, warnings, last_updated_in_epoch } in outputs {
+            let intermediate = status == Some(IterationStatus::Intermediate);
+            let topic = if intermediate { iteration_topic(&topic) } else { topic };
+            let about =
+                About { warnings, last_updated_in_epoch, iteration_status: status, ..About::default() };
+            match self.write(body, about, utc) {
+                Ok((id, body)) => {
+                    message_ids.push(id);
+                    self.outputs.push(Sent { topic: topic.into(), body });
+                }
                 Err(fault) => {
                     self.outputs.clear();
                     return Err(Fault::new(format!("the result for {topic} cannot be sent: {fault}")));
@@ -102,7 +119,7 @@ impl Outbox {
             }
         }
         actions.extend(self.outputs.iter().map(Sent::publish));
-        Ok(())
+        Ok(message_ids)
     }
 
     /// Says how the epoch ended, or again how it ended, with a new id.
@@ -112,7 +129,7 @@ impl Outbox {
             Some(_) => (StatusValue::Error, Arc::clone(&self.error)),
         };
         let description = fault.map(|fault| fault.description().to_owned());
-        match self.write(Body::Status(Status { value, description }), Vec::new(), utc) {
+        match self.write(Body::Status(Status { value, description }), About::default(), utc) {
             Ok((id, body)) => {
                 let sent = Sent { topic, body };
                 actions.push(sent.publish());
@@ -130,18 +147,12 @@ impl Outbox {
         actions.extend(self.status.iter().map(|(_, sent)| sent.publish()));
     }
 
-    fn write(
-        &mut self,
-        body: Body,
-        warnings: Vec<Warning>,
-        utc: Timestamp,
-    ) -> Result<(String, Bytes), Fault> {
+    fn write(&mut self, body: Body, about: About, utc: Timestamp) -> Result<(String, Bytes), Fault> {
         self.last_number += 1;
         let fields = EpochFields {
             epoch_number: self.epoch,
             triggering_message_ids: std::mem::take(&mut self.triggers),
-            warnings,
-            ..EpochFields::default()
+            ..about
         };
         let mut message = Message {
             header: Header {

@@ -1,11 +1,11 @@
-//! Reading one field: a reader turns a [`Json`] value into what it means or into a [`FieldError`].
+//! What is wrong with a field: [`FieldError`], and the way it learns where it stands.
 //!
-//! Readers know what they expect but not where they stand; [`Object::require`] and [`Object::optional`] add the name
-//! of the field on the way out, level by level, so that nothing is spent on names while all is well.
+//! Whoever finds the mistake knows what is expected but not where; [`Object::require`], [`Object::optional`] and the
+//! writers add the name of the field on the way out, level by level, so that nothing is spent on names while all is
+//! well. Reading and sending use the same error, because they keep the same rules.
 
 use std::borrow::Cow;
 
-use crate::Timestamp;
 use crate::json::{Json, Object};
 
 /// A field that is not what it must be.
@@ -18,10 +18,17 @@ pub(crate) struct FieldError {
 }
 
 pub(crate) type Read<T> = Result<T, FieldError>;
+pub(crate) type Written = Result<(), FieldError>;
 
 impl FieldError {
+    /// For a value that was received.
     pub(crate) fn new(expected: impl Into<Cow<'static, str>>, found: &Json<'_>) -> Self {
-        Self { path: String::new(), expected: expected.into(), found: found.describe() }
+        Self::of(expected, found.describe())
+    }
+
+    /// For a value that `found` describes.
+    pub(crate) fn of(expected: impl Into<Cow<'static, str>>, found: impl Into<String>) -> Self {
+        Self { path: String::new(), expected: expected.into(), found: found.into() }
     }
 
     /// The same error, seen from the object or array that has the field.
@@ -49,6 +56,17 @@ impl<'a> Object<'a> {
             Some(value) => read(value).map(Some).map_err(|error| error.inside(name)),
         }
     }
+
+    /// Refuses a block that has any other key than these (wire contract, rule 8).
+    pub(crate) fn only(&self, keys: &[&str]) -> Read<()> {
+        match self.iter().find(|(key, _)| !keys.contains(key)) {
+            None => Ok(()),
+            Some((key, _)) => {
+                let key: String = key.chars().take(40).collect();
+                Err(FieldError::of(format!("no key but {}", keys.join(" and ")), format!("{key:?}")))
+            }
+        }
+    }
 }
 
 pub(crate) fn object<'t, 'a>(json: &'t Json<'a>) -> Read<&'t Object<'a>> {
@@ -56,65 +74,4 @@ pub(crate) fn object<'t, 'a>(json: &'t Json<'a>) -> Read<&'t Object<'a>> {
         Json::Object(object) => Ok(object),
         other => Err(FieldError::new("an object", other)),
     }
-}
-
-pub(crate) fn text(json: &Json<'_>) -> Read<String> {
-    match json {
-        Json::Text(text) => Ok(text.clone().into_owned()),
-        other => Err(FieldError::new("a string", other)),
-    }
-}
-
-pub(crate) fn non_empty_text(json: &Json<'_>) -> Read<String> {
-    match json {
-        Json::Text(text) if !text.is_empty() => Ok(text.clone().into_owned()),
-        other => Err(FieldError::new("a non-empty string", other)),
-    }
-}
-
-/// An epoch number: written as an integer, 0 or more (contract rule 5: `1.0` is none).
-pub(crate) fn epoch_number(json: &Json<'_>) -> Read<u64> {
-    match *json {
-        Json::Unsigned(value) => Ok(value),
-        _ => Err(FieldError::new("an integer from 0 to 2^64 - 1", json)),
-    }
-}
-
-pub(crate) fn integer(json: &Json<'_>) -> Read<i32> {
-    let value = match *json {
-        Json::Unsigned(value) => i32::try_from(value).ok(),
-        Json::Negative(value) => i32::try_from(value).ok(),
-        _ => None,
-    };
-    value.ok_or_else(|| FieldError::new("an integer from -2^31 to 2^31 - 1", json))
-}
-
-pub(crate) fn timestamp(json: &Json<'_>) -> Read<Timestamp> {
-    let parsed = match json {
-        Json::Text(text) => Timestamp::parse(text).ok(),
-        _ => None,
-    };
-    parsed.ok_or_else(|| FieldError::new("a timestamp such as 2024-03-01T08:00:12.410Z", json))
-}
-
-/// An array, each item read by the same reader.
-pub(crate) fn array<'a, T>(json: &Json<'a>, read: impl Fn(&Json<'a>) -> Read<T>) -> Read<Vec<T>> {
-    let Json::Array(items) = json else { return Err(FieldError::new("an array", json)) };
-    items
-        .iter()
-        .enumerate()
-        .map(|(index, item)| read(item).map_err(|error| error.inside(&index.to_string())))
-        .collect()
-}
-
-/// One of a few words.
-pub(crate) fn choice<T: Copy>(json: &Json<'_>, choices: &[T], spelling: fn(T) -> &'static str) -> Read<T> {
-    let chosen = match json {
-        Json::Text(text) => choices.iter().find(|choice| spelling(**choice) == text),
-        _ => None,
-    };
-    chosen.copied().ok_or_else(|| {
-        let words: Vec<_> = choices.iter().map(|choice| format!("`{}`", spelling(*choice))).collect();
-        FieldError::new(words.join(" or "), json)
-    })
 }

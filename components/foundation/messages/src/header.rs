@@ -1,6 +1,32 @@
-//! What every message carries: the run, the sender, the epoch and what it answers.
+//! What every message carries: the run, the sender, the epoch and what it answers (wire contract 2.2).
 
+use serde_json::{Value, json};
+
+use crate::codec::{Codec, List, Name, Natural, RunId, Time, list, one_of, some, write_json};
+use crate::describe::Shape;
+use crate::field::{FieldError, Read, Written};
+use crate::json::{Json, Object};
+use crate::record::{Members, Record, Required, Slot, optional, record, required, unless_empty, words};
 use crate::{Body, Timestamp, TimestampError};
+
+/// The names of all fields that a result has besides its own.
+pub(crate) const NAMES: &[&str] = &[
+    "Type",
+    "SimulationId",
+    "Timestamp",
+    "SourceProcessId",
+    "MessageId",
+    "EpochNumber",
+    "TriggeringMessageIds",
+    "LastUpdatedInEpoch",
+    "Warnings",
+    "IterationStatus",
+];
+
+const SIMULATION_ID: Required<RunId> = required("SimulationId", RunId);
+const TIMESTAMP: Required<Time> = required("Timestamp", Time);
+const SOURCE: Required<Name> = required("SourceProcessId", Name);
+const MESSAGE_ID: Required<Name> = required("MessageId", Name);
 
 /// A message of a known type.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,41 +66,79 @@ pub struct Header {
     pub epoch: Option<EpochFields>,
 }
 
-/// The fields that AbstractResult adds.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct EpochFields {
-    /// The epoch it belongs to; 0 is initialisation.
-    pub epoch_number: u64,
-    /// The messages that caused this one; at least one, none empty.
-    pub triggering_message_ids: Vec<String>,
-    /// The epoch in which the content last changed, where it did not in this one.
-    pub last_updated_in_epoch: Option<u64>,
-    /// What the sender wants known about the content.
-    pub warnings: Vec<Warning>,
-    /// Set by components that iterate within one epoch.
-    pub iteration_status: Option<IterationStatus>,
+impl Header {
+    /// Reads it; `epoch` says whether there are the fields of AbstractResult.
+    pub(crate) fn read(object: &Object<'_>, epoch: bool, now: Timestamp) -> Read<Self> {
+        let (simulation_id, timestamp) = read_base(object, now)?;
+        Ok(Self {
+            simulation_id,
+            timestamp,
+            source_process_id: SOURCE.read(object)?,
+            message_id: MESSAGE_ID.read(object)?,
+            epoch: if epoch { Some(EpochFields::read(object)?) } else { None },
+        })
+    }
+
+    pub(crate) fn write(&self, members: &mut Members<'_>) -> Written {
+        write_base(&self.simulation_id, self.timestamp, members)?;
+        SOURCE.write(&self.source_process_id, members)?;
+        MESSAGE_ID.write(&self.message_id, members)?;
+        self.epoch.as_ref().map_or(Ok(()), |epoch| epoch.write(members))
+    }
 }
 
-/// Where an iterating component stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IterationStatus {
-    /// More rounds follow.
-    Intermediate,
-    /// The last round of this epoch.
-    Final,
+/// The run and the time, which is `now` where the message does not say it.
+pub(crate) fn read_base(object: &Object<'_>, now: Timestamp) -> Read<(SimulationId, Timestamp)> {
+    let timestamp = object.optional("Timestamp", |json| Time.read(json));
+    Ok((SIMULATION_ID.read(object)?, timestamp?.unwrap_or(now)))
 }
 
-impl IterationStatus {
-    /// Every one.
-    pub const ALL: [Self; 2] = [Self::Intermediate, Self::Final];
+pub(crate) fn write_base(run: &SimulationId, timestamp: Timestamp, members: &mut Members<'_>) -> Written {
+    SIMULATION_ID.write(run, members)?;
+    TIMESTAMP.write(&timestamp, members)
+}
 
-    /// The spelling on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Intermediate => "intermediate",
-            Self::Final => "final",
-        }
+/// Adds the fields that every message has.
+pub(crate) fn describe_base(shape: &mut Shape) {
+    shape.add(&SIMULATION_ID, "The run.");
+    shape.add(
+        &TIMESTAMP,
+        "When the message was made, by the wall clock. Where it is missing, the time of receipt.",
+    );
+}
+
+/// Adds the fields that every message but Start has.
+pub(crate) fn describe_sender(shape: &mut Shape) {
+    shape.add(&SOURCE, "Name of the sender.");
+    shape.add(&MESSAGE_ID, "Sender and number, joined by a hyphen.");
+}
+
+record! {
+    /// The fields that AbstractResult adds.
+    #[derive(Default)]
+    pub struct EpochFields {
+        /// The epoch it belongs to; 0 is initialisation.
+        epoch_number: u64 = required("EpochNumber", Natural),
+        /// The messages that caused this one; at least one, none empty.
+        triggering_message_ids: Vec<String> = required("TriggeringMessageIds", TRIGGERS),
+        /// The epoch in which the content last changed, where it did not in this one.
+        last_updated_in_epoch: Option<u64> = optional("LastUpdatedInEpoch", Natural),
+        /// What the sender wants known about the content.
+        warnings: Vec<Warning> = unless_empty("Warnings", list(WarningText)),
+        /// Set by components that iterate within one epoch.
+        iteration_status: Option<IterationStatus> = optional("IterationStatus", one_of::<IterationStatus>()),
+    }
+}
+
+const TRIGGERS: List<Name> = some(Name, "message id");
+
+words! {
+    /// Where an iterating component stands.
+    pub enum IterationStatus {
+        /// More rounds follow.
+        Intermediate = "intermediate",
+        /// The last round of this epoch.
+        Final = "final",
     }
 }
 
@@ -82,45 +146,48 @@ impl IterationStatus {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning(String);
 
-/// The kinds of warning that SimCES knows (wire contract 2.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WarningKind {
-    /// An iteration did not converge.
-    Convergence,
-    /// An input was wrong.
-    Input,
-    /// An input was out of range and was changed.
-    InputRange,
-    /// An input cannot be relied on.
-    InputUnreliable,
-    /// The sender had a problem of its own.
-    Internal,
-    /// Anything else.
-    Other,
+words! {
+    /// The kinds of warning that SimCES knows (wire contract 2.2).
+    pub enum WarningKind {
+        /// An iteration did not converge.
+        Convergence = "warning.convergence",
+        /// An input was wrong.
+        Input = "warning.input",
+        /// An input was out of range and was changed.
+        InputRange = "warning.input-range",
+        /// An input cannot be relied on.
+        InputUnreliable = "warning.input-unreliable",
+        /// The sender had a problem of its own.
+        Internal = "warning.internal",
+        /// Anything else.
+        Other = "warning.other",
+    }
 }
 
-impl WarningKind {
-    /// Every kind.
-    pub const ALL: [Self; 6] = [
-        Self::Convergence,
-        Self::Input,
-        Self::InputRange,
-        Self::InputUnreliable,
-        Self::Internal,
-        Self::Other,
-    ];
+/// A text that begins like one of the kinds.
+struct WarningText;
 
-    /// The spelling on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Convergence => "warning.convergence",
-            Self::Input => "warning.input",
-            Self::InputRange => "warning.input-range",
-            Self::InputUnreliable => "warning.input-unreliable",
-            Self::Internal => "warning.internal",
-            Self::Other => "warning.other",
-        }
+impl Codec for WarningText {
+    type Value = Warning;
+
+    fn read(&self, json: &Json<'_>) -> Read<Warning> {
+        let parsed = match json {
+            Json::Text(text) => Warning::parse(text),
+            _ => None,
+        };
+        parsed.ok_or_else(|| {
+            let kinds: Vec<_> = WarningKind::ALL.iter().map(|kind| format!("`{}`", kind.as_str())).collect();
+            FieldError::new(format!("a string that begins with {}", kinds.join(" or ")), json)
+        })
+    }
+
+    fn write(&self, warning: &Warning, out: &mut Vec<u8>) -> Written {
+        write_json(warning.as_str(), out)
+    }
+
+    fn schema(&self) -> Value {
+        let kinds: Vec<_> = WarningKind::ALL.iter().map(|kind| kind.as_str().replace('.', r"\.")).collect();
+        json!({"type": "string", "pattern": format!("^({})", kinds.join("|"))})
     }
 }
 

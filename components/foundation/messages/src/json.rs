@@ -5,10 +5,11 @@
 //! writes into JSON, so that the field that has one can be named.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// Any JSON value, or one of the numbers that JSON does not have.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,16 +113,45 @@ const NON_FINITE: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 /// Stands before one of [`NON_FINITE`] in a string that [`quote_non_finite`] put there.
 const MARK: char = '\0';
 
+/// The most values (array items and object members) that a body may have, so that a body of [`MAX_BODY_BYTES`] takes
+/// at most some 120 MiB of memory while it is read. A year of quarter hours for seven resources are half as many.
+///
+/// [`MAX_BODY_BYTES`]: crate::MAX_BODY_BYTES
+pub(crate) const MAX_VALUES: usize = 1 << 19;
+
+/// Why a text gives no value.
+#[derive(Debug)]
+pub(crate) enum ParseError {
+    /// It is no JSON.
+    NotJson(serde_json::Error),
+    /// It has more than [`MAX_VALUES`].
+    TooManyValues,
+}
+
 /// Hands the value of `text` to `then`.
-pub(crate) fn parse<T>(text: &str, then: impl FnOnce(Json<'_>) -> T) -> Result<T, serde_json::Error> {
-    match serde_json::from_str(text) {
+pub(crate) fn parse<T>(text: &str, then: impl FnOnce(Json<'_>) -> T) -> Result<T, ParseError> {
+    match parse_json(text) {
         Ok(json) => Ok(then(json)),
+        Err(ParseError::TooManyValues) => Err(ParseError::TooManyValues),
         Err(error) => {
             let Some(quoted) = quote_non_finite(text) else { return Err(error) };
-            let Ok(json) = serde_json::from_str(&quoted) else { return Err(error) };
-            Ok(then(json))
+            match parse_json(&quoted) {
+                Ok(json) => Ok(then(json)),
+                Err(ParseError::TooManyValues) => Err(ParseError::TooManyValues),
+                Err(ParseError::NotJson(_)) => Err(error),
+            }
         }
     }
+}
+
+fn parse_json(text: &str) -> Result<Json<'_>, ParseError> {
+    let left = Cell::new(MAX_VALUES);
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let parsed = Tree { left: &left }.deserialize(&mut deserializer);
+    parsed.and_then(|json| deserializer.end().map(|()| json)).map_err(|error| match left.get() {
+        0 => ParseError::TooManyValues,
+        _ => ParseError::NotJson(error),
+    })
 }
 
 /// The text with every NaN and Infinity outside strings made a marked string; none if there is none.
@@ -158,19 +188,34 @@ fn text_or_mark(text: Cow<'_, str>) -> Json<'_> {
     marked.map_or(Json::Text(text), Json::NonFinite)
 }
 
-impl<'de> Deserialize<'de> for Json<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(JsonVisitor)
-    }
-}
-
 /// A key that borrows where it can.
 #[derive(Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-struct JsonVisitor;
+/// Builds the tree, as long as there are values left to be had.
+#[derive(Clone, Copy)]
+struct Tree<'c> {
+    left: &'c Cell<usize>,
+}
 
-impl<'de> Visitor<'de> for JsonVisitor {
+impl Tree<'_> {
+    /// Takes one value; the last one is never given, so that 0 tells of the refusal.
+    fn take<E: serde::de::Error>(self) -> Result<(), E> {
+        let left = self.left.get().saturating_sub(1);
+        self.left.set(left);
+        if left == 0 { Err(E::custom("too many values")) } else { Ok(()) }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Tree<'_> {
+    type Value = Json<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Tree<'_> {
     type Value = Json<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -207,7 +252,8 @@ impl<'de> Visitor<'de> for JsonVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json<'de>, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = seq.next_element()? {
+        while let Some(item) = seq.next_element_seed(self)? {
+            self.take()?;
             items.push(item);
         }
         Ok(Json::Array(items))
@@ -215,8 +261,9 @@ impl<'de> Visitor<'de> for JsonVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json<'de>, A::Error> {
         let mut members = Vec::new();
-        while let Some((Key(key), value)) = map.next_entry()? {
-            members.push((key, value));
+        while let Some(Key(key)) = map.next_key()? {
+            self.take()?;
+            members.push((key, map.next_value_seed(self)?));
         }
         Ok(Json::Object(Object(members)))
     }

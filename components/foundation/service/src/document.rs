@@ -41,7 +41,7 @@ impl Document {
         match std::str::from_utf8(&bytes) {
             Ok(text) => Document::parse(&name, text),
             Err(_) if bytes.len() > SIZE_MAX_BYTES => Err(too_large(&name).into()),
-            Err(error) => Err(not_utf8(&name, &bytes, error.valid_up_to()).into()),
+            Err(error) => Err(not_utf8(&name, &bytes, error.valid_up_to(), "TOML").into()),
         }
     }
 
@@ -192,7 +192,7 @@ impl Document {
     }
 }
 
-fn read_capped(path: &Path) -> std::io::Result<Vec<u8>> {
+pub(crate) fn read_capped(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // One byte more than allowed is enough to know that there is too much.
     let limit = u64::try_from(SIZE_MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
@@ -200,18 +200,18 @@ fn read_capped(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn too_large(name: &str) -> Diagnostic {
+pub(crate) fn too_large(name: &str) -> Diagnostic {
     let message = format!("the file is larger than {SIZE_MAX_BYTES} bytes");
     Diagnostic::without_place(name, message, Some("is this a configuration file?".to_owned()))
 }
 
-fn not_utf8(name: &str, bytes: &[u8], valid_up_to: usize) -> Diagnostic {
+pub(crate) fn not_utf8(name: &str, bytes: &[u8], valid_up_to: usize, format: &str) -> Diagnostic {
     let source = Source::file(name, &String::from_utf8_lossy(bytes));
     Diagnostic {
         origin: name.to_owned(),
         position: Some(source.position(valid_up_to, valid_up_to + 1)),
         message: "this is not UTF-8 text".to_owned(),
-        expected: Some("a TOML file in UTF-8".to_owned()),
+        expected: Some(format!("a {format} file in UTF-8")),
         help: Some("save the file in UTF-8, or replace this character".to_owned()),
     }
 }

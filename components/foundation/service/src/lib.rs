@@ -52,6 +52,7 @@ mod schema;
 mod section;
 mod source;
 mod suggest;
+mod text;
 mod tree;
 mod value;
 
@@ -60,4 +61,5 @@ pub use document::{Document, SIZE_MAX_BYTES};
 pub use field::Field;
 pub use schema::schema;
 pub use section::{ReadKind, Section};
+pub use text::{Text, nearest};
 pub use value::{NumberOrWord, Quantity, Secret};

@@ -2,6 +2,7 @@
 
 use crate::cli::ConfigurationArgs;
 use crate::context::BAD_CONFIGURATION;
+use clap::{Args, Subcommand};
 use gridloop_service::Diagnostics;
 use std::process::ExitCode;
 
@@ -27,10 +28,40 @@ pub(crate) fn check(args: &ConfigurationArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-pub(crate) fn schema() -> anyhow::Result<ExitCode> {
-    let schema = gridloop_service::schema("gridloop configuration", |root| {
-        let _ = gridloop_platform_manager::read(root);
-    });
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    #[command(subcommand)]
+    of: Option<SchemaOf>,
+}
+
+/// What else than the configuration has a schema.
+#[derive(Debug, Subcommand)]
+enum SchemaOf {
+    /// Print the JSON Schema of a message type, or the list of the types.
+    Message {
+        /// Such as `Epoch`; without it the types are listed.
+        #[arg(value_name = "TYPE")]
+        type_name: Option<String>,
+    },
+}
+
+pub(crate) fn schema(args: &SchemaArgs) -> anyhow::Result<ExitCode> {
+    let schema = match &args.of {
+        None => gridloop_service::schema("gridloop configuration", |root| {
+            let _ = gridloop_platform_manager::read(root);
+        }),
+        Some(SchemaOf::Message { type_name: None }) => {
+            gridloop_messages::types().for_each(|type_name| println!("{type_name}"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(SchemaOf::Message { type_name: Some(type_name) }) => match gridloop_messages::schema(type_name) {
+            Some(schema) => schema,
+            None => {
+                eprintln!("no message has the type `{type_name}`; `gridloop schema message` lists the types");
+                return Ok(ExitCode::from(BAD_CONFIGURATION));
+            }
+        },
+    };
     println!("{}", serde_json::to_string_pretty(&schema)?);
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,7 @@
 //! What people type: [`Cli`].
 
-use crate::{check, device, run, services};
-use clap::{Args, Parser, Subcommand};
+use crate::{check, device, log_writer, platform_command, probe, run, services};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use gridloop_platform_manager::Configuration;
 use gridloop_service::Diagnostics;
 use std::path::PathBuf;
@@ -11,11 +11,40 @@ use std::process::ExitCode;
 ///
 /// Without a command, gridloop runs `configs/demo.toml`: a minute of a sunny afternoon with two simulated devices.
 #[derive(Debug, Parser)]
-#[command(name = "gridloop", version, after_help = EXIT_CODES)]
+#[command(name = "gridloop", version, after_help = EXIT_CODES, help_template = HELP)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
 }
+
+/// The commands in groups, which clap does not make by itself. A test keeps the list complete.
+const HELP: &str = "\
+{about-with-newline}
+{usage-heading} {usage}
+
+A simulation in one process:
+  run         Run a simulation: manager, gateway, components, simulated devices and log
+  check       Check a configuration: every error at once, nothing is started
+  schema      Print the JSON Schema of the configuration or of a message type
+
+A SimCES run of several processes:
+  platform    Start a run from a SimCES run configuration and manifests
+  convert     Turn a SimCES run configuration into one of gridloop
+
+One service of a run:
+  manager     Run only the Simulation Manager of a configuration
+  gateway     Run only the gateway and its devices
+  component   Run only one component
+  log-writer  Store every message of a run
+  probe       Tell whether a service answers: for the health checks of containers
+
+Devices:
+  device      Talk to one device, or serve a simulated one
+
+  help        Print this message or the help of the given command
+
+Options:
+{options}{after-help}";
 
 const EXIT_CODES: &str = "Exit codes: 0 completed or stopped on request, 1 failed, 2 bad configuration or arguments, \
                           3 deadlines missed under --strict.\n\
@@ -27,8 +56,8 @@ enum Command {
     Run(RunArgs),
     /// Check a configuration: every error at once, nothing is started.
     Check(CheckArgs),
-    /// Print the JSON Schema of the configuration.
-    Schema,
+    /// Print the JSON Schema of the configuration or of a message type.
+    Schema(check::SchemaArgs),
     /// Talk to one device, or serve a simulated one.
     #[command(subcommand)]
     Device(device::DeviceCommand),
@@ -38,6 +67,80 @@ enum Command {
     Gateway(ServiceArgs),
     /// Run only one component.
     Component(ComponentArgs),
+    /// Store every message of a run.
+    LogWriter(log_writer::LogWriterArgs),
+    /// Tell whether a service answers: for the health checks of containers.
+    Probe(probe::ProbeArgs),
+    /// Start a run from a SimCES run configuration and manifests.
+    ///
+    /// Starts the Log Writer, the components in the order of the file and the Simulation Manager, then publishes Start
+    /// for components that run already. Broker and database are those of the SimCES environment variables, unless said
+    /// otherwise here.
+    Platform(PlatformArgs),
+    /// Turn a SimCES run configuration into one of gridloop.
+    ///
+    /// Components that gridloop has become sections of the configuration, the others become external ones.
+    Convert(ConvertArgs),
+}
+
+/// A SimCES run configuration and what it refers to.
+#[derive(Debug, Args)]
+pub(crate) struct PlatformInputs {
+    /// The SimCES run configuration.
+    #[arg(value_name = "RUN.yml")]
+    pub(crate) run_file: PathBuf,
+    /// A folder of manifests, looked through with its sub-folders. May be repeated; the first manifest of a name counts.
+    #[arg(long, value_name = "DIR", required = true, env = "MANIFEST_FOLDER")]
+    pub(crate) manifests: Vec<PathBuf>,
+    /// Where files are that the run configuration names with `/resources/` in front.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) resources: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlatformArgs {
+    #[command(flatten)]
+    pub(crate) inputs: PlatformInputs,
+    /// Follow the run to its end: progress, a stop on Ctrl-C, logs, and an exit code by its outcome.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Print what would be started and said, without passwords, and start nothing.
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) dry_run: bool,
+    /// What starts the components.
+    #[arg(long, value_enum, default_value = "process")]
+    pub(crate) runner: RunnerArg,
+    /// Pull Docker images that are missing from their registry.
+    #[arg(long)]
+    pub(crate) pull: bool,
+    /// The broker, instead of the RABBITMQ_ variables.
+    #[arg(long, value_name = "amqp://USER:PASSWORD@HOST:PORT")]
+    pub(crate) broker: Option<String>,
+    /// Where the Log Writer stores: `sqlite:DIR` (gridloop's only) or `mongodb://USER:PASSWORD@HOST:PORT/DATABASE`.
+    /// Default: the MONGODB_ variables if there are any, else the folder of runs.
+    #[arg(long, value_name = "URL")]
+    pub(crate) store: Option<String>,
+    /// Where runs are kept.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub(crate) runs: PathBuf,
+}
+
+/// What starts the components of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RunnerArg {
+    /// This machine: each manifest's `Command` is a process.
+    Process,
+    /// A Docker engine: each manifest's `DockerImage` is a container.
+    Docker,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    #[command(flatten)]
+    pub(crate) inputs: PlatformInputs,
+    /// Write to this file instead of printing; file names in it are as seen from its folder.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// A configuration and what is changed in it.
@@ -105,16 +208,40 @@ pub(crate) struct ServiceArgs {
     #[command(flatten)]
     pub(crate) configuration: ConfigurationArgs,
     /// The id of the run, the same for all its processes.
-    #[arg(long, value_name = "ID", env = "SIMULATION_ID")]
-    pub(crate) simulation_id: String,
+    #[arg(long, value_name = "ID", env = "SIMULATION_ID", required_unless_present = "from_environment")]
+    pub(crate) simulation_id: Option<String>,
+    /// Take everything from SimCES environment variables, as a process of a SimCES platform does, and nothing from a
+    /// configuration.
+    #[arg(long, conflicts_with_all = ["config", "set", "bus", "epochs", "speed", "json"])]
+    pub(crate) from_environment: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ComponentArgs {
     /// The component's name in the configuration.
-    pub(crate) name: String,
+    #[arg(required_unless_present = "from_environment")]
+    pub(crate) name: Option<String>,
     #[command(flatten)]
     pub(crate) service: ServiceArgs,
+    /// What to be, with --from-environment.
+    #[arg(long, value_enum, requires = "from_environment", required_if_eq("from_environment", "true"))]
+    pub(crate) kind: Option<KindArg>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum KindArg {
+    /// A load or generator from a CSV file: SimCES's StaticTimeSeriesResource.
+    StaticTimeSeries,
+    /// Setpoints for resources from a CSV file.
+    SetpointSeries,
+    /// A component that takes its time and fails at random: SimCES's Dummy.
+    Dummy,
+    /// A component that adds up the numbers of others: SimCES's SimpleComponent.
+    Simple,
+    /// A generator that settles with its loads on a voltage in each epoch.
+    DroopGenerator,
+    /// A load that settles with its generator.
+    VoltageDependentLoad,
 }
 
 impl Cli {
@@ -123,11 +250,15 @@ impl Cli {
             None => run::run(&RunArgs::demo()),
             Some(Command::Run(args)) => run::run(&args),
             Some(Command::Check(args)) => check::check(&args.configuration),
-            Some(Command::Schema) => check::schema(),
+            Some(Command::Schema(args)) => check::schema(&args),
             Some(Command::Device(command)) => device::run(command),
             Some(Command::Manager(args)) => services::manager(&args),
             Some(Command::Gateway(args)) => services::gateway(&args),
-            Some(Command::Component(args)) => services::component(&args.name, &args.service),
+            Some(Command::Component(args)) => services::component(&args),
+            Some(Command::LogWriter(args)) => log_writer::log_writer(&args),
+            Some(Command::Probe(args)) => probe::probe(&args),
+            Some(Command::Platform(args)) => platform_command::platform(&args),
+            Some(Command::Convert(args)) => platform_command::convert(&args),
         }
     }
 }
@@ -141,5 +272,22 @@ impl RunArgs {
             run: RunArgs,
         }
         Only::parse_from(["gridloop"]).run
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_help_lists_every_command_once() {
+        let listed: Vec<&str> = HELP.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).collect();
+        let mut expected: Vec<String> = Cli::command().get_subcommands().map(|it| it.get_name().to_owned()).collect();
+        expected.push("help".to_owned());
+        expected.sort();
+        let mut sorted = listed.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, expected, "the groups of commands in HELP");
     }
 }

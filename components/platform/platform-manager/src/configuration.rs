@@ -1,12 +1,17 @@
 //! What people write: [`Configuration`], read from TOML in one go, with every error at once.
 
-use gridloop_bus::BusUrl;
+use crate::bus::{BusSettings, read_bus};
+use crate::dummies::{read_dummy, read_simple};
+use crate::log::{LogSettings, read_log};
+use crate::iteration::{read_droop_generator, read_voltage_dependent_load};
+use gridloop_dummies::iteration::{DroopGeneratorSettings, VoltageDependentLoadSettings};
+use gridloop_dummies::{DummySettings, SimpleSettings};
 use gridloop_gateway::{DeviceSettings, read_devices};
 use gridloop_messages::{SimulationId, Timestamp};
 use gridloop_realtime_manager::{Overrun, Settings, Speed, StartAt};
 use gridloop_resources::{
-    ResourceType, SeriesError, SetpointSeries, SetpointSeriesSettings, StaticTimeSeries,
-    StaticTimeSeriesSettings,
+    RESOURCE_STATE_TOPIC, ResourceType, SeriesError, SetpointSeries, SetpointSeriesSettings,
+    StaticTimeSeries, StaticTimeSeriesSettings,
 };
 use gridloop_service::{Diagnostics, Document, NumberOrWord, Section};
 use std::collections::HashMap;
@@ -22,6 +27,8 @@ pub struct Configuration {
     pub manager: Manager,
     /// Where messages go.
     pub bus: BusSettings,
+    /// Where messages are stored by a Log Writer.
+    pub log: LogSettings,
     /// SimCES components.
     pub components: Vec<ComponentSettings>,
     /// Field devices.
@@ -70,15 +77,6 @@ pub struct Manager {
     pub external_components: Vec<String>,
 }
 
-/// `[bus]`
-#[derive(Debug)]
-pub struct BusSettings {
-    /// The broker.
-    pub url: BusUrl,
-    /// The beginning of the exchange's name.
-    pub exchange_prefix: String,
-}
-
 /// `[component.NAME]`
 #[derive(Debug)]
 pub struct ComponentSettings {
@@ -95,6 +93,14 @@ pub enum ComponentKind {
     StaticTimeSeries(StaticTimeSeriesSettings),
     /// `setpoint-series`
     SetpointSeries(SetpointSeriesSettings),
+    /// `dummy`
+    Dummy(DummySettings),
+    /// `simple`
+    Simple(SimpleSettings),
+    /// `droop-generator`
+    DroopGenerator(DroopGeneratorSettings),
+    /// `voltage-dependent-load`
+    VoltageDependentLoad(VoltageDependentLoadSettings),
 }
 
 impl Configuration {
@@ -124,6 +130,7 @@ impl Configuration {
         configuration.text = document.text().to_owned();
         let told = |assignment: &String| match assignment.split_once('=') {
             Some(("bus.url", _)) => format!("bus.url={}", configuration.bus.url),
+            Some((key @ "bus.password", _)) => format!("{key}=***"),
             _ => assignment.clone(),
         };
         configuration.overrides = overrides.iter().map(told).collect();
@@ -170,6 +177,7 @@ pub fn read(root: &Section<'_>) -> Configuration {
         simulation: read_simulation(&root.required_section("simulation", "What is simulated.")),
         manager: read_manager(&manager),
         bus: read_bus(&root.section("bus", "Where messages go.")),
+        log: read_log(&root.section("log", "Where the Log Writer stores messages and the Log Reader finds them.")),
         components: read_components(root),
         devices: read_devices(root),
         text: String::new(),
@@ -266,19 +274,6 @@ fn parse_start_at(text: &str) -> Result<StartAt, String> {
     })
 }
 
-fn read_bus(section: &Section<'_>) -> BusSettings {
-    BusSettings {
-        url: section
-            .text("url", "memory: or amqp://user:password@host:port/vhost")
-            .parsed(|text| text.parse::<BusUrl>().map_err(|error| error.to_string()))
-            .such_as("memory:")
-            .or(BusUrl::Memory),
-        exchange_prefix: section
-            .text("exchange_prefix", "The run's exchange is this and the run's id.")
-            .or("procem.".into()),
-    }
-}
-
 fn read_components(root: &Section<'_>) -> Vec<ComponentSettings> {
     let sections = root.named_sections("component", about_table("component"));
     let components = sections.iter().filter_map(|section| {
@@ -299,6 +294,14 @@ fn read_components(root: &Section<'_>) -> Vec<ComponentSettings> {
                     let settings = SetpointSeriesSettings { file, delimiter: read_delimiter(section) };
                     note_flaws(section, SetpointSeries::new(&settings).err());
                     ComponentKind::SetpointSeries(settings)
+                }),
+                ("dummy", &|section: &Section<'_>| ComponentKind::Dummy(read_dummy(section))),
+                ("simple", &|section: &Section<'_>| ComponentKind::Simple(read_simple(section))),
+                ("droop-generator", &|section: &Section<'_>| {
+                    ComponentKind::DroopGenerator(read_droop_generator(section))
+                }),
+                ("voltage-dependent-load", &|section: &Section<'_>| {
+                    ComponentKind::VoltageDependentLoad(read_voltage_dependent_load(section))
                 }),
             ],
         )?;
@@ -323,6 +326,7 @@ fn read_static_time_series(section: &Section<'_>) -> StaticTimeSeriesSettings {
             .must_exist()
             .required(),
         delimiter: read_delimiter(section),
+        topic: RESOURCE_STATE_TOPIC.into(),
     }
 }
 

@@ -3,6 +3,7 @@
 use gridloop_clock::{Clock, SharedClock, WallClock};
 use gridloop_messages::{SimulationId, Timestamp};
 use indicatif::MultiProgress;
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use tokio::runtime::Runtime;
@@ -10,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt};
 
 /// Exit code of a run that failed.
 pub(crate) const FAILED: u8 = 1;
@@ -30,14 +32,26 @@ pub(crate) struct Context {
 impl Context {
     /// Turns logging on and starts the clock.
     pub(crate) fn new() -> anyhow::Result<Self> {
+        Self::logging("warn", None)
+    }
+
+    /// As [`Context::new`], with everything from `level` on logged, unless `RUST_LOG` says otherwise, and into `file`
+    /// as well.
+    pub(crate) fn logging(level: &str, file: Option<File>) -> anyhow::Result<Self> {
         let terminal = MultiProgress::new();
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,lapin=off"));
-        let writer = Beside(terminal.clone());
+        let usual = || EnvFilter::new(format!("{level},lapin=off"));
+        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| usual());
+        let colours = file.is_none() && io::stderr().is_terminal();
+        let beside = Beside(terminal.clone());
+        let writer = match file {
+            None => BoxMakeWriter::new(beside),
+            Some(file) => BoxMakeWriter::new(beside.and(Arc::new(file))),
+        };
         // A second context in one process keeps the first one's log.
         let _ = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_target(false)
-            .with_ansi(io::stderr().is_terminal())
+            .with_ansi(colours)
             .with_writer(writer)
             .try_init();
         let wall = WallClock::start()?;

@@ -18,6 +18,9 @@ enum Form {
     Silent,
 }
 
+/// Components that a line names at most.
+const NAMED: usize = 20;
+
 /// About this many lines are printed in a run where there is no bar.
 const LINES: u64 = 12;
 
@@ -84,7 +87,7 @@ impl Display {
                     bar.finish_and_clear();
                 }
             }
-            Progress::Running => self.line("waiting for everybody to be ready"),
+            Progress::Running { missing } => self.line(&format!("waiting for {}", some(missing))),
             Progress::EpochStarted { .. } => {}
         }
     }
@@ -107,6 +110,14 @@ impl Display {
             }
             Form::Lines { .. } | Form::Silent => {}
         }
+    }
+}
+
+/// The first of the names, and how many there are besides.
+fn some(names: &[String]) -> String {
+    match names.len().checked_sub(NAMED) {
+        Some(more @ 1..) => format!("{} and {more} more", names[..NAMED].join(", ")),
+        _ => names.join(", "),
     }
 }
 

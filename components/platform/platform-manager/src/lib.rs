@@ -3,14 +3,22 @@
 //! [`Configuration`] is what people write; [`Session`] runs it: log, gateway, components and manager on one bus, in
 //! wall-clock or in simulated time; [`RunReport`] is what it leaves. The `gridloop` command is a thin layer over this.
 
+mod bus;
 mod configuration;
+mod dummies;
+pub mod environment;
+mod iteration;
+mod log;
 mod parts;
+pub mod platform;
 mod report;
 mod session;
 
+pub use bus::BusSettings;
 pub use configuration::{
-    BusSettings, ComponentKind, ComponentSettings, Configuration, Manager, Simulation, read,
+    ComponentKind, ComponentSettings, Configuration, Manager, Simulation, read,
 };
+pub use log::LogSettings;
 pub use parts::{Parts, Strays, bus_for};
 pub use report::{BusReport, RunReport};
 pub use session::{Session, Told};

@@ -2,13 +2,16 @@
 
 use crate::configuration::{ComponentKind, ComponentSettings, Configuration};
 use anyhow::Context as _;
-use gridloop_bus::{Bus, Event, Subscribe, WhenFull, run_exchange};
+use gridloop_bus::{Bus, Event, Exchange, Subscribe, WhenFull, run_exchange};
 use gridloop_clock::{SharedClock, until};
 use gridloop_component::{Component, Fault, Identity, Poke, join};
+use gridloop_dummies::iteration::{DroopGenerator, VoltageDependentLoad};
+use gridloop_dummies::{Dummy, SimpleComponent};
 use gridloop_gateway::StartedDevice;
 use gridloop_messages::SimulationId;
 use gridloop_resources::{SetpointSeries, StaticTimeSeries};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -26,32 +29,35 @@ pub async fn bus_for(
     clock: &SharedClock,
 ) -> anyhow::Result<Bus> {
     let exchange = run_exchange(&configuration.bus.exchange_prefix, &id.compact());
-    let url = &configuration.bus.url;
-    Bus::connect(url, &exchange, name, clock.clone()).await.with_context(|| format!("bus {url}"))
+    let connect = configuration.bus.connect(Exchange::run(exchange), name);
+    Bus::connect(&connect, clock.clone()).await.with_context(|| format!("bus {}", connect.url))
 }
 
 /// The components of a run, at work.
 pub struct Parts {
-    manager: String,
+    manager: Option<String>,
     tasks: TaskTracker,
     cancel: CancellationToken,
+    broken_off: Arc<AtomicBool>,
 }
 
 impl Parts {
-    /// Joins every component to the bus. When this returns, all of them listen. They obey `manager` alone.
+    /// Joins every component to the bus. When this returns, all of them listen. They obey `manager` alone, or, where
+    /// its name is not known, whoever speaks as one.
     ///
     /// # Errors
     /// When the bus cannot be listened to.
     pub async fn join(
         components: Vec<ComponentSettings>,
         devices: Vec<StartedDevice>,
-        manager: &str,
+        manager: Option<&str>,
         id: &SimulationId,
         bus: &Bus,
         clock: &SharedClock,
     ) -> anyhow::Result<Self> {
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
-        let parts = Self { manager: manager.to_owned(), tasks, cancel };
+        let manager = manager.map(ToOwned::to_owned);
+        let parts = Self { manager, tasks, cancel, broken_off: Arc::default() };
         for component in components {
             let made = make(&component);
             parts.add(component.name, made, Poke::new(), id, bus, clock).await?;
@@ -72,12 +78,13 @@ impl Parts {
         bus: &Bus,
         clock: &SharedClock,
     ) -> anyhow::Result<()> {
-        let identity = Identity { name, simulation_id: id.clone(), manager: Some(self.manager.clone()) };
+        let identity = Identity { name, simulation_id: id.clone(), manager: self.manager.clone() };
         let joined = join(component, identity, bus.session(), clock.clone()).await?;
-        let cancel = self.cancel.clone();
+        let (cancel, broken_off) = (self.cancel.clone(), Arc::clone(&self.broken_off));
         self.tasks.spawn(async move {
             if let Err(error) = joined.run(poke, cancel).await {
                 tracing::error!("{error:#}");
+                broken_off.store(true, Ordering::Release);
             }
         });
         Ok(())
@@ -92,8 +99,8 @@ impl Parts {
         }
     }
 
-    /// Waits until all have ended, or `stop` is cancelled; then ends them.
-    pub async fn serve(self, stop: &CancellationToken) {
+    /// Waits until all have ended, or `stop` is cancelled; then ends them. Whether none of them broke off.
+    pub async fn serve(self, stop: &CancellationToken) -> bool {
         self.tasks.close();
         // The signal first: it must not wait for components that never end.
         tokio::select! {
@@ -102,6 +109,7 @@ impl Parts {
             () = self.tasks.wait() => {}
         }
         self.tasks.wait().await;
+        !self.broken_off.load(Ordering::Acquire)
     }
 }
 
@@ -112,6 +120,19 @@ fn make(component: &ComponentSettings) -> Result<Box<dyn Component>, Fault> {
             Box::new(StaticTimeSeries::new(&component.name, settings).map_err(fault)?)
         }
         ComponentKind::SetpointSeries(settings) => Box::new(SetpointSeries::new(settings).map_err(fault)?),
+        ComponentKind::Dummy(settings) => {
+            Box::new(Dummy::new(&component.name, settings.clone()).map_err(|error| Fault::caused_by(&error))?)
+        }
+        ComponentKind::Simple(settings) => {
+            let made = SimpleComponent::new(&component.name, settings.clone());
+            Box::new(made.map_err(|error| Fault::caused_by(&error))?)
+        }
+        ComponentKind::DroopGenerator(settings) => {
+            Box::new(DroopGenerator::new(&component.name, settings.clone()))
+        }
+        ComponentKind::VoltageDependentLoad(settings) => {
+            Box::new(VoltageDependentLoad::new(&component.name, settings.clone()))
+        }
     })
 }
 

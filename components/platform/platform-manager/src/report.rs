@@ -48,12 +48,14 @@ pub struct BusReport {
     pub resent: u64,
     /// Times the broker was lost and found again.
     pub reconnects: u64,
+    /// Times it took no messages for a while because it was short of memory or disk.
+    pub blocks: u64,
 }
 
 impl BusReport {
     pub(crate) fn new(url: String, statistics: &Statistics) -> Self {
-        let Statistics { returned, resent, reconnects, .. } = *statistics;
-        Self { url, returned, resent, reconnects }
+        let Statistics { returned, resent, reconnects, blocks, .. } = *statistics;
+        Self { url, returned, resent, reconnects, blocks }
     }
 }
 

@@ -1,15 +1,16 @@
-//! One service of a configuration, for runs that are spread over several processes or hosts: `gridloop manager`,
-//! `gridloop gateway` and `gridloop component`.
+//! One service of a run that is spread over several processes or hosts: `gridloop manager`, `gridloop gateway` and
+//! `gridloop component`, each from a configuration or, as a process of a SimCES platform, from its environment.
 
 use crate::check::refuse;
-use crate::cli::ServiceArgs;
+use crate::cli::{ComponentArgs, ServiceArgs};
 use crate::context::{BAD_CONFIGURATION, Context, FAILED, runtime};
+use crate::from_environment;
 use anyhow::bail;
 use gridloop_bus::{Bus, BusUrl};
 use gridloop_gateway::{Gateway, Timing};
 use gridloop_messages::SimulationId;
-use gridloop_platform_manager::{Configuration, Parts, bus_for};
-use gridloop_realtime_manager::{Outcome, Pace, PacerThread};
+use gridloop_platform_manager::{ComponentSettings, Configuration, Parts, bus_for};
+use gridloop_realtime_manager::{Outcome, Pace, PacerThread, Progress, Settings};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ fn serve(
         return Ok(ExitCode::from(BAD_CONFIGURATION));
     }
     let context = Context::new()?;
-    let id = context.simulation_id(Some(&args.simulation_id))?;
+    let id = context.simulation_id(args.simulation_id.as_deref())?;
     let runtime = runtime()?;
     let code = runtime.block_on(async {
         context.watch_signals()?;
@@ -44,60 +45,90 @@ fn serve(
 
 /// `gridloop manager`
 pub(crate) fn manager(args: &ServiceArgs) -> anyhow::Result<ExitCode> {
+    if args.from_environment {
+        return from_environment::manager();
+    }
     let work = async |configuration: Configuration, id: SimulationId, bus: Bus, context: &Context| {
-        let settings = configuration.manager_settings(&id, true);
-        let pace = Pace::Thread(PacerThread::start(context.wall.clone())?);
-        let cancel = context.cancel.clone();
-        let clock = context.clock.clone();
-        let told = |progress| tracing::info!(?progress);
-        let report = gridloop_realtime_manager::run(settings, bus, clock, pace, cancel, told).await?;
-        println!("{}", serde_json::to_string_pretty(&report)?);
-        Ok(if report.outcome == Outcome::Failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+        manage(configuration.manager_settings(&id, true), bus, context).await
     };
     serve(args, work, "manager")
 }
 
+/// Manages a run and prints the manager's report.
+pub(crate) async fn manage(settings: Settings, bus: Bus, context: &Context) -> anyhow::Result<ExitCode> {
+    let pace = Pace::Thread(PacerThread::start(context.wall.clone())?);
+    let (clock, cancel) = (context.clock.clone(), context.cancel.clone());
+    let told = |progress| {
+        if let Progress::Running { missing } = &progress {
+            eprintln!("waiting for {}", missing.join(", "));
+        }
+        tracing::info!(?progress);
+    };
+    let report = gridloop_realtime_manager::run(settings, bus, clock, pace, cancel, told).await?;
+    println!("{}", serde_json::to_string_pretty(&report)?);
+    Ok(if report.outcome == Outcome::Failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+}
+
 /// `gridloop gateway`
 pub(crate) fn gateway(args: &ServiceArgs) -> anyhow::Result<ExitCode> {
+    if args.from_environment {
+        return from_environment::gateway();
+    }
     let work = async |configuration: Configuration, id: SimulationId, bus: Bus, context: &Context| {
-        let period = configuration.manager_settings(&id, true).period();
-        let manager = configuration.manager.name;
-        let (gateway, started) =
-            Gateway::start(configuration.devices, Timing { period }, &context.clock).await?;
-        for device in &started {
-            println!("{:<8} {}", device.name, device.headline);
-        }
-        let joined = Parts::join(Vec::new(), started, &manager, &id, &bus, &context.clock).await;
-        let served = match joined {
-            Ok(parts) => {
-                parts.serve(&context.cancel).await;
-                Ok(())
-            }
-            Err(error) => Err(error),
-        };
-        let devices = gateway.end().await;
-        println!("{}", serde_json::to_string_pretty(&devices)?);
-        served?;
-        let unknown = devices.iter().any(|device| device.left.starts_with("unknown"));
-        Ok(if unknown { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+        let manager = configuration.manager.name.clone();
+        serve_devices(configuration, Some(&manager), &id, &bus, context).await
     };
     serve(args, work, "gateway")
 }
 
+/// Serves the devices of a configuration until the run is over, and prints what became of each.
+pub(crate) async fn serve_devices(
+    configuration: Configuration,
+    manager: Option<&str>,
+    id: &SimulationId,
+    bus: &Bus,
+    context: &Context,
+) -> anyhow::Result<ExitCode> {
+    let period = configuration.manager_settings(id, true).period();
+    let (gateway, started) = Gateway::start(configuration.devices, Timing { period }, &context.clock).await?;
+    for device in &started {
+        println!("{:<8} {}", device.name, device.headline);
+    }
+    let served = match Parts::join(Vec::new(), started, manager, id, bus, &context.clock).await {
+        Ok(parts) => Ok(parts.serve(&context.cancel).await),
+        Err(error) => Err(error),
+    };
+    let devices = gateway.end().await;
+    println!("{}", serde_json::to_string_pretty(&devices)?);
+    let regular = served?;
+    let unknown = devices.iter().any(|device| device.left.starts_with("unknown"));
+    Ok(if unknown || !regular { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+}
+
 /// `gridloop component NAME`
-pub(crate) fn component(name: &str, args: &ServiceArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn component(args: &ComponentArgs) -> anyhow::Result<ExitCode> {
+    let Some(name) = &args.name else { return from_environment::component(args.kind) };
     let work = async |configuration: Configuration, id: SimulationId, bus: Bus, context: &Context| {
         let names: Vec<String> = configuration.components.iter().map(|it| it.name.clone()).collect();
         let mut components = configuration.components;
-        components.retain(|component| component.name == name);
+        components.retain(|component| component.name == *name);
         if components.is_empty() {
             bail!("no component `{name}` in this configuration; it has {}", names.join(", "));
         }
-        Parts::join(components, Vec::new(), &configuration.manager.name, &id, &bus, &context.clock)
-            .await?
-            .serve(&context.cancel)
-            .await;
-        Ok(ExitCode::SUCCESS)
+        serve_components(components, Some(&configuration.manager.name), &id, &bus, context).await
     };
-    serve(args, work, name)
+    serve(&args.service, work, name)
+}
+
+/// Lets components take part in a run until it is over.
+pub(crate) async fn serve_components(
+    components: Vec<ComponentSettings>,
+    manager: Option<&str>,
+    id: &SimulationId,
+    bus: &Bus,
+    context: &Context,
+) -> anyhow::Result<ExitCode> {
+    let parts = Parts::join(components, Vec::new(), manager, id, bus, &context.clock).await?;
+    let regular = parts.serve(&context.cancel).await;
+    Ok(if regular { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }

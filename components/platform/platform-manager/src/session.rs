@@ -4,7 +4,8 @@
 //! the end, whatever the reason, the devices are put into their safe state first, then the components end, the log is
 //! flushed and the report is made.
 
-use crate::configuration::{BusSettings, Configuration};
+use crate::bus::BusSettings;
+use crate::configuration::Configuration;
 use crate::parts::{Parts, Strays};
 use crate::report::{BusReport, RunReport};
 use anyhow::{Context as _, anyhow};
@@ -83,7 +84,8 @@ impl Session {
             tell(Told::Device { name, headline, remarks });
         }
         let strays = Strays::watch(&self.bus.session(), settings.components.clone()).await;
-        let joined = Parts::join(components, started, &settings.name, &self.id, &self.bus, &self.clock).await;
+        let manager = Some(settings.name.as_str());
+        let joined = Parts::join(components, started, manager, &self.id, &self.bus, &self.clock).await;
         let (managed, parts) = match joined {
             Ok(parts) => {
                 // Not even a panic keeps the devices from being released.

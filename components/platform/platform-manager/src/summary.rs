@@ -31,6 +31,9 @@ fn write(text: &mut String, report: &RunReport, file: &Path) -> std::fmt::Result
     for (component, count) in &manager.late_components {
         writeln!(text, "            {component} was late in {count} epochs")?;
     }
+    for (name, count) in &manager.other_managers {
+        writeln!(text, "            ANOTHER MANAGER, `{name}`, spoke {count} times in this run")?;
+    }
     writeln!(text, "pacing      speed {}, {}", manager.pacing.speed, manager.pacing.scheduler)?;
     writeln!(
         text,

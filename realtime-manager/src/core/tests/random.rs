@@ -15,6 +15,10 @@ enum Step {
     Timer,
     /// The bus session is back.
     Restored,
+    /// Another manager speaks.
+    Rival,
+    /// The run is cancelled, the bus is closed, or the manager broke off.
+    Stop(Ending),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -39,7 +43,14 @@ fn step() -> impl Strategy<Value = Step> {
         20 => instant,
         3 => Just(Step::Timer),
         3 => Just(Step::Restored),
+        1 => Just(Step::Rival),
+        1 => stop().prop_map(Step::Stop),
     ]
+}
+
+fn stop() -> impl Strategy<Value = Ending> {
+    let message = "a bug".to_owned();
+    select(vec![Ending::Cancelled, Ending::BusClosed, Ending::Panicked { message }])
 }
 
 fn some_settings() -> impl Strategy<Value = Settings> {
@@ -71,6 +82,8 @@ fn take(rig: &mut Rig, said: &mut Vec<(&'static str, u64)>, step: &Step) {
         }
         Step::Timer if rig.timer.is_some() => rig.ring_late(),
         Step::Restored => rig.give(Input::BusRestored),
+        Step::Rival => rig.give(Input::Rival(Rival { name: "manager".into(), sent: "Epoch" })),
+        Step::Stop(ref ending) => rig.give(Input::Stop(ending.clone())),
         Step::Instant { .. } | Step::Timer => {}
     }
 }

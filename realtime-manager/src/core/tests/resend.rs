@@ -1,6 +1,7 @@
 //! Contract 3.3: the timer, re-sends and giving up; and what a restored bus session is told.
 
 use super::*;
+use proptest::prelude::*;
 
 /// Seconds after the start at which the timer rings until the run is given up.
 fn rings(rig: &mut Rig) -> Vec<u64> {
@@ -34,10 +35,45 @@ fn initialisation_has_the_same_timer_and_sends_running_again() {
 }
 
 #[test]
+fn a_resent_sim_state_has_a_new_id_and_timestamp() {
+    let mut rig = Rig::started(settings());
+    rig.ring();
+    let [first, again] = [&rig.published[0], &rig.published[1]];
+    assert_eq!(first.body, again.body);
+    assert_eq!((&first.header.message_id[..], &again.header.message_id[..]), ("Clock-1", "Clock-2"));
+    assert_eq!(again.header.timestamp, timestamp("2024-03-01T08:02:00.000Z"));
+}
+
+#[test]
 fn without_resends_the_run_is_given_up_after_one_interval() {
     let mut rig = Rig::started(Settings { max_resends: 0, ..settings() });
     assert_eq!(rings(&mut rig), [120]);
     assert_eq!(rig.wire, ["Clock-1 running", "Clock-2 stopped"]);
+}
+
+proptest! {
+    /// Re-sends at T, T + 2T, T + 2T + 3T ... and the end at T (R + 1)(R + 2) / 2, in epoch 0 as in any other.
+    #[test]
+    fn resends_come_after_sums_of_growing_waits_and_the_end_after_t_times_r_plus_1_times_r_plus_2_over_2(
+        interval in 1..500_u64,
+        max_resends in 0..20_u32,
+        answered in 0..3_u64,
+    ) {
+        let resend_interval = S * u32::try_from(interval).unwrap();
+        let mut rig = Rig::started(Settings { resend_interval, max_resends, epochs: 10, ..settings() });
+        (0..answered).for_each(|epoch| rig.both_ready(epoch));
+        let said = rig.wire.len();
+        let most = u64::from(max_resends);
+        let sums: Vec<u64> = (1..=most + 1).map(|n| interval * n * (n + 1) / 2).collect();
+        prop_assert_eq!(sums.last(), Some(&(interval * (most + 1) * (most + 2) / 2)));
+        prop_assert_eq!(rings(&mut rig), sums);
+        let said: Vec<&String> = rig.wire[said..].iter().collect();
+        let (stopped, resent) = said.split_last().unwrap();
+        prop_assert!(stopped.ends_with("stopped"));
+        prop_assert_eq!(resent.len() as u64, most);
+        let expected = if answered == 0 { " running".to_owned() } else { format!(" ep{answered} ") };
+        prop_assert!(resent.iter().all(|text| text.contains(&expected)), "{:?}", resent);
+    }
 }
 
 #[test]
@@ -87,7 +123,7 @@ fn the_resends_are_counted_afresh_in_every_epoch() {
     rig.ring();
     let attempt =
         |number, attempt| Progress::Resent { number, attempt, missing: vec!["A".to_owned(), "B".to_owned()] };
-    assert_eq!(rig.progress, [Progress::Running, attempt(0, 1), attempt(0, 2), attempt(1, 1)]);
+    assert_eq!(rig.progress, [running(), attempt(0, 1), attempt(0, 2), attempt(1, 1)]);
 }
 
 #[test]

@@ -33,6 +33,15 @@ fn running_waits_for_the_start_delay() {
 }
 
 #[test]
+fn whoever_is_missing_is_named_when_the_run_begins() {
+    let mut rig = Rig::started(Settings { start_delay: S * 10, ..settings() });
+    rig.ready("A", 0);
+    assert!(rig.progress.is_empty());
+    rig.ring();
+    assert_eq!(rig.progress, [Progress::Running { missing: vec!["B".into()] }]);
+}
+
+#[test]
 fn readiness_from_before_the_start_counts_but_the_next_status_begins_epoch_1() {
     let mut rig = Rig::started(Settings { start_delay: S * 10, ..settings() });
     rig.both_ready(0);

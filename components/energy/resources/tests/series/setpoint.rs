@@ -50,6 +50,15 @@ fn a_command_is_published_from_its_epoch_on_until_it_is_replaced_or_released() {
 }
 
 #[test]
+fn a_command_that_is_published_again_says_since_which_epoch_it_holds() {
+    let file = File::new("Epoch,Resource,RealPower\n2,pv1,3.5\n5,pv1,2\n");
+    let mut series = series(&file).unwrap();
+    let since: Vec<_> =
+        (2..=6).map(|epoch| step(&mut series, epoch).unwrap()[0].last_updated_in_epoch).collect();
+    assert_eq!(since, [None, Some(2), Some(2), None, Some(5)]);
+}
+
+#[test]
 fn rows_may_stand_in_any_order_and_columns_that_are_not_needed_may_be_absent() {
     let file = File::new("Resource,TapPosition,Epoch\noltc1,2,7\noltc1,1,3\n");
     let mut series = series(&file).unwrap();

@@ -4,14 +4,16 @@ use crate::{File, step};
 use gridloop_component::{Component, Fault};
 use gridloop_messages::{Body, ResourceState};
 use gridloop_resources::{
-    MAX_FILE_BYTES, ResourceType, SeriesError, StaticTimeSeries, StaticTimeSeriesSettings,
+    MAX_FILE_BYTES, RESOURCE_STATE_TOPIC, ResourceType, SeriesError, StaticTimeSeries,
+    StaticTimeSeriesSettings,
 };
 use proptest::prelude::*;
 use std::error::Error;
 use std::path::PathBuf;
 
 fn load_from(file: PathBuf, delimiter: char) -> Result<StaticTimeSeries, SeriesError> {
-    let settings = StaticTimeSeriesSettings { resource_type: ResourceType::Load, file, delimiter };
+    let topic = RESOURCE_STATE_TOPIC.into();
+    let settings = StaticTimeSeriesSettings { resource_type: ResourceType::Load, file, delimiter, topic };
     StaticTimeSeries::new("home1", &settings)
 }
 
@@ -54,15 +56,16 @@ fn each_epoch_publishes_its_row_with_the_sign_unchanged() {
 }
 
 #[test]
-fn a_generator_has_its_own_topic() {
+fn a_generator_has_its_own_topic_and_its_beginning_can_be_another() {
     let file = File::new("RealPower,ReactivePower,CustomerId\n3,0,7\n");
     let settings = StaticTimeSeriesSettings {
         resource_type: ResourceType::Generator,
         file: file.path(),
         delimiter: ',',
+        topic: "Measured.State".into(),
     };
     let mut series = StaticTimeSeries::new("pv", &settings).unwrap();
-    assert_eq!(step(&mut series, 1).unwrap()[0].topic, "ResourceState.Generator.pv");
+    assert_eq!(step(&mut series, 1).unwrap()[0].topic, "Measured.State.Generator.pv");
 }
 
 #[test]

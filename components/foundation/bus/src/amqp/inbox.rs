@@ -7,12 +7,13 @@
 
 use super::supervisor::Request;
 use super::topology::Feed;
+use crate::kept::Position;
 use crate::queue::Queue;
-use crate::{Delivery, Event};
+use crate::{BusError, Delivery, Event};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
-use gridloop_clock::{SharedClock, Sleep, sleep};
-use lapin::options::BasicAckOptions;
+use gridloop_clock::{SharedClock, Sleep, sleep, until};
+use lapin::options::{BasicAckOptions, QueueDeleteOptions};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -20,6 +21,18 @@ use tokio::task::JoinHandle;
 
 /// Messages are acknowledged together: when a quarter of what the broker sends ahead has come in, or after this time.
 const ACKNOWLEDGE_AFTER: Duration = Duration::from_millis(200);
+
+/// A queue is deleted within this time.
+const DELETE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// When messages are acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Acknowledge {
+    /// When the next event is asked for, or soon after.
+    Received,
+    /// When the subscriber says so.
+    ByHand,
+}
 
 /// What arrives on one subscription.
 pub(crate) enum Inbox {
@@ -49,6 +62,11 @@ impl Inbox {
 pub(crate) struct Direct {
     feeds: watch::Receiver<Option<Feed>>,
     current: Option<Feed>,
+    /// Which feed the current one is: delivery tags count anew in each.
+    feed_number: u64,
+    acknowledge: Acknowledge,
+    /// Up to where the current feed has been acknowledged by hand.
+    acknowledged_tag: u64,
     received: Received,
     clock: SharedClock,
     supervisor: mpsc::WeakUnboundedSender<Request>,
@@ -66,12 +84,22 @@ impl Direct {
     pub(super) fn new(
         feeds: watch::Receiver<Option<Feed>>,
         prefetch: u16,
+        acknowledge: Acknowledge,
         clock: SharedClock,
         supervisor: mpsc::WeakUnboundedSender<Request>,
     ) -> Self {
         let together = u32::from(prefetch).div_ceil(4);
         let received = Received { together, count: 0, last_tag: 0, alarm: None };
-        Self { feeds, current: None, received, clock, supervisor }
+        Self {
+            feeds,
+            current: None,
+            feed_number: 0,
+            acknowledge,
+            acknowledged_tag: 0,
+            received,
+            clock,
+            supervisor,
+        }
     }
 
     /// Takes the first feed, once the supervisor has bound the subscription.
@@ -79,7 +107,7 @@ impl Direct {
         self.current = self.feeds.borrow_and_update().clone();
     }
 
-    pub(super) async fn recv(&mut self) -> Option<Event> {
+    pub(crate) async fn recv(&mut self) -> Option<Event> {
         if self.received.count >= self.received.together {
             self.acknowledge();
         }
@@ -95,6 +123,9 @@ impl Direct {
                 changed = self.feeds.changed() => {
                     changed.ok()?;
                     self.current = self.feeds.borrow_and_update().clone();
+                    self.feed_number += 1;
+                    self.received.last_tag = 0;
+                    self.acknowledged_tag = 0;
                     self.received.clear();
                     return Some(Event::Restored);
                 }
@@ -104,23 +135,58 @@ impl Direct {
     }
 
     fn take(&mut self, delivery: lapin::message::Delivery) -> Event {
-        self.received.count += 1;
         self.received.last_tag = delivery.delivery_tag;
-        if self.received.alarm.is_none() {
-            self.received.alarm = Some(sleep(&*self.clock, ACKNOWLEDGE_AFTER));
+        if self.acknowledge == Acknowledge::Received {
+            self.received.count += 1;
+            if self.received.alarm.is_none() {
+                self.received.alarm = Some(sleep(&*self.clock, ACKNOWLEDGE_AFTER));
+            }
         }
         let topic = Arc::from(delivery.routing_key.as_str());
         Event::Message(Delivery { topic, body: Bytes::from(delivery.data) })
     }
 
-    /// Acknowledges everything received. The frame is queued at once; waiting until it is written would gain nothing.
+    /// Acknowledges everything received.
     fn acknowledge(&mut self) {
+        self.acknowledge_tag(self.received.last_tag);
+        self.received.clear();
+    }
+
+    /// Acknowledges everything up to a delivery. The frame is queued at once; waiting until it is written would gain
+    /// nothing.
+    fn acknowledge_tag(&self, tag: u64) {
         if let Some(feed) = &self.current {
             let everything = BasicAckOptions { multiple: true };
             // On a lost session there is nobody to acknowledge to.
-            let _ = feed.channel.basic_ack(self.received.last_tag, everything).now_or_never();
+            let _ = feed.channel.basic_ack(tag, everything).now_or_never();
         }
-        self.received.clear();
+    }
+
+    /// Up to where it has been read.
+    pub(crate) fn position(&self) -> Position {
+        Position { feed: self.feed_number, tag: self.received.last_tag }
+    }
+
+    /// Acknowledges what was read up to a position of the present session.
+    pub(crate) fn acknowledge_to(&mut self, position: Position) {
+        // A tag that was acknowledged before would end the channel.
+        if position.feed == self.feed_number && position.tag > self.acknowledged_tag {
+            self.acknowledge_tag(position.tag);
+            self.acknowledged_tag = position.tag;
+        }
+    }
+
+    /// Deletes the queue and ends the subscription.
+    pub(crate) async fn delete(mut self) -> Result<(), BusError> {
+        let Some(feed) = self.current.take() else { return Err(BusError::NotSubscribed) };
+        let clock = Arc::clone(&self.clock);
+        // The supervisor must not take the end of the queue for a loss of the session.
+        drop(self);
+        let deleting = feed.channel.queue_delete(feed.consumer.queue(), QueueDeleteOptions::default());
+        match until(&*clock, clock.now() + DELETE_DEADLINE, deleting).await {
+            Some(Ok(_)) => Ok(()),
+            _ => Err(BusError::NotSubscribed),
+        }
     }
 
     /// The consumer gives nothing more. When the session is up nevertheless, the supervisor has to renew it.

@@ -6,24 +6,32 @@
 //! connection is thrown away with everything on it, and a new one is set up from what the supervisor knows.
 
 mod inbox;
+mod leases;
 mod link;
 mod outbox;
+mod stream;
 mod supervisor;
+mod target;
+mod tls;
 mod topology;
 
-pub(crate) use inbox::Inbox;
+pub(crate) use inbox::{Direct, Inbox};
+pub(crate) use tls::check as check_tls;
 
-use crate::{AmqpUrl, BusError, Counters, Statistics, Subscribe, WhenFull};
+use crate::kept::Keep;
+use crate::lease::{GiveBack, Lease};
+use crate::{AmqpUrl, BusError, Connect, Counters, Statistics, Subscribe, WhenFull};
 use bytes::Bytes;
 use gridloop_clock::{SharedClock, sleep, until};
-use inbox::{Direct, Pumped};
+use inbox::{Acknowledge, Pumped};
 use lapin::types::ShortString;
-use link::{Link, Target};
+use link::Link;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use supervisor::{Outgoing, Request, Supervisor, Wanted};
+use target::{Target, short};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use topology::Binding;
@@ -40,6 +48,8 @@ const PUBLISH_DEADLINE: Duration = Duration::from_secs(30);
 const SUBSCRIBE_DEADLINE: Duration = Duration::from_secs(15);
 /// Everything is confirmed within this time, a reconnection included, or reported.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(20);
+/// A lease that somebody has is tried again for so long: a predecessor may be just ending.
+const LEASE_PATIENCE: Duration = Duration::from_secs(1);
 /// The session is closed within this time.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(8);
 /// What the broker sends ahead for a subscriber that sheds: the pump empties it at once.
@@ -60,16 +70,43 @@ pub(crate) struct Session {
 struct Shared {
     counters: Counters,
     connected: AtomicBool,
+    /// Why the broker takes no messages for now, in its words.
+    blocked: Mutex<Option<String>>,
+    /// Why the session ended by itself.
+    ended: OnceLock<Ended>,
+}
+
+/// Why a session ended by itself.
+#[derive(Debug)]
+enum Ended {
+    /// The broker does not let us publish; its words.
+    Permission(String),
+    /// Somebody else has a lease of ours.
+    LeaseTaken(String),
+}
+
+impl Shared {
+    fn blocked(&self) -> MutexGuard<'_, Option<String>> {
+        self.blocked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why nothing can be done in this session any more.
+    fn closed(&self) -> BusError {
+        match self.ended.get() {
+            None => BusError::Closed,
+            Some(Ended::Permission(said)) => BusError::Permission { said: said.clone() },
+            Some(Ended::LeaseTaken(name)) => BusError::LeaseTaken { name: name.clone() },
+        }
+    }
 }
 
 impl Session {
     pub(crate) async fn connect(
         url: &AmqpUrl,
-        exchange: &str,
-        name: &str,
+        connect: &Connect,
         clock: SharedClock,
     ) -> Result<Self, BusError> {
-        let target = Target { url: url.clone(), exchange: short(exchange)?, name: name.to_owned() };
+        let target = Target::new(url, connect)?;
         let link = first_link(&target, &clock).await?;
         let (outgoing, taken_over) = mpsc::channel(OUTBOX_CAPACITY);
         let (requests, requested) = mpsc::unbounded_channel();
@@ -96,13 +133,16 @@ impl Session {
     async fn hand_over(&self, item: Outgoing) -> Result<(), BusError> {
         let item = match self.outgoing.try_send(item) {
             Ok(()) => return Ok(()),
-            Err(mpsc::error::TrySendError::Closed(_)) => return Err(BusError::Closed),
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(self.shared.closed()),
             Err(mpsc::error::TrySendError::Full(item)) => item,
         };
         let deadline = self.clock.now() + PUBLISH_DEADLINE;
         match until(&*self.clock, deadline, self.outgoing.send(item)).await {
-            Some(sent) => sent.map_err(|_| BusError::Closed),
-            None => Err(BusError::OutboxFull),
+            Some(sent) => sent.map_err(|_| self.shared.closed()),
+            None => Err(match self.shared.blocked().clone() {
+                Some(why) => BusError::Blocked { why },
+                None => BusError::OutboxFull,
+            }),
         }
     }
 
@@ -111,22 +151,66 @@ impl Session {
             WhenFull::Wait => u16::try_from(subscribe.capacity).unwrap_or(u16::MAX).max(1),
             WhenFull::Shed => PUMP_PREFETCH,
         };
-        let patterns: Result<Vec<_>, _> = subscribe.patterns.iter().map(|pattern| short(pattern)).collect();
-        let binding = Binding { name: subscribe.name, patterns: patterns?, prefetch };
-        let (feed, feeds) = watch::channel(None);
-        let (bound, answer) = oneshot::channel();
-        let supervisor = self.requests.downgrade();
-        let mut direct = Direct::new(feeds, prefetch, Arc::clone(&self.clock), supervisor);
-        let wanted = Wanted { binding, feed, bound: Some(bound) };
-        self.requests.send(Request::Subscribe(wanted)).map_err(|_| BusError::Closed)?;
-        let deadline = self.clock.now() + SUBSCRIBE_DEADLINE;
-        let answer = until(&*self.clock, deadline, answer).await.ok_or(BusError::NotSubscribed)?;
-        answer.map_err(|_| BusError::Closed)??;
-        direct.start();
+        let patterns = all_short(&subscribe.patterns)?;
+        let binding = Binding { name: subscribe.name, patterns, prefetch, kept: false };
+        let direct = self.bind(binding, Acknowledge::Received).await?;
         Ok(match subscribe.when_full {
             WhenFull::Wait => Inbox::Direct(Box::new(direct)),
             WhenFull::Shed => Inbox::Pumped(Pumped::start(direct, subscribe.capacity)),
         })
+    }
+
+    /// Subscribes to a queue that outlives this session; see [`Keep`].
+    pub(crate) async fn subscribe_kept(&self, keep: Keep) -> Result<Direct, BusError> {
+        let patterns = all_short(&keep.patterns)?;
+        let prefetch = keep.unacknowledged_max.max(1);
+        let binding = Binding { name: keep.name, patterns, prefetch, kept: true };
+        self.bind(binding, Acknowledge::ByHand).await
+    }
+
+    /// Has the supervisor set a subscription up and keep it alive.
+    async fn bind(&self, binding: Binding, acknowledge: Acknowledge) -> Result<Direct, BusError> {
+        let (feed, feeds) = watch::channel(None);
+        let (bound, answer) = oneshot::channel();
+        let supervisor = self.requests.downgrade();
+        let clock = Arc::clone(&self.clock);
+        let mut direct = Direct::new(feeds, binding.prefetch, acknowledge, clock, supervisor);
+        let wanted = Wanted { binding, feed, bound: Some(bound) };
+        self.requests.send(Request::Subscribe(wanted)).map_err(|_| self.shared.closed())?;
+        let deadline = self.clock.now() + SUBSCRIBE_DEADLINE;
+        let answer = until(&*self.clock, deadline, answer).await.ok_or(BusError::NotSubscribed)?;
+        answer.map_err(|_| self.shared.closed())??;
+        direct.start();
+        Ok(direct)
+    }
+
+    pub(crate) async fn lease(&self, name: &str) -> Result<Lease, BusError> {
+        let give_up = self.clock.now() + LEASE_PATIENCE;
+        loop {
+            match self.ask_for_lease(name).await {
+                Err(BusError::LeaseTaken { .. }) if self.clock.now() < give_up => {
+                    sleep(&*self.clock, leases::RETRY).await;
+                }
+                answered => return answered,
+            }
+        }
+    }
+
+    async fn ask_for_lease(&self, name: &str) -> Result<Lease, BusError> {
+        let (answer, answered) = oneshot::channel();
+        let asked = Request::Lease { name: name.to_owned(), answer };
+        self.requests.send(asked).map_err(|_| self.shared.closed())?;
+        let deadline = self.clock.now() + SUBSCRIBE_DEADLINE;
+        let answer = until(&*self.clock, deadline, answered).await.ok_or(BusError::Unconfirmed)?;
+        let held = answer.map_err(|_| self.shared.closed())??;
+        let supervisor = self.requests.downgrade();
+        let give_back = GiveBack::by(move || {
+            if let Some(supervisor) = supervisor.upgrade() {
+                // A supervisor that is gone has given everything back.
+                let _ = supervisor.send(Request::Left);
+            }
+        });
+        Ok(Lease::new(name, held, give_back))
     }
 
     pub(crate) async fn flush(&self) -> Result<(), BusError> {
@@ -134,13 +218,14 @@ impl Session {
         let deadline = self.clock.now() + FLUSH_DEADLINE;
         let flushed = async {
             self.hand_over(Outgoing::Flush(answered)).await?;
-            answer.await.map_err(|_| BusError::Closed)
+            answer.await.map_err(|_| self.shared.closed())
         };
         until(&*self.clock, deadline, flushed).await.unwrap_or(Err(BusError::Unconfirmed))
     }
 
     pub(crate) fn statistics(&self) -> Statistics {
-        self.shared.counters.read(self.shared.connected.load(Ordering::Relaxed))
+        let blocked = self.shared.blocked().is_some();
+        Statistics { blocked, ..self.shared.counters.read(self.shared.connected.load(Ordering::Relaxed)) }
     }
 
     pub(crate) async fn close(&self) {
@@ -166,9 +251,9 @@ async fn first_link(target: &Target, clock: &SharedClock) -> Result<Link, BusErr
     }
 }
 
-/// A name that fits AMQP's short strings.
-fn short(name: &str) -> Result<ShortString, BusError> {
-    ShortString::try_new(name).map_err(|_| BusError::NameTooLong { bytes: name.len() })
+/// Names that fit AMQP's short strings.
+fn all_short(names: &[String]) -> Result<Vec<ShortString>, BusError> {
+    names.iter().map(|name| short(name)).collect()
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ const RETURN_PATIENCE: Duration = Duration::from_secs(10);
 const RETURN_WAIT_MIN: Duration = Duration::from_millis(250);
 /// Longest wait between two repetitions of a returned message.
 const RETURN_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Most returned messages that are repeated at a time.
+const RETURNS_MAX: usize = 1024;
 /// Most publications without an answer.
 const UNCONFIRMED_MAX: usize = 2048;
 /// Most bytes in them, unless a single body is larger.
@@ -45,6 +47,8 @@ pub(super) enum Returned {
     Later,
     /// It has been sent again for long enough.
     GivenUp,
+    /// Too many others will be sent again.
+    TooMany,
 }
 
 /// Publications without an answer, in order, and returned messages that will be repeated.
@@ -96,6 +100,9 @@ impl Outbox {
     pub(super) fn returned(&mut self, message: Message, now: MonoTime) -> Returned {
         if !is_control(&message.topic) {
             return Returned::Ignored;
+        }
+        if self.returns.len() >= RETURNS_MAX && !self.returns.contains_key(&message.id) {
+            return Returned::TooMany;
         }
         let known = self.returns.entry(message.id.clone());
         let entry = known.or_insert(Return { first: now, wait: RETURN_WAIT_MIN, again: None });
@@ -244,6 +251,18 @@ mod tests {
             assert_eq!(outbox.returned(message(1, topic), after(0)), Returned::Ignored, "{topic}");
         }
         assert!(outbox.due(after(60_000)).is_empty());
+    }
+
+    #[test]
+    fn returned_messages_are_kept_in_a_bounded_number() {
+        let mut outbox = Outbox::default();
+        for id in 0..u64::try_from(RETURNS_MAX).unwrap() {
+            assert_eq!(outbox.returned(message(id, "Epoch"), after(0)), Returned::Later);
+        }
+        assert_eq!(outbox.returned(message(1_000_000, "Epoch"), after(0)), Returned::TooMany);
+        assert_eq!(outbox.due(after(250)).len(), RETURNS_MAX);
+        assert_eq!(outbox.returned(message(7, "Epoch"), after(300)), Returned::Later);
+        assert_eq!(outbox.due(after(60_000)).len(), 1);
     }
 
     #[test]

@@ -4,10 +4,13 @@
 //! was not confirmed, in order, then the news to the subscribers. Everything that may take time is bounded; nothing
 //! but closing the session ends the attempts.
 
-use super::Shared;
-use super::link::{Link, Target};
+use super::leases::Leases;
+use super::link::{Link, News};
 use super::outbox::{Message, Outbox, Returned, Ticket};
+use super::target::{Target, code};
 use super::topology::{Binding, Feed};
+use super::{Ended, Shared};
+use crate::lease::State;
 use crate::{BusError, Counters};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -17,13 +20,13 @@ use gridloop_clock::{MonoTime, SharedClock, sleep};
 use lapin::message::BasicReturnMessage;
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
-use lapin::{BasicProperties, Channel, Confirmation};
+use lapin::{BasicProperties, Channel, Confirmation, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// Between two looks at deadlines and returned messages.
 const TICK: Duration = Duration::from_millis(200);
@@ -48,7 +51,11 @@ pub(super) enum Outgoing {
 /// What is asked of the supervisor beside publishing.
 pub(super) enum Request {
     Subscribe(Wanted),
-    /// A subscription has been dropped.
+    Lease {
+        name: String,
+        answer: oneshot::Sender<Result<watch::Receiver<State>, BusError>>,
+    },
+    /// A subscription or a lease has been dropped.
     Left,
     /// The consumer of this queue has ended.
     Ended(ShortString),
@@ -74,6 +81,7 @@ pub(super) struct Supervisor {
     outbox: Outbox,
     answers: FuturesUnordered<BoxFuture<'static, Answer>>,
     wanted: Vec<Wanted>,
+    leases: Leases,
     flushes: Vec<(Ticket, oneshot::Sender<()>)>,
     /// Set when nothing more will be handed over: when to stop waiting for confirmations.
     drain_until: Option<MonoTime>,
@@ -86,6 +94,8 @@ type Answer = (Ticket, lapin::Result<Confirmation>);
 enum End {
     Closed,
     Lost(String),
+    /// The broker does not let us publish; its words.
+    Refused(String),
 }
 
 impl Supervisor {
@@ -108,6 +118,7 @@ impl Supervisor {
             outbox: Outbox::default(),
             answers: FuturesUnordered::new(),
             wanted: Vec::new(),
+            leases: Leases::default(),
             flushes: Vec::new(),
             drain_until: None,
         }
@@ -118,9 +129,15 @@ impl Supervisor {
         loop {
             let reason = match self.serve(&mut link).await {
                 End::Closed => break,
+                End::Refused(said) => {
+                    error!(broker = %self.target.url, %said, "the broker does not let us publish; the session ends");
+                    let _ = self.shared.ended.set(Ended::Permission(said));
+                    break;
+                }
                 End::Lost(reason) => reason,
             };
             self.shared.connected.store(false, Ordering::Relaxed);
+            self.blocked(None);
             let unconfirmed = self.outbox.len();
             warn!(broker = %self.target.url, %reason, unconfirmed, "lost the broker");
             drop(link);
@@ -164,7 +181,7 @@ impl Supervisor {
                     self.look_around(link)
                 }
                 Some(answer) = self.answers.next(), if !self.answers.is_empty() => self.note(answer),
-                reason = link.lost() => Some(End::Lost(reason)),
+                news = link.news() => self.hear(news),
                 taken = self.outgoing.recv_many(&mut batch, BATCH), if self.takes_more() => {
                     if taken == 0 {
                         self.begin_draining();
@@ -217,7 +234,7 @@ impl Supervisor {
     /// first time, which is here: order does not depend on the order of later polls.
     fn transmit(&mut self, ticket: Ticket, message: Arc<Message>, channel: &Channel) -> Option<End> {
         let channel = channel.clone();
-        let exchange = self.target.exchange.clone();
+        let exchange = self.target.exchange_name.clone();
         let mut publication = async move {
             let options = BasicPublishOptions { mandatory: true, ..Default::default() };
             let properties = BasicProperties::default()
@@ -246,7 +263,7 @@ impl Supervisor {
         let returned = match answer {
             Ok(Confirmation::Ack(returned)) => returned,
             Ok(_) => return Some(End::Lost("the broker refused a publication".to_owned())),
-            Err(error) => return Some(End::Lost(error.to_string())),
+            Err(error) => return Some(lost(&error)),
         };
         if self.outbox.confirmed(ticket) {
             Counters::add(&self.shared.counters.confirmed, 1);
@@ -269,6 +286,7 @@ impl Supervisor {
             Message { id: id.as_str().into(), topic: topic.into(), body: Bytes::from(delivery.data) };
         match self.outbox.returned(message, self.clock.now()) {
             Returned::Ignored => debug!(topic, "nobody is subscribed to this topic"),
+            Returned::TooMany => debug!(topic, "nobody is subscribed to this topic, nor to many others"),
             Returned::Later => debug!(topic, "nobody is subscribed to this topic yet"),
             Returned::GivenUp => warn!(topic, "nobody has subscribed to this topic; a message is given up"),
         }
@@ -282,11 +300,44 @@ impl Supervisor {
         }
     }
 
+    fn hear(&mut self, news: News) -> Option<End> {
+        match news {
+            News::Lost(error) => return Some(lost(&error)),
+            News::Ended => return Some(End::Lost("the connection ended".to_owned())),
+            News::Blocked(why) => self.blocked(Some(why)),
+            News::Unblocked => self.blocked(None),
+        }
+        None
+    }
+
+    /// Notes whether the broker takes messages, and tells people when that changes.
+    fn blocked(&self, why: Option<String>) {
+        let mut blocked = self.shared.blocked();
+        match (&*blocked, &why) {
+            (None, Some(why)) => {
+                Counters::add(&self.shared.counters.blocks, 1);
+                warn!(broker = %self.target.url, %why, "the broker takes no messages for now; ours wait");
+            }
+            (Some(_), None) => {
+                info!(broker = %self.target.url, "the broker takes messages again, or is lost")
+            }
+            _ => {}
+        }
+        *blocked = why;
+    }
+
     async fn serve_request(&mut self, request: Request, link: &mut Link) -> Option<End> {
         match request {
             Request::Subscribe(wanted) => self.subscribe(wanted, link).await,
+            Request::Lease { name, answer } => {
+                let taken = self.leases.take(&name, link, &self.target, &*self.clock).await;
+                // Whoever gave up waiting has dropped the other end, which gives the lease back with the next one.
+                let _ = answer.send(taken);
+                None
+            }
             Request::Left => {
                 self.wanted.retain(|wanted| !wanted.feed.is_closed());
+                self.leases.give_back(link, &*self.clock).await;
                 None
             }
             // The end of an old consumer is no news; that of a present one means that somebody deleted its queue.
@@ -327,7 +378,7 @@ impl Supervisor {
         if self.drain_until.is_some_and(|end| end <= now) {
             return Some(End::Closed);
         }
-        if link.is_blocked() {
+        if self.shared.blocked().is_some() {
             self.outbox.postpone(now);
         }
         if self.outbox.is_overdue(now) {
@@ -364,6 +415,11 @@ impl Supervisor {
             };
             match restored {
                 Ok(link) => return Some(link),
+                Err(BusError::LeaseTaken { name }) => {
+                    error!(lease = %name, "somebody else took our place while the broker was away; the session ends");
+                    let _ = self.shared.ended.set(Ended::LeaseTaken(name));
+                    return None;
+                }
                 Err(reason) => warn!(%reason, "the broker is still away"),
             }
         }
@@ -373,10 +429,11 @@ impl Supervisor {
         BACKOFF_MIN + upper.saturating_sub(BACKOFF_MIN).mul_f64(self.random.f64())
     }
 
-    /// One attempt: connection, subscriptions, unconfirmed messages, news.
+    /// One attempt: connection, leases, subscriptions, unconfirmed messages, news.
     async fn restore(&mut self, wait: Duration) -> Result<Link, BusError> {
         sleep(&*self.clock, wait).await;
         let mut link = Link::open(&self.target, &self.clock).await?;
+        self.leases.retake(&mut link, &self.target, &*self.clock).await?;
         self.wanted.retain(|wanted| !wanted.feed.is_closed());
         let mut feeds = Vec::with_capacity(self.wanted.len());
         for wanted in &self.wanted {
@@ -393,6 +450,14 @@ impl Supervisor {
         Counters::add(&self.shared.counters.reconnects, 1);
         self.shared.connected.store(true, Ordering::Relaxed);
         Ok(link)
+    }
+}
+
+/// What an error on the publishing side means for the link.
+fn lost(error: &lapin::Error) -> End {
+    match (error.kind(), code(error)) {
+        (ErrorKind::ProtocolError(said), Some(403)) => End::Refused(said.get_message().to_string()),
+        _ => End::Lost(error.to_string()),
     }
 }
 

@@ -1,8 +1,9 @@
 //! The exchange, queues and bindings of a run (wire contract, sections 1.1 and 1.2).
 
+use crate::Exchange;
 use lapin::options::{
     BasicConsumeOptions, BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions,
-    QueueDeclareOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Connection, Consumer, ExchangeKind};
@@ -16,7 +17,12 @@ pub(super) struct Binding {
     pub(super) patterns: Vec<ShortString>,
     /// Most messages that the broker sends ahead.
     pub(super) prefetch: u16,
+    /// Whether the queue outlives its consumer. If not, the subscription has a new one of its own each time.
+    pub(super) kept: bool,
 }
+
+/// A kept queue expires when nobody has read it for this long: a day, in milliseconds.
+const KEPT_EXPIRES_MS: i32 = 24 * 60 * 60 * 1000;
 
 /// A consumer on a channel of its own, so that everything up to a delivery can be acknowledged at once.
 #[derive(Clone)]
@@ -26,17 +32,26 @@ pub(super) struct Feed {
 }
 
 /// Opens the channel for publishing: the exchange declared, every publication confirmed.
-pub(super) async fn publisher(connection: &Connection, exchange: &ShortString) -> lapin::Result<Channel> {
+pub(super) async fn publisher(
+    connection: &Connection,
+    exchange: &Exchange,
+    name: &ShortString,
+) -> lapin::Result<Channel> {
     let channel = connection.create_channel().await?;
-    let run = ExchangeDeclareOptions { auto_delete: true, ..Default::default() };
-    channel.exchange_declare(exchange.clone(), ExchangeKind::Topic, run, FieldTable::default()).await?;
+    let flags = ExchangeDeclareOptions {
+        durable: exchange.durable,
+        auto_delete: exchange.auto_delete,
+        ..Default::default()
+    };
+    channel.exchange_declare(name.clone(), ExchangeKind::Topic, flags, FieldTable::default()).await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     Ok(channel)
 }
 
 /// Opens a channel, declares a new queue on it, binds it and starts to consume.
 ///
-/// The queue has a new name each time: the old one may still belong to a connection that the broker has not missed.
+/// A queue of its own has a new name each time: the old one may still belong to a connection that the broker has not
+/// missed. A kept queue has always the same.
 pub(super) async fn subscribe(
     connection: &Connection,
     exchange: &ShortString,
@@ -44,9 +59,19 @@ pub(super) async fn subscribe(
     random: &mut fastrand::Rng,
 ) -> lapin::Result<Feed> {
     let channel = connection.create_channel().await?;
-    let queue = ShortString::from(queue_name(&binding.name, random));
-    let own = QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
-    channel.queue_declare(queue.clone(), own, FieldTable::default()).await?;
+    let queue = if binding.kept {
+        let queue = ShortString::from(kept_queue_name(exchange.as_str(), &binding.name));
+        let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+        let mut expires = FieldTable::default();
+        expires.insert("x-expires".into(), KEPT_EXPIRES_MS.into());
+        channel.queue_declare(queue.clone(), durable, expires).await?;
+        queue
+    } else {
+        let queue = ShortString::from(queue_name(&binding.name, random));
+        let own = QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
+        channel.queue_declare(queue.clone(), own, FieldTable::default()).await?;
+        queue
+    };
     for pattern in &binding.patterns {
         let options = QueueBindOptions::default();
         channel
@@ -60,14 +85,41 @@ pub(super) async fn subscribe(
     Ok(Feed { consumer, channel })
 }
 
+/// Declares a queue that only this connection may have; it goes with the connection.
+pub(super) async fn lease(connection: &Connection, queue: &ShortString) -> lapin::Result<()> {
+    let channel = connection.create_channel().await?;
+    let own = QueueDeclareOptions { exclusive: true, ..Default::default() };
+    channel.queue_declare(queue.clone(), own, FieldTable::default()).await?;
+    channel.close(200, "OK".into()).await
+}
+
+/// Deletes such a queue.
+pub(super) async fn give_back(connection: &Connection, queue: &ShortString) -> lapin::Result<()> {
+    let channel = connection.create_channel().await?;
+    channel.queue_delete(queue.clone(), QueueDeleteOptions::default()).await?;
+    channel.close(200, "OK".into()).await
+}
+
 /// `gridloop-<name>-<26 random characters>`. Names that begin with `amq.` belong to the broker.
 fn queue_name(name: &str, random: &mut fastrand::Rng) -> String {
-    const NAME_MAX: usize = 64;
-    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
-    let name: String = name.chars().take(NAME_MAX).map(plain).collect();
+    let name = plain(name);
     let unique: String =
         (0..26).map(|_| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[random.usize(..32)])).collect();
     format!("gridloop-{name}-{unique}")
+}
+
+/// `gridloop.kept.<exchange>.<name>`
+fn kept_queue_name(exchange: &str, name: &str) -> String {
+    const EXCHANGE_MAX: usize = 150;
+    let exchange: String = exchange.chars().take(EXCHANGE_MAX).collect();
+    format!("gridloop.kept.{exchange}.{}", plain(name)).chars().filter(char::is_ascii).collect()
+}
+
+/// A word of people as part of a queue's name.
+fn plain(name: &str) -> String {
+    const NAME_MAX: usize = 64;
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+    name.chars().take(NAME_MAX).map(plain).collect()
 }
 
 #[cfg(test)]
@@ -82,5 +134,14 @@ mod tests {
         assert_eq!(name.len(), "gridloop-S__t___1-".len() + 26);
         assert_ne!(name, queue_name("Säätö #1", &mut random));
         assert!(queue_name(&"long".repeat(200), &mut random).len() < 255);
+    }
+
+    #[test]
+    fn a_kept_queue_has_always_the_same_name() {
+        assert_eq!(
+            kept_queue_name("procem.20260101", "log writer"),
+            "gridloop.kept.procem.20260101.log_writer"
+        );
+        assert!(kept_queue_name(&"long".repeat(200), &"long".repeat(200)).len() < 255);
     }
 }

@@ -5,6 +5,7 @@ use crate::rig::{NAME, Rig, Said, epoch, input, message, run_id, sim_state, summ
 use gridloop_clock::MonoTime;
 use gridloop_component::{ComponentCore, Ended, Fault, Identity, Input};
 use gridloop_messages::{Body, DecodeError, SimulationId, SimulationState, Status, StatusValue, topic};
+use std::sync::Arc;
 use std::time::Duration;
 
 const SETPOINT_A: &str = "ControlState.PowerSetpoint.a";
@@ -76,6 +77,27 @@ fn messages_of_another_run_are_ignored() {
     }
     assert_eq!(rig.ended, None);
     assert!(rig.diary.of("take").is_empty());
+}
+
+#[test]
+fn an_epoch_acts_on_whatever_topic_it_arrives() {
+    let mut rig = Rig::new(Probe::default()).in_epoch(0);
+    let message = epoch("Clock-2", 1, &["someone-1"]);
+    let (topic, body) = ("ControlState.x".into(), message.encode().unwrap());
+    let said = rig.handle(Input::Message { topic: &topic, message: &Arc::new(message), body: &body });
+    assert_eq!(said.len(), 3);
+}
+
+#[test]
+fn message_ids_are_the_name_and_one_count_over_all_types() {
+    let mut rig = Rig::new(Probe::default());
+    let mut said = rig.running("Clock-1");
+    said.extend(rig.epoch("Clock-2", 1));
+    said.extend(rig.epoch("Clock-3", 1));
+    said.extend(rig.epoch("Clock-4", 2));
+    let ids: Vec<&str> = said.iter().map(Said::id).collect();
+    let expected: Vec<String> = (1..=8).map(|n| format!("{NAME}-{n}")).collect();
+    assert_eq!(ids, expected);
 }
 
 #[test]

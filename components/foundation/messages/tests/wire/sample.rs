@@ -132,7 +132,8 @@ pub(crate) fn device_state_with_point(point: &str) -> Sample {
     device_state().with("Points", &format!("{{\"p\":{point}}}"))
 }
 
-fn message(body: Body) -> Message {
+/// A message with the header of every sample.
+pub(crate) fn message(body: Body) -> Message {
     let epoch = EpochFields {
         epoch_number: 3,
         triggering_message_ids: vec!["clock-4".to_owned(), "other-2".to_owned()],
@@ -150,7 +151,7 @@ fn message(body: Body) -> Message {
     }
 }
 
-/// Every known type: the message, and how it looks on the wire.
+/// The types that every gridloop process uses: the message, and how it looks on the wire.
 pub(crate) fn messages() -> Vec<(Message, Sample)> {
     let points = vec![
         PointState {

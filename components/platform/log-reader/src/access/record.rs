@@ -1,0 +1,168 @@
+//! The record of accesses: [`AccessLog`] says where it goes, [`Recorder`] writes one line of JSON for each request.
+//!
+//! A line is written when the answer has ended, so that it tells how much of it was taken.
+
+use super::tokens::Role;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::Bytes;
+use gridloop_clock::{MonoTime, SharedClock};
+use gridloop_messages::Timestamp;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+/// Where accesses are recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Nowhere.
+    Off,
+    /// On standard output.
+    Stdout,
+    /// At the end of a file.
+    File(PathBuf),
+}
+
+/// Where a connection comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    /// The name of the token; none where no token is needed.
+    pub(super) name: Option<String>,
+    pub(super) role: Role,
+}
+
+impl Client {
+    /// Whoever asks a server that wants no tokens.
+    pub(super) fn anybody() -> Self {
+        Self { name: None, role: Role::Operator }
+    }
+}
+
+/// Writes the record.
+pub(crate) struct Recorder {
+    clock: SharedClock,
+    out: Option<Mutex<Box<dyn std::io::Write + Send>>>,
+}
+
+impl Recorder {
+    pub(crate) fn open(clock: SharedClock, log: &AccessLog) -> std::io::Result<Self> {
+        let out: Option<Box<dyn std::io::Write + Send>> = match log {
+            AccessLog::Off => None,
+            AccessLog::Stdout => Some(Box::new(std::io::stdout())),
+            AccessLog::File(path) => Some(Box::new(File::options().create(true).append(true).open(path)?)),
+        };
+        Ok(Self { clock, out: out.map(Mutex::new) })
+    }
+
+    fn write(&self, line: &Value) {
+        let Some(out) = &self.out else { return };
+        let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
+        // One write for a line, so that lines of several processes do not mix.
+        let written = out.write_all(format!("{line}\n").as_bytes()).and_then(|()| out.flush());
+        if let Err(error) = written {
+            tracing::error!("an access could not be recorded: {error}: {line}");
+        }
+    }
+}
+
+/// Records a request and what became of it.
+pub(crate) async fn record(State(recorder): State<Arc<Recorder>>, request: Request, next: Next) -> Response {
+    let began = recorder.clock.now();
+    let time = Timestamp::from(recorder.clock.utc());
+    let from = request.extensions().get::<Peer>().map(|peer| peer.0.to_string());
+    let (method, target) = (request.method().to_string(), request.uri().to_string());
+    let response = next.run(request).await;
+    let client = response.extensions().get::<Client>();
+    let entry = Entry {
+        time,
+        began,
+        from,
+        user: client.and_then(|client| client.name.clone()),
+        role: client.map(|client| client.role),
+        method,
+        target,
+        status: response.status().as_u16(),
+    };
+    response.map(|inner| Body::new(Watched { inner, ended: false, bytes: 0, entry, recorder }))
+}
+
+struct Entry {
+    time: Timestamp,
+    began: MonoTime,
+    from: Option<String>,
+    user: Option<String>,
+    role: Option<Role>,
+    method: String,
+    target: String,
+    status: u16,
+}
+
+/// The body of an answer, watched until it ends or nobody wants it any more.
+struct Watched {
+    inner: Body,
+    ended: bool,
+    bytes: u64,
+    entry: Entry,
+    recorder: Arc<Recorder>,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(context);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+            }
+            Poll::Ready(None) => self.ended = true,
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let entry = &self.entry;
+        // The body of an answer to HEAD is never taken.
+        let complete = self.ended || self.inner.is_end_stream() || entry.method == "HEAD";
+        let took = self.recorder.clock.now().since(entry.began);
+        self.recorder.write(&json!({
+            "time": entry.time,
+            "from": entry.from,
+            "user": entry.user,
+            "role": entry.role.map(|role| role.to_string()),
+            "method": entry.method,
+            "target": entry.target,
+            "status": entry.status,
+            "bytes": self.bytes,
+            "complete": complete,
+            "took_s": took.as_secs_f64(),
+        }));
+    }
+}

@@ -1,0 +1,152 @@
+//! What `configs/manifests` promises: every attribute is read, whatever is read is an attribute, and every command is
+//! one of gridloop's.
+
+use crate::process::Process;
+use crate::root;
+use gridloop_platform_manager::environment::{
+    Common, GatewayVariables, Kind, ManagerVariables, Reader, Variables,
+};
+use gridloop_platform_manager::platform::{Manifest, Manifests};
+use std::collections::BTreeSet;
+
+/// Variables that a process reads and a manifest does not have, for the Python platform has no attribute for them.
+const WITHOUT_ATTRIBUTE: [&str; 3] =
+    ["RESOURCE_STATE_TOPIC", "SIMULATION_RESULT_MESSAGE_TOPIC", "SIMPLE_TOPIC"];
+
+const NAMES: [&str; 9] = [
+    "SimulationManager",
+    "LogWriter",
+    "StaticTimeSeriesResource",
+    "SetpointSeries",
+    "Dummy",
+    "SimpleComponent",
+    "DroopGenerator",
+    "VoltageDependentLoad",
+    "Gateway",
+];
+
+fn manifest(name: &str) -> Manifest {
+    let manifests = Manifests::load(&[root().join("configs/manifests")]).expect("the folder");
+    manifests.get(name).unwrap_or_else(|error| panic!("{error}")).clone()
+}
+
+/// The variables that the process of a manifest asks its environment for, besides those that all processes have.
+fn asked(name: &str) -> Option<BTreeSet<&'static str>> {
+    let variables = Variables::default();
+    let reader = Reader::new(&variables);
+    let kind = match name {
+        "SimulationManager" => {
+            ManagerVariables::read(&reader);
+            None
+        }
+        "Gateway" => {
+            GatewayVariables::read(&reader);
+            None
+        }
+        "StaticTimeSeriesResource" => Some(Kind::StaticTimeSeries),
+        "SetpointSeries" => Some(Kind::SetpointSeries),
+        "Dummy" => Some(Kind::Dummy),
+        "SimpleComponent" => Some(Kind::Simple),
+        "DroopGenerator" => Some(Kind::DroopGenerator),
+        "VoltageDependentLoad" => Some(Kind::VoltageDependentLoad),
+        _ => return None,
+    };
+    if let Some(kind) = kind {
+        kind.read("x", &reader);
+    }
+    Some(reader.asked().into_iter().collect())
+}
+
+#[test]
+fn every_attribute_is_read_and_everything_that_is_read_is_an_attribute() {
+    for name in NAMES {
+        let Some(mut asked) = asked(name) else { continue };
+        asked.retain(|variable| !WITHOUT_ATTRIBUTE.contains(variable));
+        let manifest = manifest(name);
+        let promised: BTreeSet<&str> =
+            manifest.attributes.iter().map(|attribute| attribute.environment.as_str()).collect();
+        assert_eq!(promised, asked, "{name}");
+    }
+}
+
+/// A required attribute is one without which the process refuses to start, and no other.
+#[test]
+fn exactly_the_required_attributes_are_missed_when_nothing_is_given() {
+    for name in NAMES.into_iter().filter(|name| *name != "SimulationManager") {
+        let Some(asked) = asked(name) else { continue };
+        let manifest = manifest(name);
+        let required: BTreeSet<&str> = manifest
+            .attributes
+            .iter()
+            .filter(|attribute| !attribute.optional)
+            .map(|attribute| attribute.environment.as_str())
+            .collect();
+        let command: Vec<&str> = manifest.command.iter().flatten().skip(1).map(String::as_str).collect();
+        let done = Process::start(&command, &[]).end();
+        let missed = done.stderr.lines().filter_map(|line| line.split(": expected").next());
+        let missed: BTreeSet<&str> = missed.filter(|variable| asked.contains(variable)).collect();
+        assert_eq!(missed, required, "{name}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn every_command_is_one_of_gridloop_that_knows_where_to_look() {
+    for name in NAMES {
+        let manifest = manifest(name);
+        assert!(!manifest.external, "{name}");
+        let image = manifest.image.expect("an image");
+        assert!(image.name.starts_with("gridloop/") && image.tag == "latest", "{image:?}");
+        let command = manifest.command.expect("a command");
+        assert_eq!(command[0], "gridloop");
+        let arguments: Vec<&str> = command[1..].iter().map(String::as_str).collect();
+        let done = Process::start(&arguments, &[]).end();
+        assert_eq!(done.code, 2, "{name}: {}", done.stderr);
+        assert!(done.stderr.contains("SIMULATION_ID: expected"), "{name}: {}", done.stderr);
+        let missing = "RABBITMQ_EXCHANGE: expected the name of the run's exchange, but it is not set";
+        assert!(done.stderr.contains(missing), "{name}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn attributes_and_variables_of_types_that_the_python_platform_has_are_the_same() {
+    let expected = [
+        (
+            "LogWriter",
+            "MessageBufferMaxDocumentCount=MESSAGE_BUFFER_MAX_DOCUMENTS MessageBufferMaxInterval=MESSAGE_BUFFER_MAX_INTERVAL",
+        ),
+        (
+            "StaticTimeSeriesResource",
+            "ResourceType=RESOURCE_TYPE ResourceStateFile=RESOURCE_STATE_CSV_FILE ResourceFileDelimiter=RESOURCE_STATE_CSV_DELIMITER",
+        ),
+        (
+            "Dummy",
+            "MinSleepTime=MIN_SLEEP_TIME MaxSleepTime=MAX_SLEEP_TIME ErrorChance=ERROR_CHANCE SendMissChance=SEND_MISS_CHANCE ReceiveMissChance=RECEIVE_MISS_CHANCE WarningChance=WARNING_CHANCE Seed=SEED",
+        ),
+        (
+            "SimpleComponent",
+            "SimpleValue=SIMPLE_VALUE InputComponents=INPUT_COMPONENTS OutputDelay=OUTPUT_DELAY",
+        ),
+        (
+            "SimulationManager",
+            "InitialStartTime=SIMULATION_INITIAL_START_TIME EpochLength=SIMULATION_EPOCH_LENGTH MaxEpochCount=SIMULATION_MAX_EPOCHS Components=SIMULATION_COMPONENTS ManagerName=SIMULATION_MANAGER_NAME EpochTimerInterval=SIMULATION_EPOCH_TIMER_INTERVAL MaxEpochResendCount=SIMULATION_MAX_EPOCH_RESENDS SimulationName=SIMULATION_NAME SimulationDescription=SIMULATION_DESCRIPTION Speed=SIMULATION_SPEED Overrun=SIMULATION_OVERRUN StartDelay=SIMULATION_START_DELAY",
+        ),
+    ];
+    for (name, pairs) in expected {
+        let manifest = manifest(name);
+        let found = manifest.attributes.iter().map(|one| format!("{}={}", one.name, one.environment));
+        assert_eq!(found.collect::<Vec<_>>(), pairs.split(' ').collect::<Vec<_>>(), "{name}");
+    }
+}
+
+/// `Common` is what the manifests need not say.
+#[test]
+fn no_attribute_stands_for_what_every_process_is_told() {
+    let variables = Variables::default();
+    let reader = Reader::new(&variables);
+    Common::read(&reader);
+    for name in NAMES {
+        let manifest = manifest(name);
+        let taken = manifest.attributes.iter().find(|one| reader.asked().contains(&one.environment.as_str()));
+        assert_eq!(taken, None, "{name}");
+    }
+}
