@@ -32,7 +32,6 @@ RUN useradd --no-log-init --uid 10001 --user-group --no-create-home --home-dir /
     && install -d -o gridloop -g gridloop /logs /resources /runs
 COPY --from=binary /out/gridloop /usr/local/bin/gridloop
 USER 10001:10001
-WORKDIR /runs
 ENTRYPOINT ["gridloop"]
 
 FROM runtime AS simulation-manager

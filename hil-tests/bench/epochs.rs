@@ -27,9 +27,9 @@ const MEMORY_EPOCHS: u32 = 4000;
 /// Messages of a block over AMQP, about.
 const AMQP_MESSAGES: usize = 12_000;
 /// Epochs before the measured ones.
-const WARM_UP: u32 = 20;
+pub(crate) const WARM_UP: u32 = 20;
 /// Bytes of a message of the floor: what Epoch, ResourceState and Status have on average.
-const BODY_BYTES: usize = 500;
+pub(crate) const BODY_BYTES: usize = 500;
 
 pub(crate) async fn in_memory(clock: &SharedClock) -> anyhow::Result<Figure> {
     let work = async || epochs_per_s(&Bus::memory(None), MEMORY_SIZE, MEMORY_EPOCHS, clock).await;
@@ -58,7 +58,12 @@ pub(crate) async fn over_amqp(name: &str, size: usize, clock: &SharedClock) -> a
 }
 
 /// A run of `size` components. What they publish has a listener, as it has in every real run.
-async fn epochs_per_s(bus: &Bus, size: usize, epochs: u32, clock: &SharedClock) -> anyhow::Result<f64> {
+pub(crate) async fn epochs_per_s(
+    bus: &Bus,
+    size: usize,
+    epochs: u32,
+    clock: &SharedClock,
+) -> anyhow::Result<f64> {
     let simulation_id = SimulationId::new(Timestamp::from(clock.utc()));
     let listening = Subscribe {
         name: "listener".into(),

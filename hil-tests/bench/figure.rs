@@ -8,7 +8,7 @@ use std::time::Duration;
 const RUNS: usize = 5;
 
 pub(crate) const HEADLINE: &str =
-    "figure                       value       floor  ratio  unit, median of blocks";
+    "figure                                  value        floor  ratio  unit, median of blocks";
 
 /// One figure and its floor, both medians.
 #[derive(Debug, Serialize)]
@@ -26,11 +26,11 @@ pub(crate) struct Figure {
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, value, unit, floor, ratio, runs } = self;
-        write!(f, "{name:<24} {value:>9.1}   {floor:>9.1}  {ratio:>5.2}  {unit}, {runs} blocks")
+        write!(f, "{name:<34} {value:>10.1}   {floor:>10.1}  {ratio:>5.2}  {unit}, {runs} blocks")
     }
 }
 
-/// Measures blocks of the work and of its floor in turn. Both give rates in `unit`.
+/// Measures blocks of the work and of its floor in turn. Both give the same quantity in `unit`.
 pub(crate) async fn alternate(
     name: &str,
     unit: &'static str,
@@ -51,7 +51,7 @@ pub(crate) fn per_second(count: u32, taken: Duration) -> f64 {
     f64::from(count) / taken.as_secs_f64()
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

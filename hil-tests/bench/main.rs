@@ -1,12 +1,17 @@
 //! The benchmarks: every figure beside its floor, which is the same work without gridloop.
 //!
 //! A [`Figure`] is measured in blocks that alternate with blocks of its floor, so that what else the machine does hits
-//! both alike; what is reported is the median of each. `epochs` holds the figures of whole runs, `modbus` that of
+//! both alike; what is reported is the median of each. `epochs` and `turnaround` hold the figures of whole runs,
+//! `log_writer` and `log_reader` those of storing and serving messages, `memory` that of a process, `modbus` that of
 //! readings.
 
 mod epochs;
 mod figure;
+mod log_reader;
+mod log_writer;
+mod memory;
 mod modbus;
+mod turnaround;
 
 use anyhow::{Context, bail};
 use clap::Parser;
@@ -27,10 +32,19 @@ struct Arguments {
     only: Option<String>,
 }
 
+/// Before the number of components.
+const EPOCHS: &str = "epochs_per_s_amqp_";
+const TURNAROUND: &str = "epoch_turnaround_us_amqp_";
 /// Runs over AMQP are measured with this many components.
 const AMQP_SIZES: [usize; 4] = [2, 7, 20, 50];
 
 fn main() -> anyhow::Result<()> {
+    if let Ok(url) = std::env::var(memory::BYSTANDER) {
+        return tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(memory::bystander(&url));
+    }
     let arguments = Arguments::parse();
     let names = names();
     let chosen: Vec<&String> =
@@ -55,17 +69,37 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Every figure, in the order of the table.
 fn names() -> Vec<String> {
-    let amqp = AMQP_SIZES.map(|size| format!("epochs_per_s_amqp_{size}"));
+    let epochs = AMQP_SIZES.map(|size| format!("{EPOCHS}{size}"));
+    let turnarounds = AMQP_SIZES.map(|size| format!("{TURNAROUND}{size}"));
+    let others = [
+        log_writer::SQLITE,
+        log_writer::MONGODB,
+        log_reader::FIRST_BYTE,
+        log_reader::MESSAGES,
+        memory::COMPONENT,
+        modbus::READS,
+    ];
     let fixed = [epochs::MEMORY.to_owned()];
-    fixed.into_iter().chain(amqp).chain([modbus::READS.to_owned()]).collect()
+    fixed.into_iter().chain(epochs).chain(turnarounds).chain(others.map(str::to_owned)).collect()
 }
 
 async fn measure(name: &str, clock: &SharedClock) -> anyhow::Result<Figure> {
-    for size in AMQP_SIZES {
-        if name == format!("epochs_per_s_amqp_{size}") {
-            return epochs::over_amqp(name, size, clock).await;
-        }
+    if let Some(size) = name.strip_prefix(EPOCHS) {
+        return epochs::over_amqp(name, size.parse()?, clock).await;
     }
-    if name == epochs::MEMORY { epochs::in_memory(clock).await } else { modbus::reads(clock).await }
+    if let Some(size) = name.strip_prefix(TURNAROUND) {
+        return turnaround::over_amqp(name, size.parse()?, clock).await;
+    }
+    match name {
+        epochs::MEMORY => epochs::in_memory(clock).await,
+        log_writer::SQLITE => log_writer::into_sqlite(clock).await,
+        log_writer::MONGODB => log_writer::into_mongodb(clock).await,
+        log_reader::FIRST_BYTE => log_reader::first_byte(clock).await,
+        log_reader::MESSAGES => log_reader::messages(clock).await,
+        memory::COMPONENT => memory::of_a_component(clock).await,
+        modbus::READS => modbus::reads(clock).await,
+        other => bail!("there is no figure `{other}`"),
+    }
 }

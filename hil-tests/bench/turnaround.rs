@@ -8,7 +8,7 @@ use crate::epochs::{BODY_BYTES, WARM_UP, epochs_per_s};
 use crate::figure::{Figure, alternate, median};
 use anyhow::ensure;
 use gridloop_bus::bare::round_trips;
-use gridloop_bus::{Bus, BusUrl, Event, Subscribe, Subscription, WhenFull};
+use gridloop_bus::{Bus, BusUrl, Connect, Event, Exchange, Subscribe, Subscription, WhenFull};
 use gridloop_clock::{MonoTime, SharedClock};
 use gridloop_hil_tests::rabbitmq::RabbitMq;
 use std::time::Duration;
@@ -22,8 +22,8 @@ pub(crate) async fn over_amqp(name: &str, size: usize, clock: &SharedClock) -> a
     let url: BusUrl = broker.url().parse()?;
     let BusUrl::Amqp(plain) = &url else { anyhow::bail!("{url} is no broker") };
     let work = async || {
-        let bus = Bus::connect(connect(&url, "procem.turnaround", "bench"), clock.clone()).await?;
-        let bystander = Bus::connect(connect(&url, "procem.turnaround", "bystander"), clock.clone()).await?;
+        let bus = Bus::connect(&connect(&url, "bench"), clock.clone()).await?;
+        let bystander = Bus::connect(&connect(&url, "bystander"), clock.clone()).await?;
         let watching = Subscribe {
             name: "bystander".into(),
             patterns: vec!["Status.Ready".into(), "Epoch".into()],
@@ -42,6 +42,10 @@ pub(crate) async fn over_amqp(name: &str, size: usize, clock: &SharedClock) -> a
         typical(taken)
     };
     alternate(name, UNIT, work, floor).await
+}
+
+fn connect(url: &BusUrl, name: &str) -> Connect {
+    Connect::new(url.clone(), Exchange::run("procem.turnaround"), name)
 }
 
 /// The time from each last `ready` to the Epoch behind it, until the session ends.

@@ -12,7 +12,9 @@ use std::time::Duration;
 const OUTBOX_MAX: u64 = 1024 + 2048 + 64;
 
 async fn number(subscription: &mut Subscription) -> u64 {
-    let Some(Event::Message(delivery)) = soon("a number", subscription.recv()).await else { panic!("no message") };
+    let Some(Event::Message(delivery)) = soon("a number", subscription.recv()).await else {
+        panic!("no message")
+    };
     std::str::from_utf8(&delivery.body).expect("text").parse().expect("a number")
 }
 
@@ -121,7 +123,8 @@ fn a_subscriber_that_does_not_read_holds_up_nobody_and_is_sent_little() {
         let queues = broker.ctl(&["list_queues", "name", "messages_unacknowledged", "messages_ready"]);
         let queues = queues.expect("queues");
         let line = queues.lines().find(|line| line.starts_with("gridloop-small-")).expect("the slow queue");
-        let counts: Vec<u64> = line.split('\t').skip(1).map(|count| count.parse().expect("a count")).collect();
+        let counts: Vec<u64> =
+            line.split('\t').skip(1).map(|count| count.parse().expect("a count")).collect();
         assert_eq!(counts, [10, SENT + 1 - 10]);
         // It has lost nothing by it.
         for at in 0..=SENT {

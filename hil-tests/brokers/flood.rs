@@ -41,7 +41,8 @@ async fn flood(bus: Bus) {
         let (topic, body) = message(number);
         bus.publish(&topic, Bytes::from(body)).await.expect("published");
     }
-    bus.publish(LAST, Bytes::new()).await.expect("published");
+    let (_, body) = message(FLOOD + 3);
+    bus.publish(LAST, Bytes::from(body)).await.expect("published");
     bus.flush().await.expect("flushed");
     assert_eq!(bus.statistics().reconnects, 0);
     bus.close().await;
@@ -69,7 +70,10 @@ fn a_flood_neither_stops_a_paced_run_nor_loses_it_a_control_message() {
         let mut ends = listen(&watching, &[LAST]).await;
         let drain = elsewhere.session("drain").await;
         let mut drained = listen(&drain, &["#"]).await;
-        let floods = [tokio::spawn(flood(here.session("flood").await)), tokio::spawn(flood(elsewhere.session("flood").await))];
+        let floods = [
+            tokio::spawn(flood(here.session("flood").await)),
+            tokio::spawn(flood(elsewhere.session("flood").await)),
+        ];
         for _ in 0..=FLOOD {
             assert!(matches!(soon("the flood elsewhere", drained.recv()).await, Some(Event::Message(_))));
         }

@@ -74,7 +74,8 @@ async fn who_may_not_publish_is_told_and_ends(broker: &RabbitMq) {
 
 async fn who_may_not_publish_a_topic_is_told_which(broker: &RabbitMq) {
     broker.add_user("component", "secret", ALL).expect("a user");
-    let topics = ["set_topic_permissions", "-p", "/", "component", "procem.permissions", "^(?!SimState$)", ".*"];
+    let topics =
+        ["set_topic_permissions", "-p", "/", "component", "procem.permissions", "^(?!SimState$)", ".*"];
     broker.ctl(&topics).expect("topic permissions");
     let bus = session(broker, "component").await;
     let mut subscription = listen(&bus, &["#"]).await;
@@ -95,7 +96,10 @@ async fn a_password_file_is_as_good_as_the_url(broker: &RabbitMq) {
     connect.access.password = Password::File(path.clone());
     let refused = soon("a refusal", Bus::connect(&connect, clock())).await.err().expect("a refusal");
     let told = format!("{refused} {refused:?}");
-    assert!(matches!(refused, BusError::Login { .. }) && told.contains("careful") && !told.contains("wrong"), "{told}");
+    assert!(
+        matches!(refused, BusError::Login { .. }) && told.contains("careful") && !told.contains("wrong"),
+        "{told}"
+    );
     std::fs::write(&path, "from a file\n").expect("a file");
     let bus = soon("a session", Bus::connect(&connect, clock())).await.expect("a session");
     assert!(!format!("{connect:?}").contains("from a file"));

@@ -4,7 +4,7 @@
 
 use crate::run;
 use gridloop_bus::{Bus, Connect, Exchange, run_exchange};
-use gridloop_clock::{Clock, SharedClock, WallClock};
+use gridloop_clock::{SharedClock, WallClock};
 use gridloop_hil_tests::peers::Peer;
 use gridloop_hil_tests::rabbitmq::RabbitMq;
 use gridloop_messages::{SimulationId, Timestamp};

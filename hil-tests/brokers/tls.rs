@@ -81,7 +81,9 @@ async fn works(connect: &Connect) {
     let bus = soon("a session", Bus::connect(connect, clock())).await.expect("a session");
     let mut subscription = listen(&bus, &["Epoch"]).await;
     bus.publish("Epoch", Bytes::from_static(b"1")).await.expect("published");
-    let Some(Event::Message(delivery)) = soon("a message", subscription.recv()).await else { panic!("nothing") };
+    let Some(Event::Message(delivery)) = soon("a message", subscription.recv()).await else {
+        panic!("nothing")
+    };
     assert_eq!(delivery.body, "1");
     bus.close().await;
 }
@@ -90,7 +92,8 @@ async fn works(connect: &Connect) {
 fn the_bus_over_tls_keeps_the_contract() {
     let rig = Rig::start(ClientCertificates::Welcome);
     run(every_case(|case| {
-        let connect = Connect { exchange: Exchange::run(format!("procem.{case}")), ..rig.connect("127.0.0.1") };
+        let connect =
+            Connect { exchange: Exchange::run(format!("procem.{case}")), ..rig.connect("127.0.0.1") };
         Place::at(connect)
     }));
 }
@@ -112,7 +115,11 @@ async fn what_is_wrong_with_a_certificate_is_told(rig: &Rig) {
     let cases = [
         (&rig.authority, Request { days: (-20, -2), ..sound }, &["expired on", "renew it"][..]),
         (&rig.authority, Request { days: (2, 20), ..sound }, &["not valid before", "clock"]),
-        (&rig.authority, Request { hosts: &["broker.example"], ..sound }, &["for broker.example", "not for `localhost`"]),
+        (
+            &rig.authority,
+            Request { hosts: &["broker.example"], ..sound },
+            &["for broker.example", "not for `localhost`"],
+        ),
         (&stranger, sound, &["not signed by an authority in", "ca.pem", "ca_file"]),
     ];
     for (authority, request, words) in cases {
@@ -136,7 +143,10 @@ async fn files_that_cannot_be_used_are_named(rig: &Rig) {
     let request = Request { common_name: "guest", hosts: &[], days: (-1, 1) };
     let (one, other) = (rig.authority.issue(request), rig.authority.issue(request));
     let mixed = Issued { key: other.expect("issued").key, ..one.expect("issued") };
-    assert_told(&refused(&rig.connect_as("mixed", &mixed)).await, &["mixed.key.pem", "not the key of the certificate"]);
+    assert_told(
+        &refused(&rig.connect_as("mixed", &mixed)).await,
+        &["mixed.key.pem", "not the key of the certificate"],
+    );
 }
 
 async fn the_wrong_scheme_for_a_port_is_told(rig: &Rig) {
@@ -156,7 +166,10 @@ fn a_broker_that_asks_for_a_certificate_gets_one_and_takes_it_as_a_login() {
     rig.broker.add_user("gateway1", "", everything).expect("a user");
     let client = Request { common_name: "gateway1", hosts: &[], days: (-1, 365) };
     run(async {
-        assert_told(&refused(&rig.connect("localhost")).await, &["client certificate", "certificate_file", "key_file"]);
+        assert_told(
+            &refused(&rig.connect("localhost")).await,
+            &["client certificate", "certificate_file", "key_file"],
+        );
 
         let sound = rig.connect_as("gateway1", &rig.authority.issue(client).expect("issued"));
         works(&sound).await;
@@ -165,7 +178,10 @@ fn a_broker_that_asks_for_a_certificate_gets_one_and_takes_it_as_a_login() {
         works(&external).await;
 
         let expired = rig.authority.issue(Request { days: (-20, -2), ..client }).expect("issued");
-        assert_told(&refused(&rig.connect_as("expired", &expired)).await, &["does not accept our certificate", "expired.pem"]);
+        assert_told(
+            &refused(&rig.connect_as("expired", &expired)).await,
+            &["does not accept our certificate", "expired.pem"],
+        );
         let stranger = Authority::new("somebody else").expect("an authority");
         let foreign = rig.connect_as("foreign", &stranger.issue(client).expect("issued"));
         assert_told(&refused(&foreign).await, &["does not accept our certificate", "foreign.pem"]);
@@ -204,7 +220,9 @@ fn certificates_renewed_on_disk_are_used_from_the_next_connection_on() {
 fn a_certificate_that_will_soon_expire_is_warned_of() {
     let rig = Rig::start(ClientCertificates::Welcome);
     let warned = |days: i64| {
-        rig.broker_shows(&rig.authority.issue(Request { days: (-1, days), ..Request::BROKER }).expect("issued"));
+        rig.broker_shows(
+            &rig.authority.issue(Request { days: (-1, days), ..Request::BROKER }).expect("issued"),
+        );
         let log = Log::default();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).finish();
         // On one thread, so that the handshake tells this subscriber.

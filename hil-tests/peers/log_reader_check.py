@@ -85,7 +85,7 @@ def in_json(value):
         return {key: in_json(item) for key, item in value.items()}
     if isinstance(value, list):
         return [in_json(item) for item in value]
-    demand(value is None or type(value) in (str, int, float, bool), f"a value of type {type(value)}")
+    demand(value is None or isinstance(value, (str, int, float)), f"a value of type {type(value)}")
     return value
 
 
@@ -106,6 +106,9 @@ def check_metadata(database, run, sent, stopped):
     metadata = found[0]
     messages = [stored_form(message) for message in sent]
     times = [message["Timestamp"] for message in messages if "Timestamp" in message]
+    if len(times) < len(messages):
+        # Who does not say when has the time of the writer.
+        times += database[f"simulation_{run}"].distinct("Timestamp")
     expected = {
         "SimulationId": run,
         "StartTime": min(times),

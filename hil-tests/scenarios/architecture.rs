@@ -9,14 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Every crate of the workspace and its folder. A new crate earns its line by keeping a dependency out of the others.
-const TREE: [(&str, &str); 15] = [
+const TREE: [(&str, &str); 17] = [
     ("gridloop", "components/platform/platform-manager"),
     ("gridloop-bus", "components/foundation/bus"),
     ("gridloop-clock", "components/foundation/clock"),
     ("gridloop-component", "components/foundation/component"),
     ("gridloop-device", "adapters/device"),
+    ("gridloop-dummies", "components/platform/dummies"),
     ("gridloop-gateway", "gateway"),
     ("gridloop-hil-tests", "hil-tests"),
+    ("gridloop-log-reader", "components/platform/log-reader"),
     ("gridloop-logging", "components/platform/logging"),
     ("gridloop-messages", "components/foundation/messages"),
     ("gridloop-modbus", "adapters/modbus"),
@@ -28,8 +30,15 @@ const TREE: [(&str, &str); 15] = [
 ];
 
 /// Libraries that one crate keeps away from all others.
-const KEPT_BY: [(&str, &str); 3] =
-    [("lapin", "gridloop-bus"), ("rusqlite", "gridloop-logging"), ("tokio-modbus", "gridloop-modbus")];
+const KEPT_BY: [(&str, &str); 7] = [
+    ("axum", "gridloop-log-reader"),
+    ("bollard", "gridloop"),
+    ("granit-parser", "gridloop"),
+    ("lapin", "gridloop-bus"),
+    ("mongodb", "gridloop-logging"),
+    ("rusqlite", "gridloop-logging"),
+    ("tokio-modbus", "gridloop-modbus"),
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -64,7 +64,12 @@ impl MongoDb {
             .args(["--bind_ip", "127.0.0.1", "--port", &self.port.to_string(), "--nounixsocket"])
             .arg("--dbpath")
             .arg(home.join("data"))
-            .args(["--wiredTigerCacheSizeGB", "0.25", "--setParameter", "diagnosticDataCollectionEnabled=false"])
+            .args([
+                "--wiredTigerCacheSizeGB",
+                "0.25",
+                "--setParameter",
+                "diagnosticDataCollectionEnabled=false",
+            ])
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -151,6 +156,10 @@ impl Drop for MongoDb {
 fn program() -> anyhow::Result<PathBuf> {
     let installed = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/mongodb/mongod");
     let program = std::env::var_os(PROGRAM).map_or_else(installed, PathBuf::from);
-    ensure!(program.exists(), "there is no {}: `hil-tests/run` installs it, or set {PROGRAM}", program.display());
+    ensure!(
+        program.exists(),
+        "there is no {}: `hil-tests/run` installs it, or set {PROGRAM}",
+        program.display()
+    );
     Ok(program)
 }

@@ -127,6 +127,26 @@ async fn measure_round_trips(
     Ok(taken)
 }
 
+/// Listens on one connection until it ends, without a look at what arrives.
+///
+/// # Errors
+/// When the broker cannot be used, or the connection is lost.
+pub async fn listen_only(url: &AmqpUrl, exchange: &str) -> io::Result<()> {
+    let listening = async {
+        let connection = Connection::connect_uri(uri(url), ConnectionProperties::default()).await?;
+        let exchange = ShortString::from(exchange);
+        let run = ExchangeDeclareOptions { auto_delete: true, ..Default::default() };
+        let channel = connection.create_channel().await?;
+        channel.exchange_declare(exchange.clone(), ExchangeKind::Topic, run, FieldTable::default()).await?;
+        let (_channel, mut arrivals) = listen(&connection, &exchange, START).await?;
+        while let Some(arrival) = arrivals.next().await {
+            arrival?;
+        }
+        Ok::<(), lapin::Error>(())
+    };
+    listening.await.map_err(io::Error::other)
+}
+
 /// Answers until the connection ends.
 async fn participate(channel: Channel, mut starts: Consumer, exchange: ShortString, body: Vec<u8>) {
     while starts.next().await.is_some_and(|start| start.is_ok()) {

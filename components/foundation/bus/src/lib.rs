@@ -167,6 +167,12 @@ impl Bus {
         }
     }
 
+    /// Whether messages go through a broker, and are on their way for a while.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        matches!(self.0, Transport::Amqp(_))
+    }
+
     /// What this session has done so far.
     #[must_use]
     pub fn statistics(&self) -> Statistics {

@@ -4,7 +4,7 @@
 //! Liberal by wire contract 7.4: what SimCES processes are known to send is accepted, unknown fields are ignored. What
 //! is left over is refused as a whole; a message is never half understood.
 
-use crate::codec::{Codec, Name, Natural, Text};
+use crate::codec::{Codec, Natural, Text};
 use crate::field::{FieldError, Read};
 use crate::json::{self, Json, MAX_VALUES, Object, ParseError};
 use crate::{Body, Header, Message, SimulationId, Timestamp, header};
@@ -150,8 +150,12 @@ pub(crate) fn parse_object<T>(
 }
 
 /// `Type` of the message.
-pub(crate) fn type_of(object: &Object<'_>) -> Result<String, DecodeError> {
-    object.require("Type", |json| Name.read(json)).map_err(|error| DecodeError::NoType { found: error.found })
+pub(crate) fn type_of<'o>(object: &'o Object<'_>) -> Result<&'o str, DecodeError> {
+    match object.get("Type") {
+        Some(Json::Text(type_name)) if !type_name.is_empty() => Ok(type_name),
+        Some(other) => Err(DecodeError::NoType { found: other.describe() }),
+        None => Err(DecodeError::NoType { found: "nothing".to_owned() }),
+    }
 }
 
 fn from_object(object: Object<'_>, now: Timestamp) -> Result<Decoded, DecodeError> {
@@ -159,17 +163,15 @@ fn from_object(object: Object<'_>, now: Timestamp) -> Result<Decoded, DecodeErro
     if type_name.starts_with("ControlState.")
         && let Some(key) = object.repeated_key()
     {
-        return Err(DecodeError::RepeatedKey { type_name: shortened(&type_name), key: shortened(key) });
+        return Err(DecodeError::RepeatedKey { type_name: shortened(type_name), key: shortened(key) });
     }
-    match Body::reader(&type_name) {
-        Some(read_body) => {
-            let header = Header::read(&object, type_name != "SimState", now);
-            let message = header.and_then(|header| Ok(Message { header, body: read_body(&object)? }));
-            message.map(Decoded::Message)
-        }
-        None => general(object, &type_name, now).map(Decoded::General),
+    if let Some(read_body) = Body::reader(type_name) {
+        let header = Header::read(&object, type_name != "SimState", now);
+        let message = header.and_then(|header| Ok(Message { header, body: read_body(&object)? }));
+        return message.map(Decoded::Message).map_err(|error| field_error(type_name, error));
     }
-    .map_err(|error| field_error(&type_name, error))
+    let type_name = type_name.to_owned();
+    general(object, &type_name, now).map(Decoded::General).map_err(|error| field_error(&type_name, error))
 }
 
 /// The error of a field, with names short enough for a log.

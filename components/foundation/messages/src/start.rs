@@ -94,7 +94,7 @@ impl Start {
         parse_object(body, |object| {
             let type_name = type_of(&object)?;
             if type_name != TYPE {
-                return Err(DecodeError::NotStart { type_name: shortened(&type_name) });
+                return Err(DecodeError::NotStart { type_name: shortened(type_name) });
             }
             let read = header::read_base(&object, now).and_then(|(simulation_id, timestamp)| {
                 Ok(Self { simulation_id, timestamp, announcement: Announcement::read(&object)? })

@@ -92,3 +92,41 @@ impl FromIterator<Diagnostic> for Diagnostics {
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     suggest::nearest(word, candidates)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_with_its_line_and_what_to_do() {
+        let text = Text::new("run.yml", "\u{feff}a: 1\nb: two\n").expect("a text");
+        assert_eq!(text.as_str(), "a: 1\nb: two\n");
+        let told =
+            text.diagnostic(8..11, "wrong".to_owned()).expecting("a number").helped("try 2").to_string();
+        let lines: Vec<&str> = told.lines().collect();
+        let expected = [
+            "run.yml:2:4: error: wrong",
+            "  2 | b: two",
+            "    |    ^^^",
+            "    = expected: a number",
+            "    = help: try 2",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn a_place_beyond_the_text_is_moved_into_it() {
+        let text = Text::new("run.yml", "a").expect("a text");
+        let told = text.diagnostic(90..99, "wrong".to_owned());
+        assert_eq!((told.line(), told.column()), (Some(1), Some(2)));
+    }
+
+    #[test]
+    fn a_file_of_other_bytes_is_said_to_be_no_text_of_that_format() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("run.yml");
+        std::fs::write(&path, b"ab\xff").expect("a file");
+        let told = Text::load(&path, "YAML").expect_err("no text").to_string();
+        assert!(told.contains("run.yml:1:3") && told.contains("a YAML file in UTF-8"), "{told}");
+    }
+}

@@ -78,17 +78,9 @@ impl Default for Settings {
     }
 }
 
-/// Reads the section `[log_reader]`.
+/// Reads the section `[log_reader]`; where the runs are is told by another.
 #[must_use]
-pub fn read_settings(section: &Section<'_>) -> Settings {
-    let store = section
-        .text(
-            "store",
-            "Where the runs are: sqlite:DIR or mongodb://host:port/database. Default: sqlite:runs.",
-        )
-        .parsed(|text| text.parse::<StoreUrl>().map_err(|error| error.to_string()))
-        .such_as("sqlite:runs")
-        .or(StoreUrl::Sqlite("runs".into()));
+pub fn read_settings(section: &Section<'_>, store: StoreUrl) -> Settings {
     let certificate =
         section.file("certificate", "The certificate in PEM, with those between it and a root.");
     let (certificate, key) =

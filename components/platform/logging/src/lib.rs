@@ -6,6 +6,9 @@
 //! the Log Writer, a process of its own that loses nothing.
 
 pub mod archive;
+#[cfg(feature = "bare")]
+#[doc(hidden)]
+pub mod bare;
 mod document;
 mod location;
 mod metadata;

@@ -3,11 +3,12 @@
 use crate::record::Record;
 use crate::store::{Filed, Store, StoreError};
 use gridloop_bus::{Bus, BusError, Event, Subscribe, Subscription, WhenFull};
-use gridloop_clock::SharedClock;
+use gridloop_clock::{MonoTime, SharedClock, until};
 use serde::Serialize;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -15,6 +16,12 @@ use tokio::task::JoinHandle;
 const QUEUE: usize = 1 << 16;
 /// Messages in one transaction at most.
 const BATCH: usize = 4096;
+
+/// A broker that has sent nothing for so long has nothing more for the log of a run that is over.
+const QUIET: Duration = Duration::from_millis(250);
+
+/// But whoever goes on publishing does not keep it for longer.
+const LINGER_MAX: Duration = Duration::from_secs(30);
 
 /// What the log has done (`log` in `report.json`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -71,7 +78,7 @@ impl RunLog {
         let (sender, receiver) = sync_channel(QUEUE);
         let writer = thread::Builder::new().name("run-log".into()).spawn(move || write(store, &receiver))?;
         let (stop, stopped) = oneshot::channel();
-        let listener = tokio::spawn(listen(subscription, sender, clock, stopped));
+        let listener = tokio::spawn(listen(subscription, sender, clock, stopped, bus.is_remote()));
         Ok(Self { stop, listener, writer })
     }
 
@@ -87,21 +94,33 @@ impl RunLog {
     }
 }
 
-/// Moves messages from the bus to the writer's queue; returns how many were heard and how many were shed.
+/// Moves messages from the bus to the writer's queue; returns how many were heard and how many were shed. `lingers`:
+/// after the stop until nothing arrives any more.
 async fn listen(
     mut subscription: Subscription,
     queue: SyncSender<Record>,
     clock: SharedClock,
     mut stop: oneshot::Receiver<()>,
+    lingers: bool,
 ) -> (u64, u64) {
     let mut received = 0;
     let mut shed = 0;
+    let mut ends: Option<MonoTime> = None;
     loop {
-        // Messages first: what was published before the stop is still stored.
-        let event = tokio::select! {
-            biased;
-            event = subscription.recv() => event,
-            _ = &mut stop => None,
+        let event = if let Some(ends) = ends {
+            // What was published before the stop may still wait at the broker, behind others.
+            let patience = if lingers { ends.min(clock.now() + QUIET) } else { clock.now() };
+            until(&*clock, patience, subscription.recv()).await.flatten()
+        } else {
+            // Messages first: what was published before the stop is still stored.
+            tokio::select! {
+                biased;
+                event = subscription.recv() => event,
+                _ = &mut stop => {
+                    ends = Some(clock.now() + LINGER_MAX);
+                    continue;
+                }
+            }
         };
         let Some(event) = event else { return (received, shed + subscription.shed()) };
         let Event::Message(delivery) = event else { continue };

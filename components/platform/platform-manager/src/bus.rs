@@ -35,7 +35,10 @@ pub(crate) fn read_bus(section: &Section<'_>) -> BusSettings {
     let tls = read_tls(section, encrypted);
     let words = [("plain", Authentication::Plain), ("external", Authentication::External)];
     let authentication = section
-        .text("authentication", "How the broker learns who we are: plain (password) or external (certificate).")
+        .text(
+            "authentication",
+            "How the broker learns who we are: plain (password) or external (certificate).",
+        )
         .choice(&words)
         .or(Authentication::Plain);
     if authentication == Authentication::External && tls.identity.is_none() {
@@ -61,7 +64,8 @@ fn read_heartbeat(section: &Section<'_>) -> Duration {
 fn read_password(section: &Section<'_>) -> Password {
     let about = "Password, instead of the URL's; \"${env:NAME}\" takes it from the environment.";
     let password = section.text("password", about).secret().optional();
-    let file = section.file("password_file", "A file whose first line is the password.").must_exist().optional();
+    let file =
+        section.file("password_file", "A file whose first line is the password.").must_exist().optional();
     match (password, file) {
         (Some(_), Some(file)) => {
             section.error(Some("password_file"), "either `password` or `password_file`", None);
@@ -88,7 +92,9 @@ fn read_tls(section: &Section<'_>, encrypted: bool) -> Tls {
     let identity = match (certificate, key) {
         (Some(certificate_file), Some(key_file)) => Some(Identity { certificate_file, key_file }),
         (Some(_), None) => missing(section, "certificate_file", "`key_file`, its private key, beside it"),
-        (None, Some(_)) => missing(section, "key_file", "`certificate_file`, the certificate of this key, beside it"),
+        (None, Some(_)) => {
+            missing(section, "key_file", "`certificate_file`, the certificate of this key, beside it")
+        }
         (None, None) => None,
     };
     Tls { ca_file, identity }
@@ -114,7 +120,9 @@ fn note_flaws(section: &Section<'_>, access: &Access) {
         match &flaw {
             // A file that is missing has been reported when its name was read.
             BusError::File { path, .. } if !path.is_file() => {}
-            BusError::File { path, .. } => section.error(Some(key_of(path)), format!("a usable file: {flaw}"), None),
+            BusError::File { path, .. } => {
+                section.error(Some(key_of(path)), format!("a usable file: {flaw}"), None)
+            }
             other => section.error(None, other.to_string(), None),
         }
     }

@@ -54,13 +54,17 @@ pub(crate) fn schema(args: &SchemaArgs) -> anyhow::Result<ExitCode> {
             gridloop_messages::types().for_each(|type_name| println!("{type_name}"));
             return Ok(ExitCode::SUCCESS);
         }
-        Some(SchemaOf::Message { type_name: Some(type_name) }) => match gridloop_messages::schema(type_name) {
-            Some(schema) => schema,
-            None => {
-                eprintln!("no message has the type `{type_name}`; `gridloop schema message` lists the types");
-                return Ok(ExitCode::from(BAD_CONFIGURATION));
+        Some(SchemaOf::Message { type_name: Some(type_name) }) => {
+            match gridloop_messages::schema(type_name) {
+                Some(schema) => schema,
+                None => {
+                    eprintln!(
+                        "no message has the type `{type_name}`; `gridloop schema message` lists the types"
+                    );
+                    return Ok(ExitCode::from(BAD_CONFIGURATION));
+                }
             }
-        },
+        }
     };
     println!("{}", serde_json::to_string_pretty(&schema)?);
     Ok(ExitCode::SUCCESS)

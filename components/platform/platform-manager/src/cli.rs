@@ -1,6 +1,6 @@
 //! What people type: [`Cli`].
 
-use crate::{check, device, log_writer, platform_command, probe, run, services};
+use crate::{check, device, export, log_reader, log_writer, platform_command, probe, run, services, token};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gridloop_platform_manager::Configuration;
 use gridloop_service::Diagnostics;
@@ -36,7 +36,12 @@ One service of a run:
   gateway     Run only the gateway and its devices
   component   Run only one component
   log-writer  Store every message of a run
+  log-reader  Serve stored runs over HTTP
   probe       Tell whether a service answers: for the health checks of containers
+
+Stored runs:
+  export      Write a whole run as CSV or JSON lines
+  token       Say who may ask the Log Reader
 
 Devices:
   device      Talk to one device, or serve a simulated one
@@ -69,6 +74,15 @@ enum Command {
     Component(ComponentArgs),
     /// Store every message of a run.
     LogWriter(log_writer::LogWriterArgs),
+    /// Serve stored runs over HTTP.
+    ///
+    /// The REST API of the SimCES Log Reader, with paging, tokens and TLS. /openapi.json tells everything that can be asked.
+    LogReader(log_reader::LogReaderArgs),
+    /// Write a whole run as CSV or JSON lines.
+    Export(export::ExportArgs),
+    /// Say who may ask the Log Reader.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Tell whether a service answers: for the health checks of containers.
     Probe(probe::ProbeArgs),
     /// Start a run from a SimCES run configuration and manifests.
@@ -256,6 +270,9 @@ impl Cli {
             Some(Command::Gateway(args)) => services::gateway(&args),
             Some(Command::Component(args)) => services::component(&args),
             Some(Command::LogWriter(args)) => log_writer::log_writer(&args),
+            Some(Command::LogReader(args)) => log_reader::log_reader(&args),
+            Some(Command::Export(args)) => export::export(&args),
+            Some(Command::Token(command)) => token::run(command),
             Some(Command::Probe(args)) => probe::probe(&args),
             Some(Command::Platform(args)) => platform_command::platform(&args),
             Some(Command::Convert(args)) => platform_command::convert(&args),
@@ -282,8 +299,10 @@ mod tests {
 
     #[test]
     fn the_help_lists_every_command_once() {
-        let listed: Vec<&str> = HELP.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).collect();
-        let mut expected: Vec<String> = Cli::command().get_subcommands().map(|it| it.get_name().to_owned()).collect();
+        let listed: Vec<&str> =
+            HELP.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).collect();
+        let mut expected: Vec<String> =
+            Cli::command().get_subcommands().map(|it| it.get_name().to_owned()).collect();
         expected.push("help".to_owned());
         expected.sort();
         let mut sorted = listed.clone();

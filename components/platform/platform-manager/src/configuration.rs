@@ -2,8 +2,8 @@
 
 use crate::bus::{BusSettings, read_bus};
 use crate::dummies::{read_dummy, read_simple};
-use crate::log::{LogSettings, read_log};
 use crate::iteration::{read_droop_generator, read_voltage_dependent_load};
+use crate::log::{LogSettings, read_log};
 use gridloop_dummies::iteration::{DroopGeneratorSettings, VoltageDependentLoadSettings};
 use gridloop_dummies::{DummySettings, SimpleSettings};
 use gridloop_gateway::{DeviceSettings, read_devices};
@@ -29,6 +29,8 @@ pub struct Configuration {
     pub bus: BusSettings,
     /// Where messages are stored by a Log Writer.
     pub log: LogSettings,
+    /// How stored runs are served.
+    pub log_reader: gridloop_log_reader::Settings,
     /// SimCES components.
     pub components: Vec<ComponentSettings>,
     /// Field devices.
@@ -173,11 +175,15 @@ impl Configuration {
 #[must_use]
 pub fn read(root: &Section<'_>) -> Configuration {
     let manager = root.section("manager", "How epochs are started.");
+    let log =
+        read_log(&root.section("log", "Where the Log Writer stores messages and the Log Reader finds them."));
+    let log_reader = root.section("log_reader", "How the Log Reader serves stored runs.");
     let configuration = Configuration {
         simulation: read_simulation(&root.required_section("simulation", "What is simulated.")),
         manager: read_manager(&manager),
         bus: read_bus(&root.section("bus", "Where messages go.")),
-        log: read_log(&root.section("log", "Where the Log Writer stores messages and the Log Reader finds them.")),
+        log_reader: gridloop_log_reader::read_settings(&log_reader, log.store.clone()),
+        log,
         components: read_components(root),
         devices: read_devices(root),
         text: String::new(),

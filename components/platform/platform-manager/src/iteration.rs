@@ -30,7 +30,10 @@ pub(crate) fn read_droop_generator(section: &Section<'_>) -> DroopGeneratorSetti
             .within(0.001..=1e9)
             .required(),
         tolerance_kv: section
-            .number("tolerance_kv", "It is done when the voltage moves by no more than this in a round, in kV.")
+            .number(
+                "tolerance_kv",
+                "It is done when the voltage moves by no more than this in a round, in kV.",
+            )
             .within(1e-12..=1000.0)
             .or(1e-6),
         rounds_max: read_rounds(section),
@@ -55,7 +58,10 @@ pub(crate) fn read_voltage_dependent_load(section: &Section<'_>) -> VoltageDepen
             .within(0.001..=1000.0)
             .or(0.23),
         exponent: section
-            .number("exponent", "How power follows voltage: 0 not at all, 1 constant current, 2 a resistance.")
+            .number(
+                "exponent",
+                "How power follows voltage: 0 not at all, 1 constant current, 2 a resistance.",
+            )
             .within(0.0..=10.0)
             .or(2.0),
         rounds_max: read_rounds(section),
@@ -65,7 +71,9 @@ pub(crate) fn read_voltage_dependent_load(section: &Section<'_>) -> VoltageDepen
 fn read_bus(section: &Section<'_>) -> Bus {
     Bus {
         grid: section.text("grid", "Name of the grid: a segment of the voltage's topic.").or("island".into()),
-        name: section.text("bus", "Name of the bus: the last segment of the voltage's topic.").or("bus".into()),
+        name: section
+            .text("bus", "Name of the bus: the last segment of the voltage's topic.")
+            .or("bus".into()),
     }
 }
 

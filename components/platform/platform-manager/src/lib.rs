@@ -15,9 +15,7 @@ mod report;
 mod session;
 
 pub use bus::BusSettings;
-pub use configuration::{
-    ComponentKind, ComponentSettings, Configuration, Manager, Simulation, read,
-};
+pub use configuration::{ComponentKind, ComponentSettings, Configuration, Manager, Simulation, read};
 pub use log::LogSettings;
 pub use parts::{Parts, Strays, bus_for};
 pub use report::{BusReport, RunReport};

@@ -8,14 +8,17 @@ mod cli;
 mod context;
 mod device;
 mod display;
+mod export;
 mod folder;
 mod from_environment;
+mod log_reader;
 mod log_writer;
 mod platform_command;
 mod probe;
 mod run;
 mod services;
 mod summary;
+mod token;
 
 use clap::Parser;
 use std::process::ExitCode;

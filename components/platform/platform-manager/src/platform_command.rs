@@ -162,7 +162,14 @@ fn prepare(args: &PlatformArgs, now: Timestamp) -> Result<Prepared, Refused> {
     let places = places(args, &inputs, &variables, &folder)?;
     let plan = Plan::make(&inputs.text, &inputs.run, &inputs.manifests, &surroundings, &places, now)?;
     let run_text = inputs.text.as_str().to_owned();
-    Ok(Prepared { plan, surroundings, kind: places.kind, folder, start_folder: places.start_folder, run_text })
+    Ok(Prepared {
+        plan,
+        surroundings,
+        kind: places.kind,
+        folder,
+        start_folder: places.start_folder,
+        run_text,
+    })
 }
 
 fn store(url: Option<&str>, runs: &Path) -> Result<Store, Refused> {
@@ -242,13 +249,15 @@ fn headline(plan: &Plan, surroundings: &Surroundings) -> String {
 async fn run(args: &PlatformArgs, prepared: &Prepared, context: &Context) -> anyhow::Result<ExitCode> {
     let Prepared { plan, surroundings, folder, .. } = prepared;
     let mut stop = watch_signals()?;
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    std::fs::create_dir_all(&args.runs)
+        .and_then(|()| std::fs::create_dir(folder))
+        .with_context(|| format!("cannot make the folder {} for this run", folder.display()))?;
     let copy = folder.join("configuration.yml");
     std::fs::write(&copy, &prepared.run_text).with_context(|| format!("cannot write {}", copy.display()))?;
     let mut display = Display::new(&context.terminal, plan.epochs, false);
     display.line(&headline(plan, surroundings));
     let runner = runner(args, prepared, context).await?;
-    let mut session = Session::open(plan, surroundings, runner, context.clock.clone()).await?;
+    let mut session = Session::open(plan, surroundings, runner, context.clock.clone(), args.wait).await?;
     let width = plan.launches.iter().map(|launch| launch.name.len()).max().unwrap_or(0);
     let types = plan.launches.iter().map(|launch| launch.component_type.len()).max().unwrap_or(0);
     let started = |launch: &Launch, place: &str| {
@@ -272,7 +281,9 @@ fn show(display: &mut Display, news: &News<'_>) {
     match news {
         News::Told(Told::Progress(progress)) => display.tell(&RunTold::Progress(progress.clone())),
         News::Told(Told::Line(line)) => display.line(line),
-        News::Told(Told::Died { ended, .. }) => display.line(&format!("a process {ended} before the run did")),
+        News::Told(Told::Died { name, ended, .. }) => {
+            display.line(&format!("{name} {ended} before its time"))
+        }
         News::LastLines(name, []) => display.line(&format!("  {name} has written nothing")),
         News::LastLines(name, lines) => {
             display.line(&format!("  the last lines of {name}:"));
@@ -354,14 +365,21 @@ async fn containers(
     reader.finish()?;
     write_start_file(plan, folder)?;
     let path = start_folder.join(start_file_name(&plan.exchange)).display().to_string();
-    let runner = DockerRunner::connect(settings, plan.simulation_id.clone(), logs, context.clock.clone()).await?;
+    let runner =
+        DockerRunner::connect(settings, plan.simulation_id.clone(), logs, context.clock.clone()).await?;
     Ok(Box::new(runner.with_file(path, start_text(plan)?)))
 }
 
 #[cfg(not(feature = "docker"))]
-#[expect(clippy::unused_async, reason = "the other one waits for the engine")]
-async fn containers(_: &PlatformArgs, _: &Prepared, _: &Context, _: PathBuf) -> anyhow::Result<Box<dyn Runner>> {
-    anyhow::bail!("this gridloop was built without Docker: build it with `cargo build --release --features docker`")
+async fn containers(
+    _: &PlatformArgs,
+    _: &Prepared,
+    _: &Context,
+    _: PathBuf,
+) -> anyhow::Result<Box<dyn Runner>> {
+    anyhow::bail!(
+        "this gridloop was built without Docker: build it with `cargo build --release --features docker`"
+    )
 }
 
 /// `gridloop convert RUN.yml --manifests DIR`
@@ -384,7 +402,10 @@ pub(crate) fn convert(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
         None => print_line(toml.trim_end()),
         Some(path) => {
             std::fs::write(path, toml).with_context(|| format!("cannot write {}", path.display()))?;
-            print_line(&format!("{}: `gridloop check {0}` tells whether everything is there", path.display()));
+            print_line(&format!(
+                "{}: `gridloop check {0}` tells whether everything is there",
+                path.display()
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)

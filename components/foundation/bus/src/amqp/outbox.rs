@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An answer later than this means that the session is dead.
+/// A broker that owes answers and gives none for so long means that the session is dead. A busy one may take longer for
+/// a single answer, as long as others come.
 pub(super) const CONFIRM_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a returned control message is repeated: peers bind their queues later than we after a broker restart.
 const RETURN_PATIENCE: Duration = Duration::from_secs(10);
@@ -57,6 +58,7 @@ pub(super) struct Outbox {
     next: Ticket,
     unconfirmed: BTreeMap<Ticket, Unconfirmed>,
     bytes: usize,
+    last_answer: MonoTime,
     returns: BTreeMap<Box<str>, Return>,
 }
 
@@ -88,8 +90,9 @@ impl Outbox {
         ticket
     }
 
-    /// Notes the broker's answer; `false` when it had been noted before.
-    pub(super) fn confirmed(&mut self, ticket: Ticket) -> bool {
+    /// Notes the broker's answer at `now`; `false` when it had been noted before.
+    pub(super) fn confirmed(&mut self, ticket: Ticket, now: MonoTime) -> bool {
+        self.last_answer = now;
         let Some(entry) = self.unconfirmed.remove(&ticket) else { return false };
         self.bytes = self.bytes.saturating_sub(entry.message.body.len());
         true
@@ -130,7 +133,8 @@ impl Outbox {
 
     /// Whether an answer is overdue at `now`.
     pub(super) fn is_overdue(&self, now: MonoTime) -> bool {
-        self.unconfirmed.first_key_value().is_some_and(|(_, entry)| entry.deadline < now)
+        let oldest = self.unconfirmed.first_key_value();
+        oldest.is_some_and(|(_, entry)| entry.deadline < now) && self.last_answer + CONFIRM_DEADLINE < now
     }
 
     /// Gives every publication a fresh deadline: the broker has said that it takes nothing for now.
@@ -191,11 +195,23 @@ mod tests {
         outbox.sent(Arc::new(message(2, "Epoch")), after(1000));
         assert!(!outbox.is_overdue(after(5000)));
         assert!(outbox.is_overdue(after(5001)));
-        outbox.confirmed(first);
+        outbox.confirmed(first, after(900));
         assert!(!outbox.is_overdue(after(6000)));
         assert!(outbox.is_overdue(after(6001)));
         outbox.resend(after(6001));
         assert!(!outbox.is_overdue(after(11_001)));
+    }
+
+    #[test]
+    fn nothing_is_overdue_while_answers_come() {
+        let mut outbox = Outbox::default();
+        let (_oldest, second) = (
+            outbox.sent(Arc::new(message(1, "a")), after(0)),
+            outbox.sent(Arc::new(message(2, "a")), after(0)),
+        );
+        outbox.confirmed(second, after(4000));
+        assert!(!outbox.is_overdue(after(9000)));
+        assert!(outbox.is_overdue(after(9001)));
     }
 
     #[test]
@@ -205,9 +221,9 @@ mod tests {
         let second = outbox.sent(Arc::new(message(2, "Epoch")), after(0));
         let mark = outbox.mark();
         let later = outbox.sent(Arc::new(message(3, "Epoch")), after(0));
-        assert!(outbox.confirmed(second));
+        assert!(outbox.confirmed(second, after(0)));
         assert!(!outbox.is_answered(mark));
-        assert!(outbox.confirmed(first) && !outbox.confirmed(first));
+        assert!(outbox.confirmed(first, after(0)) && !outbox.confirmed(first, after(0)));
         assert!(outbox.is_answered(mark));
         assert!(!outbox.is_answered(later + 1));
     }
@@ -219,7 +235,7 @@ mod tests {
         assert!(outbox.has_room());
         let ticket = outbox.sent(Arc::new(large), after(0));
         assert!(!outbox.has_room());
-        outbox.confirmed(ticket);
+        outbox.confirmed(ticket, after(0));
         for id in 0..u64::try_from(UNCONFIRMED_MAX).unwrap() {
             assert!(outbox.has_room());
             outbox.sent(Arc::new(message(id, "a")), after(0));
@@ -300,7 +316,7 @@ mod tests {
                     Step::Confirm(_) if open.is_empty() => {}
                     Step::Confirm(which) => {
                         let (ticket, _) = open.remove(which.index(open.len()));
-                        prop_assert!(outbox.confirmed(ticket));
+                        prop_assert!(outbox.confirmed(ticket, after(now)));
                     }
                     Step::Lose => {
                         let again: Vec<_> = outbox.resend(after(now));

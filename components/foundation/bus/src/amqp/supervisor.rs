@@ -265,7 +265,7 @@ impl Supervisor {
             Ok(_) => return Some(End::Lost("the broker refused a publication".to_owned())),
             Err(error) => return Some(lost(&error)),
         };
-        if self.outbox.confirmed(ticket) {
+        if self.outbox.confirmed(ticket, self.clock.now()) {
             Counters::add(&self.shared.counters.confirmed, 1);
             self.tell_flushed();
         }

@@ -87,7 +87,7 @@ impl Codec for In {
                 block.require("Value", number)?
             }
             Json::Text(_) => number(json)?,
-            Json::Float(value) if value.abs() < LOOKS_LIKE_FLOAT => *value,
+            Json::Float(value) if self.bare_integer || value.abs() < LOOKS_LIKE_FLOAT => *value,
             Json::Unsigned(_) | Json::Negative(_) if self.bare_integer => number(json)?,
             _ => {
                 let form = if self.bare_integer { "a number" } else { "a number with a decimal point" };

@@ -2,11 +2,12 @@
 
 use chrono::DateTime;
 use gridloop_messages::{
-    Body, Decoded, DeviceState, Epoch, EpochFields, Header, IterationStatus, Message, PointQuality,
-    PointSource, PointState, PowerSetpoint, ResourceState, SimState, SimulationId, SimulationState, Status,
-    StatusValue, TapPosition, Timestamp, VoltageSetpoint, Warning, WarningKind, decode,
+    AnyResult, Body, CustomerInfo, Decoded, DeviceState, Direction, Dispatch, Epoch, EpochFields, Header,
+    IterationStatus, Message, Offer, OfferTerms, PointQuality, PointSource, PointState, PowerSetpoint,
+    ResourceState, SimState, SimulationId, SimulationState, Status, StatusValue, TapPosition, TimeSeries,
+    Timestamp, ValueArray, Values, VoltageSetpoint, Warning, WarningKind, decode,
 };
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -98,8 +99,105 @@ fn domain_body() -> impl Strategy<Value = Body> {
     ]
 }
 
+fn value_array(length: usize, unit: &'static str) -> impl Strategy<Value = ValueArray> {
+    vec(number(), length).prop_map(move |numbers| ValueArray::numbers(unit, numbers))
+}
+
+/// A series in any unit, of any kind of value.
+fn any_array(length: usize) -> impl Strategy<Value = ValueArray> {
+    let texts = vec(text(), length).prop_map(|texts| match texts.is_empty() {
+        true => Values::Numbers(Vec::new()),
+        false => Values::Texts(texts),
+    });
+    let flags = vec(any::<bool>(), length).prop_map(|flags| match flags.is_empty() {
+        true => Values::Numbers(Vec::new()),
+        false => Values::Flags(flags),
+    });
+    let values = prop_oneof![vec(number(), length).prop_map(Values::Numbers), texts, flags];
+    (text(), values).prop_map(|(unit, values)| ValueArray { unit, values })
+}
+
+/// A time series that has `needed` and others; the times ascend.
+fn time_series(needed: &'static str, unit: &'static str) -> impl Strategy<Value = TimeSeries> {
+    btree_set(timestamp(), 1..5).prop_flat_map(move |times| {
+        let length = times.len();
+        (value_array(length, unit), btree_map(name(), any_array(length), 0..3)).prop_map(
+            move |(array, others)| {
+                let mut series = others;
+                series.insert(needed.to_owned(), array);
+                TimeSeries { time_index: times.iter().copied().collect(), series }
+            },
+        )
+    })
+}
+
+fn offer() -> impl Strategy<Value = Offer> {
+    let power = time_series("Regulation", "kW").prop_map(|mut power| {
+        power.series.retain(|name, _| name == "Regulation");
+        power
+    });
+    let amount = || option::of(0.0..1e9);
+    (
+        (option::of(timestamp()), amount(), option::of(select(Direction::ALL.to_vec())), option::of(power)),
+        (amount(), option::of(name()), option::of(name()), option::of(vec(text(), 1..3)), any::<u64>()),
+    )
+        .prop_map(
+            |(
+                (activation_time, duration_min, direction, real_power),
+                (price_eur, congestion_id, offer_id, customer_ids, offer_count),
+            )| {
+                let terms = OfferTerms {
+                    activation_time,
+                    duration_min,
+                    direction,
+                    real_power,
+                    price_eur,
+                    congestion_id,
+                    offer_id,
+                    customer_ids,
+                };
+                Offer { terms, offer_count }
+            },
+        )
+}
+
+fn any_json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        any::<u64>().prop_map(Into::into),
+        number().prop_map(Into::into),
+        text().prop_map(Into::into),
+    ];
+    leaf.prop_recursive(3, 20, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Into::into),
+            btree_map(text(), inner, 0..4).prop_map(|members| members.into_iter().collect()),
+        ]
+    })
+}
+
+fn block_body() -> impl Strategy<Value = Body> {
+    let free = btree_map(name(), any_json(), 0..5)
+        .prop_map(|fields| AnyResult { fields: fields.into_iter().collect() });
+    let dispatch =
+        btree_map(text(), time_series("RealPower", "kW"), 0..3).prop_map(|dispatch| Dispatch { dispatch });
+    let customers = vec((name(), name(), text()), 1..5).prop_map(|rows| CustomerInfo {
+        resource_id: rows.iter().map(|row| row.0.clone()).collect(),
+        customer_id: rows.iter().map(|row| row.1.clone()).collect(),
+        bus_name: rows.into_iter().map(|row| row.2).collect(),
+    });
+    prop_oneof![
+        free.prop_map(Body::Result),
+        dispatch.prop_map(Body::Dispatch),
+        customers.prop_map(Body::CustomerInfo),
+        offer().prop_map(|offer| Body::Offer(Box::new(offer))),
+    ]
+}
+
 fn message() -> impl Strategy<Value = Message> {
-    let body = prop_oneof![core_body(), domain_body()];
+    let body = prop_oneof![core_body(), domain_body(), block_body()];
     (timestamp(), timestamp(), name(), name(), epoch_fields(), body).prop_map(
         |(run, timestamp, source_process_id, message_id, epoch, body)| Message {
             header: Header {

@@ -27,7 +27,7 @@ pub(crate) fn value(out: &mut Vec<u8>, value: &Value, depth: usize) {
         Value::Number(number) => self::number(out, number),
         Value::String(text) => string(out, text),
         Value::Array(items) => {
-            list(out, items.iter(), depth, |out, item, depth| self::value(out, item, depth))
+            list(out, items.iter(), depth, self::value)
         }
         Value::Object(fields) => object(out, fields, depth, self::value),
     }

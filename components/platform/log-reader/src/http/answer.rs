@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use gridloop_logging::archive::{ArchiveError, Documents, Fields};
 
 /// A short answer in JSON.
@@ -64,7 +64,7 @@ pub(super) async fn documents(mut documents: Documents, turn: Turn) -> Result<Re
             Stage::End => None,
         }
     });
-    Ok(of_type("application/json", Body::from_stream(chunks)))
+    Ok(of_type("application/json", Body::from_stream(chunks.fuse())))
 }
 
 enum Stage {

@@ -14,7 +14,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderName, HeaderValue, Uri};
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use gridloop_logging::archive::{Archive, ArchiveError, Documents, Epochs, Select};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -133,7 +133,7 @@ async fn json(
         let chunk: Bytes = body.recv().await?;
         Some((Ok::<_, ArchiveError>(chunk), body))
     });
-    Ok(counted(answer::of_type("application/json", Body::from_stream(body)), replaced))
+    Ok(counted(answer::of_type("application/json", Body::from_stream(body.fuse())), replaced))
 }
 
 async fn csv_rows(
@@ -165,7 +165,7 @@ async fn csv_rows(
             }
         }
     });
-    Ok(counted(answer::of_type("text/csv", Body::from_stream(body)), replaced))
+    Ok(counted(answer::of_type("text/csv", Body::from_stream(body.fuse())), replaced))
 }
 
 /// Tells that values are missing because a later message of the same epoch took their place.

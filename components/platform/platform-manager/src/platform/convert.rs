@@ -36,7 +36,8 @@ pub fn convert(
     manifests: &Manifests,
     folders: &Folders,
 ) -> Result<String, Diagnostics> {
-    let mut converter = Converter { text, folders, problems: Vec::new(), components: String::new(), externals: Vec::new() };
+    let mut converter =
+        Converter { text, folders, problems: Vec::new(), components: String::new(), externals: Vec::new() };
     for component_type in &run.types {
         match manifests.get(&component_type.name) {
             Ok(manifest) => {
@@ -85,7 +86,13 @@ struct Converter<'a> {
 }
 
 impl Converter<'_> {
-    fn process(&mut self, component_type: &str, process: &Process, kind: Option<Kind>, variables: Vec<(String, String)>) {
+    fn process(
+        &mut self,
+        component_type: &str,
+        process: &Process,
+        kind: Option<Kind>,
+        variables: Vec<(String, String)>,
+    ) {
         let Some(kind) = kind else {
             self.externals.push((process.name.clone(), component_type.to_owned()));
             return;
@@ -96,7 +103,10 @@ impl Converter<'_> {
         if let Err(errors) = reader.finish() {
             let place = process.place.clone();
             let told = errors.0.iter().map(|error| {
-                self.text.diagnostic(place.clone(), format!("`{}` cannot be a {component_type}: {error}", process.name))
+                self.text.diagnostic(
+                    place.clone(),
+                    format!("`{}` cannot be a {component_type}: {error}", process.name),
+                )
             });
             self.problems.extend(told);
             return;
@@ -121,7 +131,9 @@ impl Converter<'_> {
         let number = |number: f64| format!("{number:?}");
         let text = |text: &str| quoted(text);
         Some(match kind {
-            ComponentKind::StaticTimeSeries(settings) if settings.topic != RESOURCE_STATE_TOPIC => return None,
+            ComponentKind::StaticTimeSeries(settings) if settings.topic != RESOURCE_STATE_TOPIC => {
+                return None;
+            }
             ComponentKind::StaticTimeSeries(settings) => {
                 let resource_type =
                     if settings.resource_type == ResourceType::Load { "Load" } else { "Generator" };
@@ -190,7 +202,11 @@ impl Converter<'_> {
             Some(folder.join(rest))
         });
         let absolute = self.folders.run.join(mapped.as_deref().unwrap_or(file));
-        let path = if mapped.is_none() && file.is_absolute() { absolute } else { relative(&absolute, &self.folders.toml) };
+        let path = if mapped.is_none() && file.is_absolute() {
+            absolute
+        } else {
+            relative(&absolute, &self.folders.toml)
+        };
         quoted(&path.to_string_lossy())
     }
 }
@@ -219,7 +235,10 @@ fn manager(run: &RunFile, externals: &[(String, String)]) -> String {
     let speed = other("Speed").map_or_else(|| "max".to_owned(), Node::variable);
     let speed = if speed.parse::<f64>().is_ok() { speed } else { quoted(&speed) };
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "speed = {speed}    # SimCES has no pace of its own: an epoch begins when everybody is ready");
+    let _ = writeln!(
+        text,
+        "speed = {speed}    # SimCES has no pace of its own: an epoch begins when everybody is ready"
+    );
     for (attribute, key, words) in [
         ("Overrun", "overrun", true),
         ("StartDelay", "start_delay_s", false),
@@ -297,7 +316,8 @@ mod tests {
 
     #[test]
     fn a_path_is_told_as_seen_from_the_folder_of_the_result() {
-        let seen = |path: &str, folder: &str| relative(Path::new(path), Path::new(folder)).display().to_string();
+        let seen =
+            |path: &str, folder: &str| relative(Path::new(path), Path::new(folder)).display().to_string();
         assert_eq!(seen("/a/b/c.csv", "/a/b"), "c.csv");
         assert_eq!(seen("/a/b/c.csv", "/a/d/e"), "../../b/c.csv");
         assert_eq!(seen("/a/./x/../b/c.csv", "/"), "a/b/c.csv");

@@ -19,7 +19,8 @@ pub async fn start_all(
         match runner.start(index).await {
             Ok(place) => told(launch, &place),
             Err(error) => {
-                let error = error.context(format!("{} cannot be started; what was started is ended again", launch.name));
+                let error = error
+                    .context(format!("{} cannot be started; what was started is ended again", launch.name));
                 return match runner.clean_up().await {
                     Ok(()) => Err(error),
                     Err(left) => Err(error).context(format!("something was left behind: {left:#}")),

@@ -83,7 +83,7 @@ impl Manifest {
     /// # Errors
     /// Everything that is wrong with it, and its name if that could be read.
     pub fn read(text: &Text) -> Result<Self, (Option<String>, Diagnostics)> {
-        let root = yaml::read(text).map_err(|error| (None, error.into()))?;
+        let root = yaml::read(text).map_err(|problems| (None, problems))?;
         let mut reader = Reader { notes: Notes::new(text) };
         let manifest = reader.manifest(&root, Path::new(text.name()));
         let name = Some(manifest.name.clone()).filter(|name| !name.is_empty());
@@ -99,7 +99,11 @@ struct Reader<'t> {
 impl Reader<'_> {
     fn manifest(&mut self, root: &Node, file: &Path) -> Manifest {
         if root.entries().is_none() {
-            self.notes.wrong(&root.place, format!("a manifest cannot be {}", root.found()), "`Name`, `Type` and so on");
+            self.notes.wrong(
+                &root.place,
+                format!("a manifest cannot be {}", root.found()),
+                "`Name`, `Type` and so on",
+            );
         }
         Manifest {
             name: self.name(root),
@@ -116,13 +120,21 @@ impl Reader<'_> {
             Some(node) => match node.text().filter(|name| !name.is_empty()) {
                 Some(name) => name.to_owned(),
                 None => {
-                    self.notes.wrong(&node.place, format!("`Name` cannot be {}", node.found()), "the name of the type");
+                    self.notes.wrong(
+                        &node.place,
+                        format!("`Name` cannot be {}", node.found()),
+                        "the name of the type",
+                    );
                     String::new()
                 }
             },
             None if root.entries().is_none() => String::new(),
             None => {
-                self.notes.wrong(&start(root), "`Name` is missing", "the name of the type, such as `Name: WindFarm`");
+                self.notes.wrong(
+                    &start(root),
+                    "`Name` is missing",
+                    "the name of the type, such as `Name: WindFarm`",
+                );
                 String::new()
             }
         }
@@ -167,7 +179,8 @@ impl Reader<'_> {
             }
             _ => None,
         };
-        let sound = |words: &Vec<String>| !words[0].is_empty() && !words.iter().any(|word| word.contains('\0'));
+        let sound =
+            |words: &Vec<String>| !words[0].is_empty() && !words.iter().any(|word| word.contains('\0'));
         let words = words.filter(sound);
         if words.is_none() {
             let expected = "a list of texts: the program, then its arguments, such as `[gridloop, component, --from-environment]`";
@@ -191,7 +204,11 @@ impl Reader<'_> {
 
     fn attribute(&mut self, key: &Node, body: &Node) -> Option<Attribute> {
         let Some(name) = key.text().filter(|name| is_variable(name)) else {
-            self.notes.wrong(&key.place, format!("{} cannot be the name of an attribute", key.found()), "a text without `=`");
+            self.notes.wrong(
+                &key.place,
+                format!("{} cannot be the name of an attribute", key.found()),
+                "a text without `=`",
+            );
             return None;
         };
         match &body.value {
@@ -200,7 +217,11 @@ impl Reader<'_> {
             Value::Map(_) => {}
             _ => {
                 let expected = "`{Environment: NAME, Optional: true, Default: 1}` or part of it";
-                self.notes.wrong(&body.place, format!("the attribute `{name}` cannot be {}", body.found()), expected);
+                self.notes.wrong(
+                    &body.place,
+                    format!("the attribute `{name}` cannot be {}", body.found()),
+                    expected,
+                );
                 return None;
             }
         }
@@ -208,7 +229,11 @@ impl Reader<'_> {
         for (key, _) in body.entries().unwrap_or_default() {
             let written = key.text().unwrap_or_default();
             if let Some(near) = nearest(written, known).filter(|near| *near != written) {
-                self.notes.wrong_try(&key.place, format!("`{written}` is not known"), format!("did you mean `{near}`?"));
+                self.notes.wrong_try(
+                    &key.place,
+                    format!("`{written}` is not known"),
+                    format!("did you mean `{near}`?"),
+                );
             }
         }
         let optional = self.boolean(body, "Optional", false);
@@ -242,7 +267,11 @@ impl Reader<'_> {
             None | Some((Value::Null, _)) => default,
             Some((Value::Boolean(value), _)) => *value,
             Some((_, node)) => {
-                self.notes.wrong(&node.place, format!("`{key}` cannot be {}", node.found()), "`true` or `false`");
+                self.notes.wrong(
+                    &node.place,
+                    format!("`{key}` cannot be {}", node.found()),
+                    "`true` or `false`",
+                );
                 default
             }
         }
@@ -266,16 +295,20 @@ pub(crate) fn check_passable(node: &Node, notes: &mut Notes<'_>) -> bool {
             notes.wrong(&node.place, "this text has a zero byte in it", "a text that a variable can carry");
             false
         }
-        Value::List(items) => items.iter().fold(true, |sound, item| check_passable(item, notes) && sound),
-        Value::Map(entries) => entries.iter().fold(true, |sound, (key, value)| {
-            check_passable(key, notes) && check_passable(value, notes) && sound
-        }),
+        // Not `all`, which would stop at the first: every flaw is told.
+        Value::List(items) => items.iter().filter(|item| !check_passable(item, notes)).count() == 0,
+        Value::Map(entries) => {
+            let parts = entries.iter().flat_map(|(key, value)| [key, value]);
+            parts.filter(|part| !check_passable(part, notes)).count() == 0
+        }
         _ => true,
     }
 }
 
 fn sound_image(text: &str) -> bool {
-    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control()) && !text.ends_with([':', '/'])
+    !text.is_empty()
+        && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+        && !text.ends_with([':', '/'])
 }
 
 /// Where something that is missing would be.
@@ -310,8 +343,11 @@ impl Manifests {
             match folder::files(path) {
                 Ok(files) => found.extend(files.iter().map(|file| load(file))),
                 Err(error) => unreadable.push(
-                    Diagnostic::about(&path.display().to_string(), format!("cannot look for manifests here: {error}"))
-                        .helped("name the folder that holds the manifests with --manifests DIR"),
+                    Diagnostic::about(
+                        &path.display().to_string(),
+                        format!("cannot look for manifests here: {error}"),
+                    )
+                    .helped("name the folder that holds the manifests with --manifests DIR"),
                 ),
             }
         }

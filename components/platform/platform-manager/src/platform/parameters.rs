@@ -16,7 +16,8 @@ pub(crate) fn variables(manifest: &Manifest, given: &Given<'_>) -> Vec<(String, 
         let variable = manifest.attribute(name).map_or(*name, |attribute| &attribute.environment);
         (variable.to_owned(), value.variable())
     });
-    let defaults = defaults(manifest, given).map(|(_, variable, value)| (variable.to_owned(), value.variable()));
+    let defaults =
+        defaults(manifest, given).map(|(_, variable, value)| (variable.to_owned(), value.variable()));
     configured.chain(defaults).collect()
 }
 

@@ -68,7 +68,8 @@ pub struct Launch {
 
 impl fmt::Debug for Launch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let environment: Vec<_> = self.environment.iter().map(|(name, value)| (name, shown(name, value))).collect();
+        let environment: Vec<_> =
+            self.environment.iter().map(|(name, value)| (name, shown(name, value))).collect();
         f.debug_struct("Launch")
             .field("name", &self.name)
             .field("role", &self.role)
@@ -118,7 +119,8 @@ pub struct Places {
 /// The value of a variable for people to see: not if it is a password.
 #[must_use]
 pub fn shown<'v>(name: &str, value: &'v str) -> &'v str {
-    let secret = ["PASSWORD", "SECRET", "TOKEN", "PRIVATE"].iter().any(|word| name.to_uppercase().contains(word));
+    let secret =
+        ["PASSWORD", "SECRET", "TOKEN", "PRIVATE"].iter().any(|word| name.to_uppercase().contains(word));
     let secret = secret && !name.ends_with("_FILE") && !value.is_empty();
     if secret || value.contains("://") && value.contains('@') { "***" } else { value }
 }
@@ -246,7 +248,8 @@ impl Planner<'_> {
         }
         let mut block = Map::new();
         for process in &component_type.processes {
-            let given: Vec<_> = process.attributes.iter().map(|(name, _, value)| (name.as_str(), value)).collect();
+            let given: Vec<_> =
+                process.attributes.iter().map(|(name, _, value)| (name.as_str(), value)).collect();
             self.check_attributes(process, manifest, &given);
             block.insert(process.name.clone(), parameters::block(manifest, &given));
             if manifest.external {
@@ -310,8 +313,11 @@ impl Planner<'_> {
             if manifest.attribute(name).is_none()
                 && let Some(near) = nearest(name, known().filter(|known| !is_given(given, known)))
             {
-                let message = format!("{} does not declare `{name}`; it is passed on as it is", manifest.name);
-                self.remarks.push(self.text.diagnostic(place.clone(), message).helped(format!("did you mean `{near}`?")));
+                let message =
+                    format!("{} does not declare `{name}`; it is passed on as it is", manifest.name);
+                self.remarks.push(
+                    self.text.diagnostic(place.clone(), message).helped(format!("did you mean `{near}`?")),
+                );
             }
         }
     }
@@ -324,7 +330,8 @@ impl Planner<'_> {
         self.check_startable(manifest);
         for missing in parameters::missing(manifest, given) {
             let message = format!("`Simulation` has no `{missing}`, which {} requires", manifest.name);
-            self.problems.push(self.text.diagnostic(0..0, message).helped(format!("see {}", manifest.file.display())));
+            self.problems
+                .push(self.text.diagnostic(0..0, message).helped(format!("see {}", manifest.file.display())));
         }
         self.launch(manifest, name, role, given);
     }
@@ -376,17 +383,23 @@ impl Planner<'_> {
     fn check_core_names(&mut self, run: &RunFile, manager: &str) {
         if let Some(flaw) = flaw(manager) {
             let message = format!("the name {manager:?} of the manager {flaw}");
-            self.problems.push(self.text.diagnostic(0..0, message).expecting("a name of letters, digits, `_` and `-`"));
+            self.problems.push(
+                self.text.diagnostic(0..0, message).expecting("a name of letters, digits, `_` and `-`"),
+            );
         }
-        for (name, whose) in [(manager, "the Simulation Manager"), (&*self.surroundings.log_writer, "the Log Writer")] {
+        for (name, whose) in
+            [(manager, "the Simulation Manager"), (&*self.surroundings.log_writer, "the Log Writer")]
+        {
             for process in run.processes().filter(|process| process.name == name) {
                 let message = format!("{whose} is called `{name}` already");
-                self.problems.push(self.text.diagnostic(process.place.clone(), message).expecting("another name"));
+                self.problems
+                    .push(self.text.diagnostic(process.place.clone(), message).expecting("another name"));
             }
         }
         if manager == self.surroundings.log_writer {
             let message = format!("the manager and the Log Writer are both called `{manager}`");
-            self.problems.push(self.text.diagnostic(0..0, message).helped("give the manager another `ManagerName`"));
+            self.problems
+                .push(self.text.diagnostic(0..0, message).helped("give the manager another `ManagerName`"));
         }
     }
 }

@@ -55,7 +55,8 @@ impl Processes {
     fn program(&self, launch: &Launch) -> anyhow::Result<PathBuf> {
         let name = &launch.name;
         let word = launch.command.as_ref().and_then(|command| command.first());
-        let word = word.with_context(|| format!("{name}: the manifest of {} has no `Command`", launch.component_type))?;
+        let word = word
+            .with_context(|| format!("{name}: the manifest of {} has no `Command`", launch.component_type))?;
         if word == OURSELVES {
             return Ok(self.ourselves.clone());
         }
@@ -67,7 +68,9 @@ impl Processes {
         };
         match found {
             Some(program) if is_program(&program) => Ok(program),
-            Some(program) => bail!("{name}: there is no program {}, which its manifest names", program.display()),
+            Some(program) => {
+                bail!("{name}: there is no program {}, which its manifest names", program.display())
+            }
             None => bail!("{name}: there is no program `{word}` in PATH, which its manifest names"),
         }
     }
@@ -207,7 +210,9 @@ fn describe(error: std::io::Error, program: &Path) -> anyhow::Error {
     let text = match error.kind() {
         ErrorKind::PermissionDenied => format!("{program} may not be executed"),
         ErrorKind::ArgumentListTooLong => format!("the environment is too long for {program}"),
-        ErrorKind::NotFound => format!("{program}, its interpreter or the folder of the run configuration is missing"),
+        ErrorKind::NotFound => {
+            format!("{program}, its interpreter or the folder of the run configuration is missing")
+        }
         _ => format!("{program} does not start"),
     };
     anyhow::Error::new(error).context(text)

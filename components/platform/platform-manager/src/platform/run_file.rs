@@ -77,7 +77,12 @@ impl RunFile {
     /// Everything that is wrong with it.
     pub fn read(text: &Text) -> Result<Self, Diagnostics> {
         let root = yaml::read(text)?;
-        let mut reader = Reader { notes: Notes::new(text), remarks: Notes::new(text), names: HashMap::new(), processes: 0 };
+        let mut reader = Reader {
+            notes: Notes::new(text),
+            remarks: Notes::new(text),
+            names: HashMap::new(),
+            processes: 0,
+        };
         let mut run = reader.run(&root);
         run.remarks = reader.remarks.finish();
         let problems: Diagnostics = reader.notes.finish().into_iter().collect();
@@ -101,7 +106,11 @@ impl Reader<'_> {
         let simulation = match root.get("Simulation") {
             Some(node) if node.entries().is_some() => node,
             Some(node) => {
-                self.notes.wrong(&node.place, format!("`Simulation` cannot be {}", node.found()), "a mapping");
+                self.notes.wrong(
+                    &node.place,
+                    format!("`Simulation` cannot be {}", node.found()),
+                    "a mapping",
+                );
                 return self.finish(&nothing, root);
             }
             None => {
@@ -190,7 +199,9 @@ impl Reader<'_> {
         let sound = match &node.value {
             Value::Integer(value) => *value > 0,
             Value::Number(value) => *value > 0.0,
-            Value::Text(text) => text.trim().parse::<f64>().is_ok_and(|value| value.is_finite() && value > 0.0),
+            Value::Text(text) => {
+                text.trim().parse::<f64>().is_ok_and(|value| value.is_finite() && value > 0.0)
+            }
             _ => false,
         };
         if !sound {
@@ -229,7 +240,11 @@ impl Reader<'_> {
 
     fn component_type(&mut self, key: &Node, value: &Node) -> Option<ComponentType> {
         let Some(name) = key.text() else {
-            self.notes.wrong(&key.place, format!("{} cannot be a type", key.found()), "the `Name` of a manifest");
+            self.notes.wrong(
+                &key.place,
+                format!("{} cannot be a type", key.found()),
+                "the `Name` of a manifest",
+            );
             return None;
         };
         let Some(entries) = value.entries().filter(|entries| !entries.is_empty()) else {
@@ -247,7 +262,11 @@ impl Reader<'_> {
             Value::Null => &[],
             Value::Map(entries) => entries.as_slice(),
             _ => {
-                self.notes.wrong(&body.place, format!("`{name}` cannot be {}", body.found()), "its parameters");
+                self.notes.wrong(
+                    &body.place,
+                    format!("`{name}` cannot be {}", body.found()),
+                    "its parameters",
+                );
                 return Vec::new();
             }
         };
@@ -289,7 +308,11 @@ impl Reader<'_> {
         };
         self.processes = self.processes.saturating_add(count);
         if self.processes > PROCESSES_MAX {
-            self.notes.wrong(&node.place, "these are too many processes", &format!("at most {PROCESSES_MAX} in a run"));
+            self.notes.wrong(
+                &node.place,
+                "these are too many processes",
+                &format!("at most {PROCESSES_MAX} in a run"),
+            );
             return 1;
         }
         count
@@ -301,7 +324,11 @@ impl Reader<'_> {
             self.names.insert(name.to_owned(), place.clone());
         } else {
             let message = format!("another process is called `{name}` already");
-            self.notes.wrong(place, message, "a name of its own for every process of a run, whatever its type");
+            self.notes.wrong(
+                place,
+                message,
+                "a name of its own for every process of a run, whatever its type",
+            );
         }
         new
     }
@@ -309,7 +336,11 @@ impl Reader<'_> {
     /// A name that topics, lists, file names and container names can carry (wire contract 7.2).
     fn name(&mut self, node: &Node) -> Option<String> {
         let Some(name) = node.text() else {
-            self.notes.wrong(&node.place, format!("{} cannot be a name", node.found()), "a text; put quotes around it");
+            self.notes.wrong(
+                &node.place,
+                format!("{} cannot be a name", node.found()),
+                "a text; put quotes around it",
+            );
             return None;
         };
         match flaw(name) {

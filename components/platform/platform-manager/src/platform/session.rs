@@ -25,7 +25,8 @@ pub struct Session<'p> {
     clock: SharedClock,
     management: Bus,
     run: Bus,
-    heard: Subscription,
+    /// What is said in the run, if it is to be followed.
+    heard: Option<Subscription>,
     start_topic: String,
 }
 
@@ -38,7 +39,10 @@ pub enum News<'n> {
 }
 
 impl<'p> Session<'p> {
-    /// Declares both exchanges and listens to the run's. Nothing has been started then.
+    /// Declares both exchanges and, if the run is to be followed, listens to it. Nothing has been started then.
+    ///
+    /// Whoever leaves must not have listened: the exchange of a run goes when its last binding goes, and that must not
+    /// happen between the declaration and the binding of a component that is just starting.
     ///
     /// # Errors
     /// When the broker cannot be used; the text says why.
@@ -47,6 +51,7 @@ impl<'p> Session<'p> {
         surroundings: &Surroundings,
         runner: Box<dyn Runner>,
         clock: SharedClock,
+        follow: bool,
     ) -> anyhow::Result<Self> {
         let broker = || format!("broker {}", surroundings.broker());
         let connect = surroundings.connect(&surroundings.management_exchange, true, "platform-manager")?;
@@ -61,7 +66,7 @@ impl<'p> Session<'p> {
             capacity: 4096,
             when_full: WhenFull::Wait,
         };
-        let heard = run.subscribe(subscribe).await.with_context(broker)?;
+        let heard = if follow { Some(run.subscribe(subscribe).await.with_context(broker)?) } else { None };
         let start_topic = surroundings.start_topic.clone();
         Ok(Self { plan, runner, clock, management, run, heard, start_topic })
     }
@@ -97,12 +102,13 @@ impl<'p> Session<'p> {
     /// Follows the run until all its processes have ended. Whatever comes over `stop` asks for that.
     ///
     /// # Errors
-    /// When logs cannot be collected or something cannot be removed at the end.
+    /// When the session was not opened to follow the run, when logs cannot be collected or something cannot be removed at the end.
     pub async fn follow(
         mut self,
         stop: &mut mpsc::UnboundedReceiver<()>,
         mut show: impl FnMut(News<'_>),
     ) -> anyhow::Result<Verdict> {
+        let mut heard = self.heard.take().context("the run is not listened to: a bug")?;
         let mut watch = Watch::new(self.plan, self.clock.now());
         let (mut may_stop, mut may_end, mut may_hear) = (true, true, true);
         while !watch.is_over() {
@@ -131,7 +137,7 @@ impl<'p> Session<'p> {
                         Vec::new()
                     }
                 },
-                event = self.heard.recv(), if may_hear => match event {
+                event = heard.recv(), if may_hear => match event {
                     Some(Event::Message(delivery)) => {
                         watch.handle(Input::Message(&delivery.body), self.clock.now())
                     }

@@ -79,7 +79,9 @@ impl Store {
             return Ok(Self::Sqlite(folder));
         }
         let login = text.strip_prefix("mongodb://").and_then(MongoLogin::parse);
-        login.map(Self::MongoDb).ok_or_else(|| "expected sqlite:DIR or mongodb://user:password@host:port/database".to_owned())
+        login
+            .map(Self::MongoDb)
+            .ok_or_else(|| "expected sqlite:DIR or mongodb://user:password@host:port/database".to_owned())
     }
 }
 
@@ -126,7 +128,11 @@ impl Surroundings {
     ///
     /// # Errors
     /// Every variable that is not as it must be.
-    pub fn read(variables: &Variables, broker: Option<&AmqpUrl>, store: &Store) -> Result<Self, EnvironmentErrors> {
+    pub fn read(
+        variables: &Variables,
+        broker: Option<&AmqpUrl>,
+        store: &Store,
+    ) -> Result<Self, EnvironmentErrors> {
         let reader = Reader::new(variables);
         let text = |name, default: &str| reader.text(name).unwrap_or_else(|| default.to_owned());
         let topics = Topics {
@@ -137,7 +143,10 @@ impl Surroundings {
         };
         let log_writer = text("MONGODB_APPNAME", "log_writer");
         if super::run_file::flaw(&log_writer).is_some() {
-            reader.reject("MONGODB_APPNAME", "a name of letters, digits, `_` and `-`: the Log Writer is called so");
+            reader.reject(
+                "MONGODB_APPNAME",
+                "a name of letters, digits, `_` and `-`: the Log Writer is called so",
+            );
         }
         let surroundings = Self {
             rabbitmq: broker.map_or_else(|| rabbitmq(&reader), of_url),
@@ -159,7 +168,12 @@ impl Surroundings {
     ///
     /// # Errors
     /// When the variables do not make a login.
-    pub fn connect(&self, exchange: &str, management: bool, name: &str) -> Result<Connect, EnvironmentErrors> {
+    pub fn connect(
+        &self,
+        exchange: &str,
+        management: bool,
+        name: &str,
+    ) -> Result<Connect, EnvironmentErrors> {
         let flags = [
             ("RABBITMQ_EXCHANGE".to_owned(), exchange.to_owned()),
             ("RABBITMQ_EXCHANGE_DURABLE".to_owned(), python_flag(management)),
@@ -185,7 +199,10 @@ impl Surroundings {
 /// Names what is there, shows no value that may be a secret.
 impl fmt::Debug for Surroundings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Surroundings").field("broker", &self.broker()).field("log_writer", &self.log_writer).finish_non_exhaustive()
+        f.debug_struct("Surroundings")
+            .field("broker", &self.broker())
+            .field("log_writer", &self.log_writer)
+            .finish_non_exhaustive()
     }
 }
 
@@ -269,7 +286,10 @@ fn common(reader: &Reader<'_>, topics: &Topics) -> Vec<(String, String)> {
     let format = reader.verbatim("SIMULATION_LOG_FORMAT");
     owned(vec![
         ("SIMULATION_LOG_LEVEL", level.to_string()),
-        ("SIMULATION_LOG_FORMAT", format.unwrap_or_else(|| "%(asctime)s --- %(levelname)8s --- %(message)s".into())),
+        (
+            "SIMULATION_LOG_FORMAT",
+            format.unwrap_or_else(|| "%(asctime)s --- %(levelname)8s --- %(message)s".into()),
+        ),
         ("SIMULATION_STATE_MESSAGE_TOPIC", topics.sim_state.clone()),
         ("SIMULATION_EPOCH_MESSAGE_TOPIC", topics.epoch.clone()),
         ("SIMULATION_STATUS_MESSAGE_TOPIC", topics.ready.clone()),

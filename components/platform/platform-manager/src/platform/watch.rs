@@ -71,6 +71,8 @@ pub enum Told {
     Died {
         /// Its place in the plan.
         index: usize,
+        /// Its name.
+        name: String,
         /// How.
         ended: Ended,
     },
@@ -170,7 +172,10 @@ impl Watch {
     }
 
     fn silence_due(&self) -> Option<MonoTime> {
-        let silent = !self.silence_told && !self.progress.has_begun() && self.stopped.is_none() && self.stopping.is_none();
+        let silent = !self.silence_told
+            && !self.progress.has_begun()
+            && self.stopped.is_none()
+            && self.stopping.is_none();
         silent.then_some(self.began)
     }
 
@@ -192,7 +197,8 @@ impl Watch {
         if self.stopped.is_none() {
             self.unexplained.push((now, exit));
         } else if !exit.ended.is_success() && !process.killed && process.asked.is_none() {
-            actions.push(Action::Tell(Told::Died { index: exit.index, ended: exit.ended }));
+            let name = process.name.clone();
+            actions.push(Action::Tell(Told::Died { index: exit.index, name, ended: exit.ended }));
         }
     }
 
@@ -276,7 +282,8 @@ impl Watch {
                 continue;
             }
             if !asked {
-                actions.push(Action::Tell(Told::Died { index: exit.index, ended: exit.ended }));
+                let name = self.processes[exit.index].name.clone();
+                actions.push(Action::Tell(Told::Died { index: exit.index, name, ended: exit.ended }));
                 if !stopped {
                     self.death.get_or_insert((exit.index, exit.ended));
                 }
@@ -309,7 +316,7 @@ impl Watch {
 
     fn end_late_ones(&mut self, now: MonoTime, actions: &mut Vec<Action>) {
         for index in 0..self.processes.len() {
-            if !self.end_due(&self.processes[index]).is_some_and(|due| now >= due) {
+            if self.end_due(&self.processes[index]).is_none_or(|due| now < due) {
                 continue;
             }
             let name = &self.processes[index].name;

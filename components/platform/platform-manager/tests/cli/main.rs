@@ -1,9 +1,10 @@
 //! The `gridloop` command as people and scripts meet it: what it prints, what it leaves behind, how it exits.
 //!
-//! Every test runs the built binary in an empty folder. `arguments` and `configuration` are about what is refused before
-//! anything starts, `runs` about whole runs, `device` about the hand tool.
+//! Every test runs the built binary in an empty folder. `arguments`, `bus` and `configuration` are about what is refused
+//! before anything starts, `runs` about whole runs, `device` about the hand tool.
 
 mod arguments;
+mod bus;
 mod configuration;
 mod device;
 mod runs;

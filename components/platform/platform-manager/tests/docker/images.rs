@@ -1,5 +1,6 @@
 //! The images of the Dockerfile, around the binary under test, and the services of compose.yaml.
 
+use crate::until_it;
 use gridloop_hil_tests::docker::{BASE_IMAGE, Engine};
 use gridloop_platform_manager::platform::manifest::Manifests;
 use serde_json::json;
@@ -34,8 +35,8 @@ fn roles() -> Vec<(String, Vec<String>)> {
     started.chain(others).collect()
 }
 
-#[test]
-fn images_are_the_base_and_the_binary_and_do_what_the_manifests_say_as_nobody_special() {
+#[tokio::test]
+async fn images_are_the_base_and_the_binary_and_do_what_the_manifests_say_as_nobody_special() {
     let engine = Engine::start().expect("an engine");
     let binary = Path::new(env!("CARGO_BIN_EXE_gridloop"));
     let size = |image: &str| engine.inspect(image).expect("an image")["Size"].as_u64().expect("a size");
@@ -58,6 +59,12 @@ fn images_are_the_base_and_the_binary_and_do_what_the_manifests_say_as_nobody_sp
     assert_eq!(run(&["--entrypoint=id", "gridloop", "-u"]), "10001");
     let writable = ["--volume=fresh:/logs", "--entrypoint=touch", "gridloop", "/logs/x"];
     assert_eq!(run(&writable), "", "a fresh volume can be written to");
+    let serving = ["-e", "LOG_STORE=sqlite:/runs", "-e", "LOGREADER_HOST=127.0.0.1", "log-reader"];
+    let checked = ["run", "--detach", "--network=none", "--name=reader", "--health-interval=1s"];
+    engine.docker(checked.into_iter().chain(serving)).expect("a container");
+    let health = || engine.inspect("reader").expect("a container")["State"]["Health"]["Status"].clone();
+    until_it(|| health() != "starting").await;
+    assert_eq!(health(), "healthy");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The Docker runner alone, on images that are one line of shell.
 
-use crate::{environment, within};
+use crate::{environment, until_it, within};
 use gridloop_clock::{SharedClock, WallClock};
 use gridloop_hil_tests::docker::Engine;
 use gridloop_messages::SimulationId;
@@ -233,12 +233,7 @@ async fn containers_that_nobody_watches_go_on_and_remove_themselves() {
     drop(runner);
     assert_eq!(bench.engine.containers().expect("containers"), ["Sim00_one"]);
     bench.engine.docker(["stop", "Sim00_one"]).expect("stopped");
-    let gone = async {
-        while !bench.engine.containers().expect("containers").is_empty() {
-            tokio::task::yield_now().await;
-        }
-    };
-    within(gone).await;
+    until_it(|| bench.engine.containers().expect("containers").is_empty()).await;
 }
 
 #[tokio::test]

@@ -1,10 +1,13 @@
 //! Whole runs in containers, started by the built command over a real RabbitMQ.
 
-use crate::{environment, within};
+use crate::{environment, until_it, within};
 use gridloop_hil_tests::docker::Engine;
+use gridloop_hil_tests::mongodb::MongoDb;
 use gridloop_hil_tests::proxy::Proxy;
 use gridloop_hil_tests::rabbitmq::RabbitMq;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tokio::task::spawn_blocking;
@@ -40,9 +43,7 @@ impl Platform {
     async fn new() -> Self {
         let broker = RabbitMq::start().expect("a broker");
         let engine = Engine::start().expect("an engine");
-        for network in ["platform", "mongodb"] {
-            engine.network(network).expect("a network");
-        }
+        engine.network("platform").expect("a network");
         let gateway = engine.network("rabbitmq").expect("a network");
         let door = Proxy::start_at(gateway, broker.port()).await.expect("a door");
         engine.docker(["volume", "create", "logs"]).expect("a volume");
@@ -57,6 +58,8 @@ impl Platform {
     }
 
     /// The command, ready to be started on a run configuration.
+    ///
+    /// Where nothing is said about MongoDB, the Log Writer stores in the volume of the logs.
     fn command(&self, run: &str, more: &[&str]) -> Command {
         std::fs::write(self.folder.join("run.yml"), run).expect("a file");
         let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../configs/manifests");
@@ -69,6 +72,7 @@ impl Platform {
             .args(more)
             .env_remove("RUST_LOG")
             .envs(&environment(&self.engine, &[("DOCKER_VOLUME_NAME_RESOURCES", &resources)]))
+            .env_remove("DOCKER_NETWORK_MONGODB")
             .env("RABBITMQ_HOST", &self.gateway)
             .env("RABBITMQ_PORT", self.door.port().to_string())
             .stdin(Stdio::null())
@@ -116,9 +120,15 @@ async fn end(child: Child) -> Done {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_in_containers_completes_and_leaves_its_logs_and_nothing_else() {
+async fn a_run_in_containers_completes_and_leaves_its_messages_its_logs_and_nothing_else() {
     let platform = Platform::new().await;
-    let done = platform.run(RUN, &["--wait"]).await;
+    let mongodb = MongoDb::start().expect("a database");
+    let gateway = platform.engine.network("mongodb").expect("a network");
+    let door = Proxy::start_at(gateway, mongodb.port()).await.expect("a door");
+    let mut command = platform.command(RUN, &["--wait"]);
+    command.env("DOCKER_NETWORK_MONGODB", "mongodb").env("MONGODB_HOST", gateway.to_string());
+    command.env("MONGODB_PORT", door.port().to_string()).env("MONGODB_DATABASE", "logs");
+    let done = end(command.spawn().expect("a process")).await;
     let said = &done.said;
     assert_eq!(done.code, Some(0), "{said}");
     for wanted in ["container Sim00_log_writer", "container Sim00_home1", "epoch 3/3", "completed"] {
@@ -136,8 +146,13 @@ async fn a_run_in_containers_completes_and_leaves_its_logs_and_nothing_else() {
     );
     let start = platform.in_volume(&["sh", "-c", "cat /logs/start/*"]);
     assert!(start.contains("Two in containers"), "{start}");
-    let stored = platform.in_volume(&["sh", "-c", "ls -l /logs/runs/*"]);
-    assert!(stored.contains("messages.sqlite"), "{stored}");
+    // The Log Writer ends with what it has stored: four of each component, the manager's, and nothing invalid.
+    let summary = platform.log("log_writer");
+    let summary: Value =
+        serde_json::from_str(&summary[summary.find("\n{").map_or(0, |at| at + 1)..]).expect("JSON");
+    assert!(summary["store"].as_str().is_some_and(|store| store.starts_with("mongodb://")), "{summary}");
+    assert!(summary["stored"].as_u64().is_some_and(|stored| stored > 12), "{summary}");
+    assert_eq!(summary["invalid"], 0, "{summary}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,13 +178,8 @@ async fn ctrl_c_stops_a_run_in_containers_and_removes_them() {
     let child = command.spawn().expect("a process");
     let pid = Pid::from_child(&child);
     let ended = tokio::spawn(end(child));
-    let running = async {
-        while platform.containers().len() < 4 {
-            assert!(!ended.is_finished(), "it has ended before it was stopped");
-            tokio::task::yield_now().await;
-        }
-    };
-    within(running).await;
+    until_it(|| platform.containers().len() == 4 || ended.is_finished()).await;
+    assert!(!ended.is_finished(), "it has ended before it was stopped");
     kill_process(pid, Signal::INT).expect("a signal");
     let done = ended.await.expect("a task");
     assert_eq!(done.code, Some(0), "{}", done.said);
@@ -182,12 +192,7 @@ async fn without_waiting_the_run_goes_on_by_itself_and_its_containers_vanish_whe
     let platform = Platform::new().await;
     let done = platform.run(RUN, &[]).await;
     assert_eq!(done.code, Some(0), "{}", done.said);
-    let gone = async {
-        while !platform.containers().is_empty() {
-            tokio::task::yield_now().await;
-        }
-    };
-    within(gone).await;
+    until_it(|| platform.containers().is_empty()).await;
     let stored = platform.in_volume(&["sh", "-c", "ls -l /logs/runs/*"]);
     assert!(stored.contains("messages.sqlite"), "{stored}");
 }
@@ -199,5 +204,45 @@ async fn an_image_that_is_missing_is_named_and_nothing_is_started() {
     let done = platform.run(RUN, &["--wait"]).await;
     assert_ne!(done.code, Some(0), "{}", done.said);
     assert!(done.said.contains("the image gridloop/dummy:latest is not there"), "{}", done.said);
+    assert_eq!(platform.containers(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_platform_manager_may_be_a_container_itself_and_needs_nothing_but_the_socket() {
+    let platform = Platform::new().await;
+    let binary = Path::new(env!("CARGO_BIN_EXE_gridloop"));
+    platform.engine.build_stage("gridloop", "gridloop", binary).expect("an image");
+    std::fs::write(platform.folder.join("run.yml"), RUN).expect("a file");
+    let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../configs/manifests");
+    let socket = platform.engine.home().join("docker.sock");
+    let group = std::fs::metadata(&socket).expect("a socket").gid().to_string();
+    let work = platform.folder.display();
+    let volumes = [
+        format!("{}:/var/run/docker.sock", socket.display()),
+        format!("{}:/manifests:ro", manifests.display()),
+        format!("{work}:/work:ro"),
+    ];
+    let told = [
+        format!("RABBITMQ_HOST={}", platform.gateway),
+        format!("RABBITMQ_PORT={}", platform.door.port()),
+        format!("DOCKER_VOLUME_NAME_RESOURCES={work}/resources"),
+        "DOCKER_VOLUME_NAME_LOGS=logs".to_owned(),
+        "DOCKER_NETWORK_RABBITMQ=rabbitmq".to_owned(),
+    ];
+    let mut run =
+        vec!["run", "--rm", "--network=rabbitmq", "--read-only", "--cap-drop=ALL", "--volume=runs:/runs"];
+    run.extend(["--group-add", &group]);
+    run.extend(volumes.iter().flat_map(|volume| ["--volume", volume]));
+    run.extend(told.iter().flat_map(|variable| ["--env", variable]));
+    run.extend([
+        "gridloop",
+        "platform",
+        "/work/run.yml",
+        "--manifests=/manifests",
+        "--runner=docker",
+        "--wait",
+    ]);
+    let said = tokio::task::block_in_place(|| platform.engine.docker(run)).expect("exit code 0");
+    assert!(said.contains("container Sim00_home1") && said.contains("completed"), "{said}");
     assert_eq!(platform.containers(), [""; 0]);
 }

@@ -60,7 +60,11 @@ async fn a_writer_that_is_killed_while_its_spool_fills_and_empties_loses_nothing
             }
             sleep(&*rig.clock, Duration::from_millis(random.u64(..80))).await;
         }
-        if round % 2 == 0 { rig.mongodb().kill9().unwrap() } else { rig.mongodb().restart().unwrap() }
+        if round % 2 == 0 {
+            rig.mongodb().kill9().unwrap()
+        } else {
+            rig.mongodb().restart().unwrap()
+        }
         for _ in 0..500 {
             traffic.publish_one(&mut rig).await;
         }

@@ -54,8 +54,7 @@ impl Rig {
         let broker = RabbitMq::start().unwrap();
         let exchange = Exchange::run(run_exchange("procem.", &run().compact()));
         let bus = connect(&broker, exchange, &clock).await;
-        let keep =
-            Keep { name: "log-writer".into(), patterns: vec!["#".into()], unacknowledged_max: 1 };
+        let keep = Keep { name: "log-writer".into(), patterns: vec!["#".into()], unacknowledged_max: 1 };
         drop(bus.subscribe_kept(keep).await.unwrap());
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("run.toml"), CONFIGURATION).unwrap();
@@ -91,9 +90,18 @@ impl Rig {
     /// The arguments of a writer of the run.
     pub(crate) fn arguments(&self) -> Vec<String> {
         let spool = self.path("spool").display().to_string();
-        ["log-writer", "run.toml", "--bus", &self.broker.url(), "--store", &self.store_url(), "--spool", &spool]
-            .map(ToOwned::to_owned)
-            .to_vec()
+        [
+            "log-writer",
+            "run.toml",
+            "--bus",
+            &self.broker.url(),
+            "--store",
+            &self.store_url(),
+            "--spool",
+            &spool,
+        ]
+        .map(ToOwned::to_owned)
+        .to_vec()
     }
 
     /// Starts a writer of the run.
@@ -200,7 +208,8 @@ impl Rig {
         assert_eq!(distinct.len(), stored.len(), "messages are stored twice");
         assert_same(&distinct, &self.sent.valid);
         let apart = store.invalid_messages().unwrap();
-        let distinct: BTreeSet<_> = apart.iter().map(|(topic, _, body)| (topic.clone(), body.clone())).collect();
+        let distinct: BTreeSet<_> =
+            apart.iter().map(|(topic, _, body)| (topic.clone(), body.clone())).collect();
         assert_eq!(distinct.len(), apart.len(), "messages are kept apart twice");
         assert_same(&distinct, &self.sent.invalid);
     }
@@ -349,4 +358,5 @@ impl Traffic {
     }
 }
 
-const CONFIGURATION: &str = "[simulation]\ninitial_start_time = \"2026-01-01T00:00:00Z\"\nepoch_length_s = 60.0\nepochs = 1\n";
+const CONFIGURATION: &str =
+    "[simulation]\ninitial_start_time = \"2026-01-01T00:00:00Z\"\nepoch_length_s = 60.0\nepochs = 1\n";

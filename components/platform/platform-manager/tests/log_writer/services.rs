@@ -117,8 +117,12 @@ async fn announcements_are_stored_with_the_run_that_they_announce() {
     bus.publish("Start", start.clone().into()).await.unwrap();
     bus.publish("Start", "{}".into()).await.unwrap();
     bus.flush().await.unwrap();
-    let stored = |path: &std::path::Path| Store::read(path).and_then(|store| store.messages()).unwrap_or_default();
-    rig.wait_for("the announcement", async || stored(&rig.messages()) == [("Start".to_owned(), start.clone())]).await;
+    let stored =
+        |path: &std::path::Path| Store::read(path).and_then(|store| store.messages()).unwrap_or_default();
+    rig.wait_for("the announcement", async || {
+        stored(&rig.messages()) == [("Start".to_owned(), start.clone())]
+    })
+    .await;
     let apart = rig.path("runs/management/messages.sqlite");
     rig.wait_for("what is no announcement", async || {
         Store::read(&apart).and_then(|store| store.invalid_messages()).is_ok_and(|apart| apart.len() == 1)

@@ -19,7 +19,8 @@ impl<'a> Core<'a> {
     /// Finds the manifests and deals the keys of `Simulation` out to them. A key that both declare, or neither, goes
     /// to nobody but the first, or nobody.
     pub(super) fn of(run: &RunFile, manifests: &'a Manifests) -> Result<Self, Vec<Diagnostic>> {
-        let (manager, log_writer) = match (find(manifests, "SimulationManager"), find(manifests, "LogWriter")) {
+        let (manager, log_writer) = match (find(manifests, "SimulationManager"), find(manifests, "LogWriter"))
+        {
             (Ok(manager), Ok(log_writer)) => (manager, log_writer),
             (manager, log_writer) => {
                 let problems = [manager.err(), log_writer.err()].into_iter().flatten().flatten();

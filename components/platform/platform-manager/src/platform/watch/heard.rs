@@ -2,7 +2,9 @@
 
 use super::{Action, Told};
 use gridloop_clock::MonoTime;
-use gridloop_messages::{Body, Decoded, Message, SimulationId, SimulationState, Status, StatusValue, Timestamp, decode};
+use gridloop_messages::{
+    Body, Decoded, Message, SimulationId, SimulationState, Status, StatusValue, Timestamp, decode,
+};
 use gridloop_realtime_manager::Progress;
 use std::time::Duration;
 
@@ -61,7 +63,13 @@ impl Heard {
     }
 
     /// Takes a message in; whether it ends the run. What is not of this run is passed over.
-    pub(super) fn hear(&mut self, body: &[u8], run: &Run<'_>, now: MonoTime, actions: &mut Vec<Action>) -> bool {
+    pub(super) fn hear(
+        &mut self,
+        body: &[u8],
+        run: &Run<'_>,
+        now: MonoTime,
+        actions: &mut Vec<Action>,
+    ) -> bool {
         // When a message without a Timestamp came does not matter here.
         let any = Timestamp::from(chrono::DateTime::UNIX_EPOCH);
         let Ok(Decoded::Message(message)) = decode(body, any) else { return false };
@@ -120,7 +128,8 @@ impl Heard {
 
     fn status(&mut self, source: &str, epoch: u64, status: Status, now: MonoTime, actions: &mut Vec<Action>) {
         if status.value == StatusValue::Error {
-            let description = status.description.unwrap_or_else(|| "an error without a description".to_owned());
+            let description =
+                status.description.unwrap_or_else(|| "an error without a description".to_owned());
             actions.push(Action::Tell(Told::Line(format!("{source} reports an error: {description}"))));
             self.error.get_or_insert((source.to_owned(), description));
             return;
@@ -133,7 +142,11 @@ impl Heard {
             self.completed = epoch;
             if epoch > 0 {
                 let turnaround = now.since(self.began);
-                actions.push(tell(Progress::EpochCompleted { number: epoch, turnaround, missing: Vec::new() }));
+                actions.push(tell(Progress::EpochCompleted {
+                    number: epoch,
+                    turnaround,
+                    missing: Vec::new(),
+                }));
             }
         }
     }

@@ -198,7 +198,10 @@ fn a_component_that_dies_is_told_of_and_ends_the_run_by_way_of_the_manager() {
     rig.epoch(1);
     rig.exit(1, Ended::Signal(9));
     let done = rig.pass(1);
-    assert!(done.contains(&Action::Tell(Told::Died { index: 1, ended: Ended::Signal(9) })), "{done:?}");
+    assert!(
+        done.contains(&Action::Tell(Told::Died { index: 1, name: "home1".into(), ended: Ended::Signal(9) })),
+        "{done:?}"
+    );
     assert!(done.contains(&Action::Terminate(3)), "{done:?}");
     assert!(!done.contains(&Action::PublishStopped), "the manager says it itself");
     rig.state("stopped");
@@ -216,7 +219,10 @@ fn a_manager_that_dies_is_spoken_for() {
     rig.state("running");
     rig.exit(3, Ended::Signal(11));
     let done = rig.pass(1);
-    assert!(done.contains(&Action::Tell(Told::Died { index: 3, ended: Ended::Signal(11) })), "{done:?}");
+    assert!(
+        done.contains(&Action::Tell(Told::Died { index: 3, name: "Clock".into(), ended: Ended::Signal(11) })),
+        "{done:?}"
+    );
     assert_eq!(done.iter().filter(|action| **action == Action::PublishStopped).count(), 1, "{done:?}");
     for index in 0..3 {
         rig.exit(index, Ended::Code(0));
@@ -235,7 +241,10 @@ fn a_stop_goes_to_the_manager_and_the_others_end_by_its_word() {
     rig.state("stopped");
     rig.all_end_well();
     let verdict = rig.watch.verdict();
-    assert_eq!((verdict.outcome, verdict.reason.as_str()), (Outcome::Stopped, "stopped on request in epoch 0 of 2"));
+    assert_eq!(
+        (verdict.outcome, verdict.reason.as_str()),
+        (Outcome::Stopped, "stopped on request in epoch 0 of 2")
+    );
 }
 
 #[test]

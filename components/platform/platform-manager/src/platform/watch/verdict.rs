@@ -54,7 +54,9 @@ impl Watch {
         bad.find_map(|process| match (process.role, process.ended?) {
             // A manager that was asked has been heard to the end already.
             (Role::Manager, _) if process.asked.is_some() => None,
-            (_, ended @ (Ended::Code(_) | Ended::Signal(_) | Ended::Gone)) => Some(format!("{} {ended}", process.name)),
+            (_, ended @ (Ended::Code(_) | Ended::Signal(_) | Ended::Gone)) => {
+                Some(format!("{} {ended}", process.name))
+            }
         })
     }
 }

@@ -102,9 +102,9 @@ impl Node {
             Value::Number(value) => Number::from_f64(*value).map_or(Json::Null, Json::Number),
             Value::Text(text) | Value::Date(text) => Json::String(text.clone()),
             Value::List(items) => Json::Array(items.iter().map(Node::json).collect()),
-            Value::Map(entries) => {
-                Json::Object(entries.iter().map(|(key, value)| (key.json_key(), value.json())).collect::<Map<_, _>>())
-            }
+            Value::Map(entries) => Json::Object(
+                entries.iter().map(|(key, value)| (key.json_key(), value.json())).collect::<Map<_, _>>(),
+            ),
         }
     }
 

@@ -6,7 +6,7 @@
 use super::node::{Node, Value};
 use super::scalar::{Refused, resolve};
 use granit_parser::{Event, Parser, ScalarStyle, Span, Tag};
-use gridloop_service::{Diagnostic, Text};
+use gridloop_service::{Diagnostic, Diagnostics, Text};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -22,8 +22,9 @@ const BYTES_MAX: usize = 8 << 20;
 ///
 /// # Errors
 /// What is wrong with it, and where.
-pub fn read(text: &Text) -> Result<Node, Diagnostic> {
-    let mut options = granit_parser::options! { flow_nesting_limit: DEPTH_MAX, block_nesting_limit: DEPTH_MAX };
+pub fn read(text: &Text) -> Result<Node, Diagnostics> {
+    let mut options =
+        granit_parser::options! { flow_nesting_limit: DEPTH_MAX, block_nesting_limit: DEPTH_MAX };
     options.set_emit_comments(false);
     let mut reader = Reader::new(text);
     for event in Parser::new_from_str_with_options(text.as_str(), options) {
@@ -66,12 +67,13 @@ impl<'t> Reader<'t> {
         Self { text, open: Vec::new(), anchors: HashMap::new(), root: None, nodes: 0, bytes: 0 }
     }
 
-    fn take(&mut self, event: Event<'_>, span: &Span) -> Result<(), Diagnostic> {
+    fn take(&mut self, event: Event<'_>, span: &Span) -> Result<(), Diagnostics> {
         let place = span.byte_range().unwrap_or(0..0);
         match event {
-            Event::DocumentStart(..) if self.root.is_some() => {
-                Err(self.wrong(&place, "a second document begins here").helped("leave only one, without `---`"))
-            }
+            Event::DocumentStart(..) if self.root.is_some() => Err(self
+                .wrong(&place, "a second document begins here")
+                .helped("leave only one, without `---`")
+                .into()),
             Event::Scalar(word, style, anchor, tag) => {
                 let value = self.scalar(&word, style, tag.as_deref(), &place)?;
                 self.put(Node { place, value }, anchor)
@@ -84,8 +86,8 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn finish(self) -> Result<Node, Diagnostic> {
-        self.root.ok_or_else(|| self.text.diagnostic(0..0, "there is nothing in this file".to_owned()))
+    fn finish(self) -> Result<Node, Diagnostics> {
+        self.root.ok_or_else(|| self.text.diagnostic(0..0, "there is nothing in this file".to_owned()).into())
     }
 
     fn wrong(&self, place: &Range<usize>, message: impl Into<String>) -> Diagnostic {
@@ -98,27 +100,31 @@ impl<'t> Reader<'t> {
         style: ScalarStyle,
         tag: Option<&Tag>,
         place: &Range<usize>,
-    ) -> Result<Value, Diagnostic> {
+    ) -> Result<Value, Diagnostics> {
         let core = tag.and_then(core_tag);
         match (tag, core) {
             (None, _) if style == ScalarStyle::Plain => {}
             (Some(_), Some("int" | "float" | "bool" | "null")) => {}
             (None, _) | (Some(_), Some("str")) => return Ok(Value::Text(word.to_owned())),
-            (Some(tag), _) => return Err(self.strange_tag(tag, place)),
+            (Some(tag), _) => return Err(self.strange_tag(tag, place).into()),
         }
-        resolve(word).map_err(|refused| match refused {
+        let value = resolve(word).map_err(|refused| match refused {
             Refused::TooLarge => self
                 .wrong(place, format!("`{}` does not fit into 64 bits", shortened(word)))
                 .helped("put quotes around it if it is a name"),
             Refused::NotFinite => self
                 .wrong(place, format!("`{}` is no number that a message can carry", shortened(word)))
                 .expecting("a finite number"),
-        })
+        })?;
+        Ok(value)
     }
 
     fn strange_tag(&self, tag: &Tag, place: &Range<usize>) -> Diagnostic {
-        self.wrong(place, format!("the tag `{}{}` is not known here", tag.original_handle(), shortened(tag.suffix())))
-            .helped("leave it out")
+        self.wrong(
+            place,
+            format!("the tag `{}{}` is not known here", tag.original_handle(), shortened(tag.suffix())),
+        )
+        .helped("leave it out")
     }
 
     fn begin(
@@ -127,17 +133,17 @@ impl<'t> Reader<'t> {
         anchor: usize,
         tag: Option<Cow<'_, Tag>>,
         is_map: bool,
-    ) -> Result<(), Diagnostic> {
+    ) -> Result<(), Diagnostics> {
         if let Some(tag) = tag
             && core_tag(&tag) != Some(if is_map { "map" } else { "seq" })
         {
-            return Err(self.strange_tag(&tag, &(start..start + 1)));
+            return Err(self.strange_tag(&tag, &(start..start + 1)).into());
         }
         self.open.push(Open { start, anchor, nodes: Vec::new(), is_map });
         Ok(())
     }
 
-    fn end(&mut self, end: usize) -> Result<(), Diagnostic> {
+    fn end(&mut self, end: usize) -> Result<(), Diagnostics> {
         // The parser ends only what it has begun.
         let Some(open) = self.open.pop() else { return Ok(()) };
         let place = open.start..end.max(open.start);
@@ -146,7 +152,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Puts a complete value where it belongs.
-    fn put(&mut self, node: Node, anchor: usize) -> Result<(), Diagnostic> {
+    fn put(&mut self, node: Node, anchor: usize) -> Result<(), Diagnostics> {
         if anchor != 0 {
             // The copy is counted too, so that named values within named values stay bounded.
             let (nodes, bytes) = cost(&node);
@@ -165,9 +171,9 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn alias(&mut self, anchor: usize, place: Range<usize>) -> Result<(), Diagnostic> {
+    fn alias(&mut self, anchor: usize, place: Range<usize>) -> Result<(), Diagnostics> {
         let Some(anchored) = self.anchors.get(&anchor) else {
-            return Err(self.wrong(&place, "this alias stands for a value that it is a part of"));
+            return Err(self.wrong(&place, "this alias stands for a value that it is a part of").into());
         };
         let (nodes, bytes) = (anchored.nodes, anchored.bytes);
         self.count(&place, nodes, bytes)?;
@@ -179,18 +185,18 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    fn count(&mut self, place: &Range<usize>, nodes: usize, bytes: usize) -> Result<(), Diagnostic> {
+    fn count(&mut self, place: &Range<usize>, nodes: usize, bytes: usize) -> Result<(), Diagnostics> {
         self.nodes = self.nodes.saturating_add(nodes);
         self.bytes = self.bytes.saturating_add(bytes);
         if self.nodes <= NODES_MAX && self.bytes <= BYTES_MAX {
             return Ok(());
         }
         let message = format!("here the file has more than {NODES_MAX} values, or {BYTES_MAX} bytes in them");
-        Err(self.wrong(place, message).helped("aliases count as often as they are used"))
+        Err(self.wrong(place, message).helped("aliases count as often as they are used").into())
     }
 
     /// Keys and values in turn as entries: unique keys, merged with what `<<` names.
-    fn entries(&self, nodes: Vec<Node>) -> Result<Vec<(Node, Node)>, Diagnostic> {
+    fn entries(&self, nodes: Vec<Node>) -> Result<Vec<(Node, Node)>, Diagnostics> {
         let mut entries = Vec::with_capacity(nodes.len() / 2);
         let mut seen = HashSet::new();
         let mut merged = Vec::new();
@@ -202,11 +208,11 @@ impl<'t> Reader<'t> {
             }
             if matches!(key.value, Value::List(_) | Value::Map(_) | Value::Date(_)) {
                 let message = format!("{} cannot be a key", key.found());
-                return Err(self.wrong(&key.place, message).expecting("a name"));
+                return Err(self.wrong(&key.place, message).expecting("a name").into());
             }
             if !seen.insert(identity(&key)) {
                 let message = format!("the key {} is there a second time", shortened(&key.variable()));
-                return Err(self.wrong(&key.place, message).helped("leave one of the two out"));
+                return Err(self.wrong(&key.place, message).helped("leave one of the two out").into());
             }
             entries.push((key, value));
         }
@@ -222,7 +228,7 @@ impl<'t> Reader<'t> {
         value: Node,
         entries: &mut Vec<(Node, Node)>,
         seen: &mut HashSet<String>,
-    ) -> Result<(), Diagnostic> {
+    ) -> Result<(), Diagnostics> {
         let place = value.place.clone();
         let maps = match value.value {
             Value::List(items) => items.into_iter().map(|item| item.value).collect(),
@@ -230,7 +236,10 @@ impl<'t> Reader<'t> {
         };
         for map in maps {
             let Value::Map(more) = map else {
-                return Err(self.wrong(&place, "`<<` takes over the keys of a mapping").expecting("`*name` of one"));
+                return Err(self
+                    .wrong(&place, "`<<` takes over the keys of a mapping")
+                    .expecting("`*name` of one")
+                    .into());
             };
             entries.extend(more.into_iter().filter(|(key, _)| seen.insert(identity(key))));
         }
@@ -269,7 +278,11 @@ fn cost(node: &Node) -> (usize, usize) {
 }
 
 fn shortened(text: &str) -> String {
-    if text.chars().count() <= 40 { text.to_owned() } else { text.chars().take(40).collect::<String>() + "…" }
+    if text.chars().count() <= 40 {
+        text.to_owned()
+    } else {
+        text.chars().take(40).collect::<String>() + "…"
+    }
 }
 
 /// `str` of `!!str`.

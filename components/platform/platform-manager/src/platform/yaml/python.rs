@@ -108,6 +108,9 @@ mod tests {
         assert_eq!(quoted("plain"), "'plain'");
         assert_eq!(quoted("it's"), "\"it's\"");
         assert_eq!(quoted("\"it's\""), "'\"it\\'s\"'");
-        assert_eq!(quoted("a\tb\\\n\u{1}\u{a0}\u{2028}ä\u{e000}\u{1f600}"), "'a\\tb\\\\\\n\\x01\\xa0\\u2028ä\\ue000\u{1f600}'");
+        assert_eq!(
+            quoted("a\tb\\\n\u{1}\u{a0}\u{2028}ä\u{e000}\u{1f600}"),
+            "'a\\tb\\\\\\n\\x01\\xa0\\u2028ä\\ue000\u{1f600}'"
+        );
     }
 }

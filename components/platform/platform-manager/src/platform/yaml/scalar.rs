@@ -18,8 +18,12 @@ pub(crate) enum Refused {
 pub(crate) fn resolve(word: &str) -> Result<Value, Refused> {
     match word {
         "" | "~" | "null" | "Null" | "NULL" => return Ok(Value::Null),
-        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Ok(Value::Boolean(true)),
-        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => return Ok(Value::Boolean(false)),
+        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            return Ok(Value::Boolean(true));
+        }
+        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+            return Ok(Value::Boolean(false));
+        }
         _ => {}
     }
     if is_date(word) {
@@ -53,10 +57,8 @@ fn integer(word: &str) -> Option<Result<i64, Refused>> {
         from_radix(binary, 2)?
     } else if let Some(hexadecimal) = digits.strip_prefix("0x").filter(|it| all(it, within(16))) {
         from_radix(hexadecimal, 16)?
-    } else if digits == "0" {
-        Some(0)
-    } else if let Some(octal) = digits.strip_prefix('0').filter(|it| all(it, within(8))) {
-        from_radix(octal, 8)?
+    } else if digits.starts_with('0') && all(digits, within(8)) {
+        from_radix(digits, 8)?
     } else if digits.starts_with(|c: char| matches!(c, '1'..='9')) && all(digits, within(10)) {
         from_radix(digits, 10)?
     } else {
@@ -82,7 +84,8 @@ fn from_radix(digits: &str, radix: u32) -> Option<Option<i128>> {
 /// `1:30` is ninety.
 fn sexagesimal(digits: &str) -> Option<Option<i128>> {
     let (first, rest) = digits.split_once(':')?;
-    if !first.starts_with(|c: char| matches!(c, '1'..='9')) || !all(first, |c| c == '_' || c.is_ascii_digit()) {
+    if !first.starts_with(|c: char| matches!(c, '1'..='9')) || !all(first, |c| c == '_' || c.is_ascii_digit())
+    {
         return None;
     }
     let mut sum = from_radix(first, 10)?;
@@ -183,7 +186,9 @@ fn is_time(text: &str) -> bool {
         Some(at) => (&time[..at], time[at..].trim_start_matches(blank)),
         None => (time, ""),
     };
-    let digits = |text: &str, least: usize| (least..=2).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let digits = |text: &str, least: usize| {
+        (least..=2).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+    };
     let (whole, fraction) = clock.split_once('.').unwrap_or((clock, ""));
     let parts: Vec<&str> = whole.split(':').collect();
     let sound = matches!(parts.as_slice(), [h, m, s] if digits(h, 1) && digits(m, 2) && digits(s, 2));

@@ -1,0 +1,88 @@
+//! `gridloop export`: writes a whole run as CSV or JSON lines.
+
+use crate::context::{Context, runtime};
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use gridloop_log_reader::export::{csv, jsonl};
+use gridloop_logging::StoreUrl;
+use gridloop_logging::archive::Archive;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The SimulationId of the run.
+    run: String,
+    /// Where the run is: `sqlite:DIR` or `mongodb://user:password@host:port/database`.
+    #[arg(long, value_name = "URL", default_value = "sqlite:runs")]
+    store: StoreUrl,
+    /// What to write.
+    #[arg(long, value_enum, default_value = "csv")]
+    format: Format,
+    /// The parts of the messages that become columns, such as `RealPower,Current.L1`. Default: everything.
+    #[arg(long, value_name = "PATHS")]
+    attrs: Option<String>,
+    /// A field that tells the messages of one process apart, such as `Node`.
+    #[arg(long, value_name = "FIELD")]
+    by: Option<String>,
+    /// Write to this file instead of printing.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Time series: a row for each point in time, a column for each value.
+    Csv,
+    /// Messages: one JSON object a line, by Timestamp.
+    Jsonl,
+}
+
+/// `gridloop export RUN`
+pub(crate) fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
+    // For its log.
+    let _context = Context::new()?;
+    let done = runtime()?.block_on(async {
+        let archive = Archive::open(&args.store).await?;
+        match &args.output {
+            None => write(args, &archive, &mut BufWriter::new(io::stdout().lock())).await,
+            Some(path) => {
+                let failed = || format!("cannot write {}", path.display());
+                let mut file = BufWriter::new(File::create(path).with_context(failed)?);
+                write(args, &archive, &mut file).await.with_context(failed)
+            }
+        }
+    });
+    match done {
+        // Whoever reads what is printed may have had enough.
+        Err(error) if error.chain().any(is_broken_pipe) => Ok(ExitCode::SUCCESS),
+        done => done.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+async fn write(args: &ExportArgs, archive: &Archive, out: &mut impl Write) -> anyhow::Result<()> {
+    match args.format {
+        Format::Jsonl => {
+            let messages = jsonl(archive, &args.run, out).await?;
+            eprintln!("{messages} messages");
+        }
+        Format::Csv => {
+            let (rows, replaced) =
+                csv(archive, &args.run, args.attrs.as_deref(), args.by.as_deref(), out).await?;
+            eprintln!("{rows} points in time");
+            if replaced > 0 {
+                eprintln!(
+                    "{replaced} values are missing: a later message of the same topic, process and epoch took their \
+                     place; --by FIELD keeps messages apart that differ in that field"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
