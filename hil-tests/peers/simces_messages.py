@@ -4,8 +4,8 @@ It shares nothing with gridloop. `accept(message)` raises Broken for what a Pyth
 `check_sent(message)` also for what no process should send: dates in any other than the canonical spelling, numbers of
 blocks without a point, null for what may be left out. Other peers may import both.
 
-`simces_messages.py` alone is for tests: `judge` takes bodies as texts and says for each why it is not accepted and why it
-should not be sent; `validate` does the same with JSON Schemas, by the jsonschema package.
+`simces_messages.py` alone is for tests: `judge` takes bodies as texts and says for each why it is not accepted and why
+it should not be sent; `validate` does the same with JSON Schemas, by the jsonschema package.
 """
 
 import asyncio
@@ -16,7 +16,8 @@ from datetime import datetime, timezone
 from simces_rules import CANONICAL, WARNINGS, Broken, require
 
 DATETIME = re.compile(
-    r"\d{4}-\d{2}-\d{2}(?:.\d{2}(?::\d{2}(?::\d{2}(?:\.(?:\d{3}|\d{6}))?)?)?(?:[+-]\d{2}:\d{2})?)?", re.ASCII | re.DOTALL
+    r"\d{4}-\d{2}-\d{2}(?:.\d{2}(?::\d{2}(?::\d{2}(?:\.(?:\d{3}|\d{6}))?)?)?(?:[+-]\d{2}:\d{2})?)?",
+    re.ASCII | re.DOTALL,
 )
 
 
@@ -85,7 +86,8 @@ def one_of(*words):
     """One of these values."""
 
     def check(value, field):
-        require(any(type(value) is type(word) and value == word for word in words), f"{field}: none of {words}: {value!r}")
+        known = any(type(value) is type(word) and value == word for word in words)
+        require(known, f"{field}: none of {words}: {value!r}")
 
     return check
 
@@ -193,7 +195,8 @@ def array(check, least=0):
     """An array of values of one kind."""
 
     def check_all(value, field):
-        require(isinstance(value, list) and len(value) >= least, f"{field}: not an array of at least {least}: {value!r}")
+        enough = isinstance(value, list) and len(value) >= least
+        require(enough, f"{field}: not an array of at least {least}: {value!r}")
         for one in value:
             check(one, field)
 
@@ -267,7 +270,8 @@ DIRECTION = one_of("upregulation", "downregulation")
 LIMIT = one_of("acceptable", "close-to-limits", "unacceptable")
 NEED = {
     "ActivationTime": datetime_text, "Duration": MINUTES, "Direction": DIRECTION, "RealPowerMin": MARKET_KW,
-    "RealPowerRequest": MARKET_KW, "CustomerIds": array(text, 1), "CongestionId": name, "BidResolution": Optional(MARKET_KW),
+    "RealPowerRequest": MARKET_KW, "CustomerIds": array(text, 1), "CongestionId": name,
+    "BidResolution": Optional(MARKET_KW),
 }
 TERMS = {
     "ActivationTime": OrNull(datetime_text), "Duration": OrNull(MINUTES), "Direction": OrNull(DIRECTION),
@@ -292,7 +296,9 @@ FIELDS = {
         "SimulationSpecificExchange": name, "SimulationName": text, "SimulationDescription": text,
         "ProcessParameters": record(SimulationManager=MANAGER_PARAMETERS, LogWriter=Optional(LOG_WRITER_PARAMETERS)),
     },
-    "SimState": {"SimulationState": one_of("running", "stopped"), "Name": Optional(text), "Description": Optional(text)},
+    "SimState": {
+        "SimulationState": one_of("running", "stopped"), "Name": Optional(text), "Description": Optional(text),
+    },
     "Epoch": {"StartTime": datetime_text, "EndTime": datetime_text},
     "Status": {"Value": one_of("ready", "error"), "Description": Optional(text)},
     "Result": {},
@@ -313,12 +319,14 @@ FIELDS = {
     },
     "Init.NIS.NetworkComponentInfo": {
         "Resistance": PU, "Reactance": PU, "ShuntAdmittance": PU, "ShuntConductance": PU, "RatedCurrent": PU,
-        "SendingEndBus": array(text), "ReceivingEndBus": array(text), "DeviceId": array(text), "PowerBase": quantity("kV.A"),
+        "SendingEndBus": array(text), "ReceivingEndBus": array(text), "DeviceId": array(text),
+        "PowerBase": quantity("kV.A"),
     },
     "Init.CIS.CustomerInfo": {"ResourceId": array(name), "CustomerId": array(name), "BusName": array(text)},
     "NetworkState.Loss": {
-        "RealPowerShunt": quantity(None), "RealPowerSeries": quantity(None), "ReactivePowerShunt": Optional(quantity(None)),
-        "ReactivePowerSeries": Optional(quantity(None)), "DeviceId": text,
+        "RealPowerShunt": quantity(None), "RealPowerSeries": quantity(None),
+        "ReactivePowerShunt": Optional(quantity(None)), "ReactivePowerSeries": Optional(quantity(None)),
+        "DeviceId": text,
     },
     "NetworkForecastState.Voltage": {
         "Forecast": series({"Magnitude": "kV", "Angle": "deg"}), "Bus": text, "Node": conductor,
@@ -426,7 +434,10 @@ def verdict(check, body):
 
 def judge(bodies):
     """For each body why it is not accepted and why it should not be sent; null where all is well."""
-    return {"refused": [verdict(accept, body) for body in bodies], "not_to_be_sent": [verdict(check_sent, body) for body in bodies]}
+    return {
+        "refused": [verdict(accept, body) for body in bodies],
+        "not_to_be_sent": [verdict(check_sent, body) for body in bodies],
+    }
 
 
 def validate(schemas, bodies):

@@ -64,8 +64,7 @@ fn read_heartbeat(section: &Section<'_>) -> Duration {
 fn read_password(section: &Section<'_>) -> Password {
     let about = "Password, instead of the URL's; \"${env:NAME}\" takes it from the environment.";
     let password = section.text("password", about).secret().optional();
-    let file =
-        section.file("password_file", "A file whose first line is the password.").must_exist().optional();
+    let file = section.file("password_file", "A file whose first line is the password.").optional();
     match (password, file) {
         (Some(_), Some(file)) => {
             section.error(Some("password_file"), "either `password` or `password_file`", None);
@@ -79,7 +78,7 @@ fn read_password(section: &Section<'_>) -> Password {
 
 fn read_tls(section: &Section<'_>, encrypted: bool) -> Tls {
     let file = |key: &str, about: &str| {
-        let file = section.file(key, about).must_exist().optional();
+        let file = section.file(key, about).optional();
         if file.is_some() && !encrypted {
             let help = "without TLS the file is of no use, and nothing is encrypted";
             section.error(Some(key), "`url = \"amqps://...\"` beside it", Some(help.to_owned()));
@@ -105,7 +104,7 @@ fn missing(section: &Section<'_>, key: &str, expected: &str) -> Option<Identity>
     None
 }
 
-/// Files that are there and cannot be used: no PEM, a key that is not the certificate's, an empty password.
+/// Files that cannot be used: not there, no PEM, a key that is not the certificate's, an empty password.
 fn note_flaws(section: &Section<'_>, access: &Access) {
     let key_of = |path: &PathBuf| {
         let identity = access.tls.identity.as_ref();
@@ -118,8 +117,6 @@ fn note_flaws(section: &Section<'_>, access: &Access) {
     };
     for flaw in access.check() {
         match &flaw {
-            // A file that is missing has been reported when its name was read.
-            BusError::File { path, .. } if !path.is_file() => {}
             BusError::File { path, .. } => {
                 section.error(Some(key_of(path)), format!("a usable file: {flaw}"), None)
             }

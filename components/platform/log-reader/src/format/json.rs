@@ -26,9 +26,7 @@ pub(crate) fn value(out: &mut Vec<u8>, value: &Value, depth: usize) {
         Value::Bool(false) => out.extend_from_slice(b"false"),
         Value::Number(number) => self::number(out, number),
         Value::String(text) => string(out, text),
-        Value::Array(items) => {
-            list(out, items.iter(), depth, self::value)
-        }
+        Value::Array(items) => list(out, items.iter(), depth, self::value),
         Value::Object(fields) => object(out, fields, depth, self::value),
     }
 }

@@ -82,22 +82,25 @@ fn get(id: &str, about: &str, parameters: &[Parameter], content: Value) -> Value
 fn described(parameter: &Parameter) -> Value {
     json!({
         "name": parameter.name, "in": "query", "required": parameter.name == ATTRIBUTES,
-        "description": parameter.about, "schema": schema_of(parameter.kind),
+        "description": parameter.about, "schema": schema_of(parameter),
     })
 }
 
-fn schema_of(kind: Kind) -> Value {
-    match kind {
+/// An empty value counts as none.
+fn schema_of(parameter: &Parameter) -> Value {
+    match parameter.kind {
         Kind::Integer => {
             json!({"type": "integer", "format": "int64", "minimum": i64::MIN, "maximum": i64::MAX})
         }
         Kind::Limit => json!({"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}),
-        Kind::Moment => json!({"type": "string", "format": "date-time"}),
-        Kind::List => json!({"type": "string", "minLength": 1}),
+        // More is read than the format date-time has: a year, a day, an empty value.
+        Kind::Moment => json!({"type": "string", "examples": ["2023-02-01T00:15:00Z"]}),
+        Kind::List if parameter.name == ATTRIBUTES => json!({"type": "string", "minLength": 1}),
+        Kind::List => json!({"type": "string"}),
         Kind::Topic => json!({"type": "string", "maxLength": 255}),
         Kind::Text => json!({"type": "string"}),
-        Kind::Boolean => json!({"type": "string", "enum": ["true", "false"]}),
-        Kind::Format => json!({"type": "string", "enum": ["json", "csv"], "default": "json"}),
+        Kind::Boolean => json!({"type": "string", "enum": ["true", "false", ""]}),
+        Kind::Format => json!({"type": "string", "enum": ["json", "csv", ""], "default": "json"}),
     }
 }
 

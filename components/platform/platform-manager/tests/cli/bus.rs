@@ -50,29 +50,29 @@ fn what_does_not_fit_together_is_said_with_its_place() {
     let cases = [
         (
             "url = \"amqp://localhost\"\nca_file = \"ca.pem\"",
-            "20:11",
+            "19:11",
             &["amqps://", "nothing is encrypted"][..],
         ),
-        ("certificate_file = \"gateway.pem\"\nkey_file = \"missing\"", "21:12", &["missing"]),
-        ("certificate_file = \"gateway.pem\"", "20:20", &["`key_file`"]),
-        ("key_file = \"gateway.key.pem\"", "20:12", &["`certificate_file`"]),
-        ("ca_file = \"nonsense.pem\"", "20:11", &["no certificate", "PEM"]),
+        ("certificate_file = \"gateway.pem\"\nkey_file = \"missing\"", "20:12", &["missing"]),
+        ("certificate_file = \"gateway.pem\"", "19:20", &["`key_file`"]),
+        ("key_file = \"gateway.key.pem\"", "19:12", &["`certificate_file`"]),
+        ("ca_file = \"nonsense.pem\"", "19:11", &["no certificate", "PEM"]),
         (
             "certificate_file = \"gateway.pem\"\nkey_file = \"other.key.pem\"",
-            "21:12",
+            "20:12",
             &["not the key of the certificate"],
         ),
-        ("certificate_file = \"gateway.pem\"\nkey_file = \"ca.pem\"", "21:12", &["no private key"]),
-        ("authentication = \"external\"", "20:18", &["`certificate_file` and `key_file`"]),
-        ("authentication = \"anonymous\"", "20:18", &["plain", "external"]),
-        ("password_file = \"empty\"", "20:17", &["empty"]),
+        ("certificate_file = \"gateway.pem\"\nkey_file = \"ca.pem\"", "20:12", &["no private key"]),
+        ("authentication = \"external\"", "19:18", &["`certificate_file` and `key_file`"]),
+        ("authentication = \"anonymous\"", "19:18", &["plain", "external"]),
+        ("password_file = \"empty\"", "19:17", &["empty"]),
         (
             "password = \"secret\"\npassword_file = \"ca.pem\"",
-            "21:17",
+            "20:17",
             &["either `password` or `password_file`"],
         ),
-        ("password = \"${env:GRIDLOOP_TEST_UNSET}\"", "20:12", &["no variable GRIDLOOP_TEST_UNSET"]),
-        ("heartbeat_s = 0", "20:15", &["heartbeat_s"]),
+        ("password = \"${env:GRIDLOOP_TEST_UNSET}\"", "19:12", &["no variable GRIDLOOP_TEST_UNSET"]),
+        ("heartbeat_s = 0", "19:15", &["heartbeat_s"]),
     ];
     for (bus, place, words) in cases {
         let bus = if bus.starts_with("url") { bus.to_owned() } else { format!("{encrypted}{bus}") };

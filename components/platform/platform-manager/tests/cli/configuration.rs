@@ -144,6 +144,19 @@ fn the_schema_knows_every_key_of_the_demo() {
     assert!(unknown.is_empty(), "{unknown:?} are not in {known:?}");
 }
 
+#[test]
+fn the_schema_of_a_message_is_the_one_that_is_shipped() {
+    let folder = folder();
+    let types = gridloop(folder.path(), &["schema", "message"]);
+    assert!(types.stdout.lines().any(|name| name == "Epoch"), "{}", types.stdout);
+    let shipped = std::fs::read_to_string(config("schema/messages/Epoch.json")).expect("the schema");
+    let printed = gridloop(folder.path(), &["schema", "message", "Epoch"]);
+    assert_eq!(printed.json(), serde_json::from_str::<Value>(&shipped).expect("JSON"));
+    let unknown = gridloop(folder.path(), &["schema", "message", "Weather"]);
+    assert_eq!(unknown.code, 2);
+    assert!(unknown.stderr.contains("no message has the type `Weather`"), "{}", unknown.stderr);
+}
+
 /// The names of all properties of all objects in a schema.
 fn property_names(schema: &Value, names: &mut BTreeSet<String>) {
     if let Some(properties) = schema["properties"].as_object() {

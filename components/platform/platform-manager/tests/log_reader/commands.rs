@@ -120,7 +120,7 @@ fn other_machines_are_refused_until_it_is_said() {
         assert_eq!(refused.status.code(), Some(2));
         assert!(text(&refused.stderr).contains("--insecure"), "{}", text(&refused.stderr));
     }
-    let reader = Reader::start(&["--listen", "0.0.0.0:0", "--insecure"]);
+    let reader = Reader::of(gridloop(&["log-reader", "--listen", "0.0.0.0:0", "--insecure"]));
     assert!(reader.said.contains("serving sqlite:runs on http://0.0.0.0:"), "{}", reader.said);
 }
 

@@ -2,12 +2,14 @@
 //!
 //! `values` holds values of run configurations against PyYAML and Python's `str()`, `hostile` files that nobody means
 //! well with, `mapping` what is planned for which configuration; `arguments` is about what is refused before anything
-//! happens, `runs` about whole runs over a RabbitMQ of the test's own.
+//! happens, `runs` about whole runs over a RabbitMQ of the test's own,
+//! `mixed` about one of which half is Python.
 
 mod arguments;
 mod converting;
 mod hostile;
 mod mapping;
+mod mixed;
 mod runs;
 mod values;
 
