@@ -84,7 +84,6 @@ fn a_flood_neither_stops_a_paced_run_nor_loses_it_a_control_message() {
 
         let report = flooded.completes().await;
         assert_eq!((report.bus.reconnects, report.log.shed), (0, 0));
-        assert!(report.log.received > FLOOD);
         assert_eq!(beside.completes().await.bus.reconnects, 0);
 
         watching.close().await;

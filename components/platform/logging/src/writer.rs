@@ -18,7 +18,7 @@ const QUEUE: usize = 1 << 16;
 const BATCH: usize = 4096;
 
 /// A broker that has sent nothing for so long has nothing more for the log of a run that is over.
-const QUIET: Duration = Duration::from_millis(250);
+const QUIET: Duration = Duration::from_millis(500);
 
 /// But whoever goes on publishing does not keep it for longer.
 const LINGER_MAX: Duration = Duration::from_secs(30);

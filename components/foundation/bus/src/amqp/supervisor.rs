@@ -132,6 +132,8 @@ impl Supervisor {
                 End::Refused(said) => {
                     error!(broker = %self.target.url, %said, "the broker does not let us publish; the session ends");
                     let _ = self.shared.ended.set(Ended::Permission(said));
+                    // What is handed over from now on would go nowhere.
+                    self.outgoing.close();
                     break;
                 }
                 End::Lost(reason) => reason,
@@ -180,7 +182,7 @@ impl Supervisor {
                     tick = sleep(&*self.clock, TICK);
                     self.look_around(link)
                 }
-                Some(answer) = self.answers.next(), if !self.answers.is_empty() => self.note(answer),
+                Some(answer) = self.answers.next(), if !self.answers.is_empty() => self.note_all(answer),
                 news = link.news() => self.hear(news),
                 taken = self.outgoing.recv_many(&mut batch, BATCH), if self.takes_more() => {
                     if taken == 0 {
@@ -258,6 +260,17 @@ impl Supervisor {
         }
     }
 
+    /// Notes an answer and all others that are there: the broker answers for many publications at a time.
+    fn note_all(&mut self, first: Answer) -> Option<End> {
+        let mut ended = self.note(first);
+        while ended.is_none()
+            && let Some(Some(answer)) = self.answers.next().now_or_never()
+        {
+            ended = self.note(answer);
+        }
+        ended
+    }
+
     /// Notes the broker's answer to a publication.
     fn note(&mut self, (ticket, answer): Answer) -> Option<End> {
         let returned = match answer {
@@ -265,12 +278,13 @@ impl Supervisor {
             Ok(_) => return Some(End::Lost("the broker refused a publication".to_owned())),
             Err(error) => return Some(lost(&error)),
         };
+        // Counted before anybody is told that everything has been answered.
+        if let Some(returned) = returned {
+            self.note_return(returned);
+        }
         if self.outbox.confirmed(ticket, self.clock.now()) {
             Counters::add(&self.shared.counters.confirmed, 1);
             self.tell_flushed();
-        }
-        if let Some(returned) = returned {
-            self.note_return(returned);
         }
         None
     }

@@ -1,7 +1,7 @@
 //! What a query string asks for (wire contract 5.2): [`Question`]s, checked, or a [`Problem`](crate::problem::Problem).
 //!
-//! [`PARAMETERS`](parameters::PARAMETERS) says once which parameters there are and what they mean; reading a query
-//! string and writing the OpenAPI document both go by it.
+//! `parameters` says once which parameters each resource has and what they mean; reading a query string and writing
+//! the OpenAPI document both go by it.
 
 mod parameters;
 mod raw;

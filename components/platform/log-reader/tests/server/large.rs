@@ -1,5 +1,5 @@
-//! A run that is larger than what the server holds of it. The larger one takes minutes: `cargo nextest run -p
-//! gridloop-log-reader --run-ignored all a_million`.
+//! A run that is larger than what the server holds of it. The larger one takes minutes:
+//! `cargo test --release -p gridloop-log-reader --test server -- --ignored`.
 
 use crate::client::connect;
 use crate::rig::{Folder, RUN, Rig, message};

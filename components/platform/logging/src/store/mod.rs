@@ -9,7 +9,7 @@ pub(crate) use simulation::{metadata_of, metadata_of_all};
 
 use gridloop_messages::SimulationId;
 use rusqlite::{Connection, OpenFlags};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Another process that writes into the same file is waited for this long.
@@ -83,8 +83,20 @@ impl Store {
     /// # Errors
     /// When there is no such file, or it is no store.
     pub fn read(path: &Path) -> Result<Self, StoreError> {
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
-            .map_err(failed("open the run log"))?;
+        let plain = Self::read_with(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+        let settled = !sibling(path, "-wal").exists();
+        match plain {
+            // Whoever may not write beside the file cannot follow a log. Where there is none, the file says it all.
+            Err(StoreError::Sqlite { .. }) if settled && path.exists() => Self::read_with(
+                &unchanging(path),
+                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
+            ),
+            plain => plain,
+        }
+    }
+
+    fn read_with(path: &Path, flags: OpenFlags) -> Result<Self, StoreError> {
+        let connection = Connection::open_with_flags(path, flags).map_err(failed("open the run log"))?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed("set the waiting time"))?;
         schema::check(&connection)?;
         Ok(Self { connection, run: None })
@@ -129,5 +141,48 @@ impl Store {
         self.connection
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
             .map_err(failed("settle the write-ahead log"))
+    }
+}
+
+/// The file of the same name with something behind it.
+fn sibling(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// The file as SQLite is told of one that nobody writes.
+fn unchanging(path: &Path) -> PathBuf {
+    let mut name = String::from("file:");
+    for character in path.to_string_lossy().chars() {
+        match character {
+            '%' | '?' | '#' => name += &format!("%{:02x}", u32::from(character)),
+            other => name.push(other),
+        }
+    }
+    name += "?immutable=1";
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_settled_file_is_read_without_a_trace_beside_it_whatever_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a b?c=d#e%20f.sqlite");
+        drop(Store::open(&path).unwrap());
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        let store = Store::read_with(&unchanging(&path), flags).unwrap();
+        assert_eq!(store.messages().unwrap(), []);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_made() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Store::read(&folder.path().join("none.sqlite")).is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

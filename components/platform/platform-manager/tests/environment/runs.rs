@@ -12,7 +12,7 @@ use gridloop_messages::{Body, Decoded, Message, SimulationState, StatusValue, Ti
 use rustix::process::Signal;
 use serde_json::Value;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
