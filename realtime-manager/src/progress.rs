@@ -139,6 +139,12 @@ impl Note {
     pub const fn is_usual(&self) -> bool {
         matches!(self, Self::Repeated { .. } | Self::Warnings { .. })
     }
+
+    /// Whether anybody on the bus can cause any number of it.
+    #[must_use]
+    pub const fn is_of_strangers(&self) -> bool {
+        matches!(self, Self::OtherRun { .. } | Self::NotAStatus { .. } | Self::Unlisted { .. })
+    }
 }
 
 impl fmt::Display for Note {

@@ -31,6 +31,9 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// The lease that the manager of a run holds.
 const LEASE: &str = "manager";
 
+/// So many messages that are none of the run's business are told of; more only to who debugs.
+const STRANGERS_TOLD: u32 = 20;
+
 /// Messages handled before the loop looks at anything else.
 const BATCH: usize = 1024;
 
@@ -99,6 +102,7 @@ pub async fn run(
         started: MonoTime::default(),
         ending: None,
         broken: false,
+        strangers: 0,
     };
     for refusal in run.instants.refusals() {
         tracing::info!("{refusal}");
@@ -175,6 +179,8 @@ struct Run<P> {
     ending: Option<Ending>,
     /// Something panicked: nobody outside is called any more.
     broken: bool,
+    /// Notes about messages that are none of this run's business.
+    strangers: u32,
 }
 
 impl<P: FnMut(Progress) + Send> Run<P> {
@@ -317,10 +323,21 @@ impl<P: FnMut(Progress) + Send> Run<P> {
                     log(&Note::AnotherManager(rival));
                 }
             }
+            Action::Note(note) if note.is_of_strangers() => self.note_of_strangers(&note),
             Action::Note(note) => log(&note),
             Action::Finish(ending) => self.ending = Some(ending),
         }
         Ok(())
+    }
+
+    /// A flood of strangers' messages fills no log.
+    fn note_of_strangers(&mut self, note: &Note) {
+        self.strangers = self.strangers.saturating_add(1);
+        match self.strangers {
+            ..STRANGERS_TOLD => log(note),
+            STRANGERS_TOLD => tracing::warn!("{note}; more of that kind is told at debug level"),
+            _ => tracing::debug!("{note}"),
+        }
     }
 
     /// Between the instant and the publishing there is nothing but the stamp.
