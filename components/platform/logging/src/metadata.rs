@@ -66,6 +66,7 @@ impl Metadata {
     }
 
     /// Whether the document is written upon this message (wire contract 5.1).
+    #[cfg(feature = "mongodb")]
     pub(crate) fn is_told_by(message: &Index) -> bool {
         message.state.is_some() || message.type_name == "Epoch"
     }

@@ -104,14 +104,18 @@ impl Sink {
 
     /// Closes the store.
     pub(super) async fn close(mut self) {
-        if let Self::Sqlite(sqlite) = &mut self {
-            // What cannot be settled now is settled when the file is opened next.
-            let _ = sqlite
-                .on(|folders| {
-                    folders.settle();
-                    Ok(())
-                })
-                .await;
+        match &mut self {
+            Self::Sqlite(sqlite) => {
+                // What cannot be settled now is settled when the file is opened next.
+                let _ = sqlite
+                    .on(|folders| {
+                        folders.settle();
+                        Ok(())
+                    })
+                    .await;
+            }
+            #[cfg(feature = "mongodb")]
+            Self::MongoDb(_) => {}
         }
     }
 }

@@ -4,7 +4,9 @@ mod insert;
 mod schema;
 mod simulation;
 
-pub(crate) use insert::{Filed, REPEATED_ID};
+pub(crate) use insert::Filed;
+#[cfg(feature = "mongodb")]
+pub(crate) use insert::REPEATED_ID;
 pub(crate) use simulation::{metadata_of, metadata_of_all};
 
 use gridloop_messages::SimulationId;
