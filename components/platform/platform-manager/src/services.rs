@@ -66,7 +66,12 @@ pub(crate) async fn manage(settings: Settings, bus: Bus, context: &Context) -> a
     };
     let report = gridloop_realtime_manager::run(settings, bus, clock, pace, cancel, told).await?;
     println!("{}", serde_json::to_string_pretty(&report)?);
-    Ok(if report.outcome == Outcome::Failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+    if report.outcome != Outcome::Failed {
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Last, so that it is what is seen of a long log.
+    eprintln!("FAILED: {}", report.reason);
+    Ok(ExitCode::from(FAILED))
 }
 
 /// `gridloop gateway`

@@ -35,9 +35,10 @@ pub async fn run(
     ready: impl FnOnce(),
 ) -> Result<Summary, WriterError> {
     let lease = take_lease(&bus, &clock, &stop).await?;
-    let mut sink = Sink::open(&settings, &clock).await?;
+    // Before the store, which may be slow or broken: from now on the broker keeps what is published.
     let keep = Keep { name: NAME.into(), patterns: vec!["#".into()], unacknowledged_max: BATCH };
     let subscription = bus.subscribe_kept(keep).await?;
+    let mut sink = Sink::open(&settings, &clock).await?;
     ready();
     let mut ending = Ending::default();
     if sink.was_stopped().await? {

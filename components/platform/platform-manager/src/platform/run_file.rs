@@ -7,6 +7,9 @@ use gridloop_service::{Diagnostic, Diagnostics, Text, nearest};
 use std::collections::HashMap;
 use std::ops::Range;
 
+/// What the manager is told besides, and nobody may say in its place.
+const MADE_HERE: [&str; 3] = ["Components", "SimulationDescription", "SimulationName"];
+
 /// The key of a process that says how often it is there.
 const DUPLICATION_COUNT: &str = "duplication_count";
 /// Processes in one run.
@@ -217,6 +220,11 @@ impl Reader<'_> {
             let Some(name) = key.text().filter(|name| !read.contains(name)) else { continue };
             if name == "ManagerName" {
                 self.name(value);
+            }
+            if MADE_HERE.contains(&name) {
+                let expected = "this key to be left out: it is made of the rest of the file";
+                self.notes.wrong(&value.place, format!("`{name}` cannot be set"), expected);
+                continue;
             }
             if check_passable(value, &mut self.notes) {
                 others.push((name.to_owned(), value.clone()));

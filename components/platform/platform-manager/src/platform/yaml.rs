@@ -2,7 +2,7 @@
 //!
 //! Run configurations and manifests are read there by PyYAML, which follows YAML 1.1: `yes` is true, `010` is eight and
 //! `1e3` a text. Both platforms must take one file the same way, so the parser gives the words as written and
-//! [`scalar`] decides what they are by PyYAML's rules. [`python`] spells values as Python's `str()` does, because
+//! `scalar` decides what they are by PyYAML's rules. `python` spells values as Python's `str()` does, because
 //! that is how they reach environment variables.
 //!
 //! Where PyYAML would take something in silence that cannot be meant (a key twice, an infinite number), or build
