@@ -45,7 +45,7 @@ pub enum BusUrlError {
     #[error("the host is missing: expected `amqp://user:password@host:port/vhost`")]
     Host,
     /// The port is no number from 1 to 65535.
-    #[error("`{0}` is no port: expected a number from 1 to 65535")]
+    #[error("the port is no number from 1 to 65535; a `/` in a password is written %2f, an `@` %40")]
     Port(String),
     /// A `%` that is not followed by two hexadecimal digits, or bytes that are not UTF-8.
     #[error("a percent escape in the {0} is broken: `%` must be followed by two hexadecimal digits of UTF-8")]

@@ -185,6 +185,15 @@ impl<'a> Field<'a, String> {
         )
     }
 
+    /// A secret may be part of the value: errors do not repeat it.
+    pub fn sensitive(mut self) -> Self {
+        if let Some((_, found)) = &mut self.written {
+            "a value that is not shown, for a password may be in it".clone_into(found);
+        }
+        self.secret = true;
+        self
+    }
+
     /// Takes the text as a secret. `"${env:NAME}"` stands for the environment variable `NAME`.
     pub fn secret(mut self) -> Field<'a, Secret> {
         if let Some((_, found)) = &mut self.written {

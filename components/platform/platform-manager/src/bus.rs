@@ -28,6 +28,7 @@ impl BusSettings {
 pub(crate) fn read_bus(section: &Section<'_>) -> BusSettings {
     let url = section
         .text("url", "memory:, amqp://user:password@host:port/vhost or, with TLS, amqps://...")
+        .sensitive()
         .parsed(|text| text.parse::<BusUrl>().map_err(|error| error.to_string()))
         .such_as("memory:")
         .or(BusUrl::Memory);

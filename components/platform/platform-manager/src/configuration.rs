@@ -130,13 +130,32 @@ impl Configuration {
         let mut configuration = read(&document.root());
         document.finish()?;
         configuration.text = document.text().to_owned();
-        let told = |assignment: &String| match assignment.split_once('=') {
-            Some(("bus.url", _)) => format!("bus.url={}", configuration.bus.url),
-            Some((key @ "bus.password", _)) => format!("{key}=***"),
-            _ => assignment.clone(),
-        };
-        configuration.overrides = overrides.iter().map(told).collect();
+        configuration.overrides = overrides.iter().map(|it| configuration.without_secrets(it)).collect();
         Ok(configuration)
+    }
+
+    /// An override as it may be shown. Of the tables that have passwords in them only what is known to be none is.
+    fn without_secrets(&self, assignment: &str) -> String {
+        const HARMLESS: [&str; 9] = [
+            "bus.authentication",
+            "bus.ca_file",
+            "bus.certificate_file",
+            "bus.exchange_prefix",
+            "bus.heartbeat_s",
+            "bus.key_file",
+            "bus.password_file",
+            "bus.user",
+            "log.spool",
+        ];
+        let (key, _) = assignment.split_once('=').unwrap_or((assignment, ""));
+        let table = key.trim_start_matches([' ', '\t', '"', '\'']);
+        match key {
+            "bus.url" => format!("bus.url={}", self.bus.url),
+            "log.store" => format!("log.store={}", self.log.store),
+            key if HARMLESS.contains(&key) => assignment.to_owned(),
+            _ if table.starts_with("bus") || table.starts_with("log") => format!("{key}=***"),
+            _ => assignment.to_owned(),
+        }
     }
 
     /// The names that the manager waits for.

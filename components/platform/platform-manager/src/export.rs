@@ -8,7 +8,7 @@ use gridloop_logging::StoreUrl;
 use gridloop_logging::archive::Archive;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(Debug, Args)]
@@ -48,11 +48,7 @@ pub(crate) fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         let archive = Archive::open(&args.store).await?;
         match &args.output {
             None => write(args, &archive, &mut BufWriter::new(io::stdout().lock())).await,
-            Some(path) => {
-                let failed = || format!("cannot write {}", path.display());
-                let mut file = BufWriter::new(File::create(path).with_context(failed)?);
-                write(args, &archive, &mut file).await.with_context(failed)
-            }
+            Some(path) => write_file(args, &archive, path).await,
         }
     });
     match done {
@@ -60,6 +56,24 @@ pub(crate) fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         Err(error) if error.chain().any(is_broken_pipe) => Ok(ExitCode::SUCCESS),
         done => done.map(|()| ExitCode::SUCCESS),
     }
+}
+
+/// Writes a file beside the one that is asked for, which it replaces only when it is whole.
+async fn write_file(args: &ExportArgs, archive: &Archive, path: &Path) -> anyhow::Result<()> {
+    let failed = || format!("cannot write {}", path.display());
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    let beside = PathBuf::from(beside);
+    let mut file = BufWriter::new(File::create(&beside).with_context(failed)?);
+    let written = match write(args, archive, &mut file).await {
+        Ok(()) => file.flush().and_then(|()| std::fs::rename(&beside, path)).with_context(failed),
+        Err(error) => Err(error),
+    };
+    if written.is_err() {
+        // It may be that it cannot be removed either; the error that counts is told.
+        let _ = std::fs::remove_file(&beside);
+    }
+    written
 }
 
 async fn write(args: &ExportArgs, archive: &Archive, out: &mut impl Write) -> anyhow::Result<()> {

@@ -25,6 +25,7 @@ pub(crate) fn read_log(section: &Section<'_>) -> LogSettings {
     LogSettings {
         store: section
             .text("store", "sqlite:DIR or mongodb://user:password@host:port/database")
+            .sensitive()
             .parsed(|text| text.parse::<StoreUrl>().map_err(|error| error.to_string()))
             .such_as("sqlite:runs")
             .or(usual.store),

@@ -2,7 +2,7 @@
 //!
 //! A line is written when the answer has ended, so that it tells how much of it was taken.
 
-use super::tokens::Role;
+use super::tokens::{PREFIX, Role};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -17,6 +17,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -53,28 +54,59 @@ impl Client {
 /// Writes the record.
 pub(crate) struct Recorder {
     clock: SharedClock,
-    out: Option<Mutex<Box<dyn std::io::Write + Send>>>,
+    out: Out,
 }
+
+enum Out {
+    Nowhere,
+    File(Mutex<File>),
+    /// Through a thread of its own, for whoever reads it may stop reading.
+    Stdout(SyncSender<String>),
+}
+
+/// Lines that may wait for whoever reads standard output.
+const LINES: usize = 4096;
 
 impl Recorder {
     pub(crate) fn open(clock: SharedClock, log: &AccessLog) -> std::io::Result<Self> {
-        let out: Option<Box<dyn std::io::Write + Send>> = match log {
-            AccessLog::Off => None,
-            AccessLog::Stdout => Some(Box::new(std::io::stdout())),
-            AccessLog::File(path) => Some(Box::new(File::options().create(true).append(true).open(path)?)),
+        let out = match log {
+            AccessLog::Off => Out::Nowhere,
+            AccessLog::Stdout => Out::Stdout(printer()?),
+            AccessLog::File(path) => {
+                Out::File(Mutex::new(File::options().create(true).append(true).open(path)?))
+            }
         };
-        Ok(Self { clock, out: out.map(Mutex::new) })
+        Ok(Self { clock, out })
     }
 
     fn write(&self, line: &Value) {
-        let Some(out) = &self.out else { return };
-        let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
         // One write for a line, so that lines of several processes do not mix.
-        let written = out.write_all(format!("{line}\n").as_bytes()).and_then(|()| out.flush());
+        let text = format!("{line}\n");
+        let written = match &self.out {
+            Out::Nowhere => Ok(()),
+            Out::File(file) => file.lock().unwrap_or_else(PoisonError::into_inner).write_all(text.as_bytes()),
+            Out::Stdout(lines) => lines
+                .try_send(text)
+                .map_err(|_| std::io::Error::other("nobody reads the standard output any more")),
+        };
         if let Err(error) = written {
             tracing::error!("an access could not be recorded: {error}: {line}");
         }
     }
+}
+
+/// Prints lines from a thread that may wait for ever without holding up an answer.
+fn printer() -> std::io::Result<SyncSender<String>> {
+    let (sender, lines) = sync_channel::<String>(LINES);
+    std::thread::Builder::new().name("access-log".into()).spawn(move || {
+        for line in lines {
+            let mut out = std::io::stdout();
+            if out.write_all(line.as_bytes()).and_then(|()| out.flush()).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(sender)
 }
 
 /// Records a request and what became of it.
@@ -82,7 +114,7 @@ pub(crate) async fn record(State(recorder): State<Arc<Recorder>>, request: Reque
     let began = recorder.clock.now();
     let time = Timestamp::from(recorder.clock.utc());
     let from = request.extensions().get::<Peer>().map(|peer| peer.0.to_string());
-    let (method, target) = (request.method().to_string(), request.uri().to_string());
+    let (method, target) = (request.method().to_string(), without_tokens(&request.uri().to_string()));
     let response = next.run(request).await;
     let client = response.extensions().get::<Client>();
     let entry = Entry {
@@ -96,6 +128,19 @@ pub(crate) async fn record(State(recorder): State<Arc<Recorder>>, request: Reque
         status: response.status().as_u16(),
     };
     response.map(|inner| Body::new(Watched { inner, ended: false, bytes: 0, entry, recorder }))
+}
+
+/// A token that somebody has put into an address is not for the record.
+fn without_tokens(target: &str) -> String {
+    let mut parts = target.split(PREFIX);
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+        shown += PREFIX;
+        shown += "***";
+        shown += rest;
+    }
+    shown
 }
 
 struct Entry {
@@ -164,5 +209,17 @@ impl Drop for Watched {
             "complete": complete,
             "took_s": took.as_secs_f64(),
         }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_in_an_address_is_not_recorded() {
+        let shown = without_tokens("/simulations?token=gridloop_aB-9_x&limit=3");
+        assert_eq!(shown, "/simulations?token=gridloop_***&limit=3");
+        assert_eq!(without_tokens("/simulations"), "/simulations");
     }
 }

@@ -9,11 +9,12 @@ use gridloop_service::{Diagnostics, Document};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use subtle::ConstantTimeEq as _;
 
 /// What a token begins with, so that it is known for one wherever it turns up.
-const PREFIX: &str = "gridloop_";
+pub(super) const PREFIX: &str = "gridloop_";
 
 /// What a token opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -171,6 +172,7 @@ impl TokenFile {
         if name.is_empty() || name.len() > 64 || !name.chars().all(sound) {
             return Err(TokenError::Name(name.chars().take(64).collect()));
         }
+        let _alone = self.lock()?;
         let mut tokens = if self.path.exists() { self.read()?.0 } else { Vec::new() };
         if tokens.iter().any(|token| token.name == name) {
             return Err(TokenError::Taken(name.to_owned()));
@@ -188,6 +190,7 @@ impl TokenFile {
     /// # Errors
     /// When there is no such token or the file cannot be read or written.
     pub fn revoke(&self, name: &str) -> Result<(), TokenError> {
+        let _alone = self.lock()?;
         let mut tokens = self.read()?.0;
         let before = tokens.len();
         tokens.retain(|token| token.name != name);
@@ -213,14 +216,41 @@ impl TokenFile {
                 text += &format!("expires = \"{expires}\"\n");
             }
         }
-        let failed = |source| TokenError::Write { path: self.path.display().to_string(), source };
-        let mut beside = self.path.clone().into_os_string();
-        beside.push(".new");
-        let beside = PathBuf::from(beside);
+        let path = self.real_path();
+        let failed = |source| self.failed(source);
+        let beside = with_suffix(&path, ".new");
         let mut file = private_file(&beside).map_err(failed)?;
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-        std::fs::rename(&beside, &self.path).map_err(failed)
+        // Whoever could read the old file, such as a server with a user of its own, can read the new one.
+        if let Ok(old) = std::fs::metadata(&path) {
+            std::os::unix::fs::fchown(&file, Some(old.uid()), Some(old.gid())).map_err(failed)?;
+            file.set_permissions(old.permissions()).map_err(failed)?;
+        }
+        std::fs::rename(&beside, &path).map_err(failed)
     }
+
+    /// Keeps other processes from changing the file until it is dropped: a lock on a file beside it.
+    fn lock(&self) -> Result<std::fs::File, TokenError> {
+        let file =
+            private_file(&with_suffix(&self.real_path(), ".lock")).map_err(|error| self.failed(error))?;
+        file.lock().map_err(|error| self.failed(error))?;
+        Ok(file)
+    }
+
+    /// Where a link leads, so that the file itself is changed.
+    fn real_path(&self) -> PathBuf {
+        std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone())
+    }
+
+    fn failed(&self, source: std::io::Error) -> TokenError {
+        TokenError::Write { path: self.path.display().to_string(), source }
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// A new, empty file that only its owner can read.
@@ -281,6 +311,32 @@ mod tests {
         file.revoke("alice").unwrap();
         assert_eq!(file.read().unwrap().whose(&viewer, at("2026-01-01")), Err(Refused::Unknown));
         assert!(matches!(file.revoke("alice"), Err(TokenError::Unknown(_))));
+    }
+
+    #[test]
+    fn a_link_leads_to_the_file_that_is_changed_and_the_file_keeps_its_mode() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (folder, file) = file();
+        file.add("eve", Role::Viewer, None).unwrap();
+        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o640)).unwrap();
+        let link = folder.path().join("link.toml");
+        std::os::unix::fs::symlink(file.path(), &link).unwrap();
+        TokenFile::new(link.clone()).revoke("eve").unwrap();
+        assert!(file.list().unwrap().is_empty());
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(std::fs::metadata(file.path()).unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn tokens_that_are_added_at_once_are_all_there() {
+        let (_folder, file) = file();
+        std::thread::scope(|scope| {
+            for n in 0..8 {
+                let file = TokenFile::new(file.path().to_owned());
+                scope.spawn(move || file.add(&format!("user{n}"), Role::Viewer, None).unwrap());
+            }
+        });
+        assert_eq!(file.list().unwrap().len(), 8);
     }
 
     #[test]

@@ -126,11 +126,16 @@ fn descend<'a>(path: Vec<&'a str>, value: &'a Value, found: &mut Vec<Found<'a>>)
     }
 }
 
-/// A scalar, or the value of a quantity block.
+/// A scalar, or the value of a quantity block. A point of a DeviceState whose quality is not good has none: a curve
+/// cannot show what it is.
 fn single(value: &Value) -> Option<&Value> {
     match value {
         Value::String(_) | Value::Number(_) | Value::Bool(_) => Some(value),
-        Value::Object(fields) => fields.get("Value").filter(|_| fields.contains_key("UnitOfMeasure")),
+        Value::Object(fields) => {
+            let value = fields.get("Value").filter(|_| fields.contains_key("UnitOfMeasure"))?;
+            let good = fields.get("Quality").is_none_or(|quality| quality == "Good");
+            Some(if good { value } else { &Value::Null })
+        }
         Value::Null | Value::Array(_) => None,
     }
 }

@@ -251,3 +251,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_point_of_a_device_that_is_not_good_is_no_value() {
+    let point = |epoch: i64, quality: &str| {
+        let power = json!({"Value": 7.5, "UnitOfMeasure": "W", "Quality": quality});
+        message("D", "pv1", epoch, json!({"Power": power}))
+    };
+    let told = shown("Power", &[point(1, "Good"), point(2, "CommLost")]);
+    assert_eq!(told["D"]["pv1"]["Power"], json!([7.5, null]));
+}

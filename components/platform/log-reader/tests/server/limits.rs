@@ -64,8 +64,10 @@ fn a_client_that_takes_nothing_is_left_and_recorded_as_such() {
         .unwrap();
     // The only reading is free again once the lazy client is left.
     assert_eq!(rig.of_run("/messages?limit=1").status, 200);
-    let lines = rig.accesses(1);
-    assert_eq!((&lines[0]["status"], &lines[0]["complete"]), (&200.into(), &false.into()), "{}", lines[0]);
+    // Which of the two is recorded first is chance.
+    let lines = rig.accesses(2);
+    let left = lines.iter().filter(|line| line["status"] == 200 && line["complete"] == false).count();
+    assert_eq!(left, 1, "{lines:?}");
     drop(lazy);
 }
 
