@@ -17,9 +17,10 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Where accesses are recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,17 +62,25 @@ enum Out {
     Nowhere,
     File(Mutex<File>),
     /// Through a thread of its own, for whoever reads it may stop reading.
-    Stdout(SyncSender<String>),
+    Stdout(Printer),
+}
+
+/// A thread that prints lines. It may wait for ever without holding up an answer.
+struct Printer {
+    lines: Option<SyncSender<String>>,
+    ended: Mutex<Receiver<()>>,
 }
 
 /// Lines that may wait for whoever reads standard output.
 const LINES: usize = 4096;
+/// What waits at the end is printed within this time, or nobody reads it.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 impl Recorder {
     pub(crate) fn open(clock: SharedClock, log: &AccessLog) -> std::io::Result<Self> {
         let out = match log {
             AccessLog::Off => Out::Nowhere,
-            AccessLog::Stdout => Out::Stdout(printer()?),
+            AccessLog::Stdout => Out::Stdout(Printer::start()?),
             AccessLog::File(path) => {
                 Out::File(Mutex::new(File::options().create(true).append(true).open(path)?))
             }
@@ -85,9 +94,7 @@ impl Recorder {
         let written = match &self.out {
             Out::Nowhere => Ok(()),
             Out::File(file) => file.lock().unwrap_or_else(PoisonError::into_inner).write_all(text.as_bytes()),
-            Out::Stdout(lines) => lines
-                .try_send(text)
-                .map_err(|_| std::io::Error::other("nobody reads the standard output any more")),
+            Out::Stdout(printer) => printer.print(text),
         };
         if let Err(error) = written {
             tracing::error!("an access could not be recorded: {error}: {line}");
@@ -95,18 +102,35 @@ impl Recorder {
     }
 }
 
-/// Prints lines from a thread that may wait for ever without holding up an answer.
-fn printer() -> std::io::Result<SyncSender<String>> {
-    let (sender, lines) = sync_channel::<String>(LINES);
-    std::thread::Builder::new().name("access-log".into()).spawn(move || {
-        for line in lines {
-            let mut out = std::io::stdout();
-            if out.write_all(line.as_bytes()).and_then(|()| out.flush()).is_err() {
-                return;
+impl Printer {
+    fn start() -> std::io::Result<Self> {
+        let (sender, lines) = sync_channel::<String>(LINES);
+        let (end, ended) = sync_channel(1);
+        std::thread::Builder::new().name("access-log".into()).spawn(move || {
+            for line in lines {
+                let mut out = std::io::stdout();
+                if out.write_all(line.as_bytes()).and_then(|()| out.flush()).is_err() {
+                    break;
+                }
             }
-        }
-    })?;
-    Ok(sender)
+            // Whoever waits for it may have given up.
+            let _ = end.send(());
+        })?;
+        Ok(Self { lines: Some(sender), ended: Mutex::new(ended) })
+    }
+
+    fn print(&self, line: String) -> std::io::Result<()> {
+        let taken = self.lines.as_ref().is_some_and(|lines| lines.try_send(line).is_ok());
+        taken.then_some(()).ok_or_else(|| std::io::Error::other("nobody reads the standard output any more"))
+    }
+}
+
+impl Drop for Printer {
+    fn drop(&mut self) {
+        self.lines = None;
+        // Late or not: the server ends now.
+        let _ = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner).recv_timeout(FAREWELL);
+    }
 }
 
 /// Records a request and what became of it.

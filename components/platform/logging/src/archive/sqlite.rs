@@ -238,15 +238,12 @@ impl RunFile {
     }
 }
 
-/// The files of all runs, by the names of their folders. No folder: no runs.
+/// The files of all runs, by the names of their folders. A folder that is not there is an error: that there are no runs
+/// would be said of a mistyped one too.
 fn run_files(runs: &PathBuf) -> Result<Vec<PathBuf>, ArchiveError> {
     let failed = |source| ArchiveError::Folder { path: runs.display().to_string(), source };
-    let entries = match std::fs::read_dir(runs) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(failed)?,
-    };
     let mut files = Vec::new();
-    for entry in entries {
+    for entry in std::fs::read_dir(runs).map_err(failed)? {
         let file = entry.map_err(failed)?.path().join("messages.sqlite");
         if file.is_file() {
             files.push(file);

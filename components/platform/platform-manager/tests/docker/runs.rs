@@ -220,7 +220,7 @@ async fn the_platform_manager_may_be_a_container_itself_and_needs_nothing_but_th
     let volumes = [
         format!("{}:/var/run/docker.sock", socket.display()),
         format!("{}:/manifests:ro", manifests.display()),
-        format!("{work}:/work:ro"),
+        format!("{work}:/files:ro"),
     ];
     let told = [
         format!("RABBITMQ_HOST={}", platform.gateway),
@@ -237,7 +237,7 @@ async fn the_platform_manager_may_be_a_container_itself_and_needs_nothing_but_th
     run.extend([
         "gridloop",
         "platform",
-        "/work/run.yml",
+        "/files/run.yml",
         "--manifests=/manifests",
         "--runner=docker",
         "--wait",
