@@ -20,6 +20,9 @@ pub enum ExportError {
     /// Where it is written to.
     #[error("write: {0}")]
     Write(#[from] io::Error),
+    /// The run went on while it was read, with values that have no column.
+    #[error("the run went on while it was read and has new columns now: export it again")]
+    Grew,
     /// A path that goes on below a single value.
     #[error("{at} is a single value in messages on {topic}: ask for {at} instead of what is below it")]
     BelowAValue {
@@ -67,7 +70,7 @@ pub async fn csv(
     let starts = starts(archive, run, Epochs::default()).await?;
     let select = Select { order: Order::Epoch, ..Select::default() };
     // Twice: for the header, and for the rows.
-    let (mut lines, mut rows, mut replaced) = (None, 0, 0);
+    let (mut lines, mut columns, mut rows, mut replaced) = (None, 0, 0, 0);
     for _ in 0..2 {
         let mut series = Series::new(attributes.clone(), by.map(str::to_owned));
         let mut documents = archive.messages(run, select.clone()).await?;
@@ -85,6 +88,9 @@ pub async fn csv(
             let ready = Lines::new(&series);
             out.write_all(&ready.header(&series))?;
             lines = Some(ready);
+            columns = series.tree().header().len();
+        } else if series.tree().header().len() != columns {
+            return Err(ExportError::Grew);
         }
     }
     out.flush()?;
