@@ -57,7 +57,7 @@ pub enum LogError {
 /// The log of one run, at work.
 pub struct RunLog {
     stop: oneshot::Sender<()>,
-    listener: JoinHandle<(u64, u64)>,
+    listener: JoinHandle<Heard>,
     writer: thread::JoinHandle<LogCounts>,
 }
 
@@ -85,46 +85,66 @@ impl RunLog {
     /// Stores what has been heard up to now and closes the file.
     pub async fn finish(self) -> LogCounts {
         let _ = self.stop.send(());
-        let (received, shed) = self.listener.await.unwrap_or_default();
+        let Heard { received, shed, cut_off } = self.listener.await.unwrap_or_default();
         let counts = tokio::task::spawn_blocking(move || self.writer.join()).await;
         let broke_off =
             || LogCounts { error: Some("the log's writer broke off".into()), ..LogCounts::default() };
         let counts = counts.map_or_else(|_| broke_off(), |joined| joined.unwrap_or_else(|_| broke_off()));
-        LogCounts { received, shed, ..counts }
+        let error = counts.error.or_else(|| cut_off.then(|| CUT_OFF.to_owned()));
+        LogCounts { received, shed, error, ..counts }
     }
 }
 
-/// Moves messages from the bus to the writer's queue; returns how many were heard and how many were shed. `lingers`:
-/// after the stop until nothing arrives any more.
+/// What the listening task has done.
+#[derive(Debug, Clone, Copy, Default)]
+struct Heard {
+    received: u64,
+    shed: u64,
+    /// Messages still came when it had to end.
+    cut_off: bool,
+}
+
+/// Why a log is not known to be complete although nothing failed.
+const CUT_OFF: &str =
+    "messages still came long after the end of the run; some of the run may have waited behind them";
+
+/// Moves messages from the bus to the writer's queue. `lingers`: after the stop until nothing arrives any more.
 async fn listen(
     mut subscription: Subscription,
     queue: SyncSender<Record>,
     clock: SharedClock,
     mut stop: oneshot::Receiver<()>,
     lingers: bool,
-) -> (u64, u64) {
-    let mut received = 0;
-    let mut shed = 0;
+) -> Heard {
+    let mut heard = Heard::default();
     let mut ends: Option<MonoTime> = None;
     loop {
-        let event = if let Some(ends) = ends {
-            // What was published before the stop may still wait at the broker, behind others.
-            let patience = if lingers { ends.min(clock.now() + QUIET) } else { clock.now() };
-            until(&*clock, patience, subscription.recv()).await.flatten()
-        } else {
-            // Messages first: what was published before the stop is still stored.
-            tokio::select! {
+        let event = match ends {
+            Some(ends) if lingers && clock.now() >= ends => {
+                heard.cut_off = true;
+                None
+            }
+            // What was published before the stop is still stored; it may wait at the broker, behind others.
+            Some(ends) => {
+                let patience = if lingers { ends.min(clock.now() + QUIET) } else { clock.now() };
+                until(&*clock, patience, subscription.recv()).await.flatten()
+            }
+            // The stop first, so that no flood of messages can hide it; it loses none.
+            None => tokio::select! {
                 biased;
-                event = subscription.recv() => event,
                 _ = &mut stop => {
                     ends = Some(clock.now() + LINGER_MAX);
                     continue;
                 }
-            }
+                event = subscription.recv() => event,
+            },
         };
-        let Some(event) = event else { return (received, shed + subscription.shed()) };
+        let Some(event) = event else {
+            heard.shed += subscription.shed();
+            return heard;
+        };
         let Event::Message(delivery) = event else { continue };
-        received += 1;
+        heard.received += 1;
         let record = Record { topic: delivery.topic, body: delivery.body, heard_at: clock.utc() };
         match queue.try_send(record) {
             Ok(()) => {}
@@ -132,9 +152,9 @@ async fn listen(
                 // The subscription's own queue takes up the slack, and sheds or holds up the publishers as asked.
                 let queue = queue.clone();
                 let sent = tokio::task::spawn_blocking(move || queue.send(record).is_ok()).await;
-                shed += u64::from(!sent.unwrap_or(false));
+                heard.shed += u64::from(!sent.unwrap_or(false));
             }
-            Err(TrySendError::Disconnected(_)) => shed += 1,
+            Err(TrySendError::Disconnected(_)) => heard.shed += 1,
         }
     }
 }
