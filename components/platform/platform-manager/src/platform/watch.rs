@@ -31,6 +31,8 @@ const LOG_WRITER_ENDS_WITHIN: Duration = Duration::from_secs(90);
 const KILLED_AFTER: Duration = Duration::from_secs(5);
 /// An epoch that lasts this long makes the operator ask who is missing.
 const MISSING_TOLD_AFTER: Duration = Duration::from_secs(10);
+/// Ends that take this long make the operator ask whom everybody waits for.
+const ENDS_TOLD_AFTER: Duration = Duration::from_secs(10);
 /// Nothing at all from the manager: it waits some 10 s before it begins.
 const SILENCE_TOLD_AFTER: Duration = Duration::from_secs(60);
 
@@ -99,6 +101,7 @@ pub struct Watch {
     /// Ends that are not yet explained.
     unexplained: Vec<(MonoTime, Exit)>,
     silence_told: bool,
+    ends_told: bool,
 }
 
 #[derive(Debug)]
@@ -137,6 +140,7 @@ impl Watch {
             death: None,
             unexplained: Vec::new(),
             silence_told: false,
+            ends_told: false,
         }
     }
 
@@ -168,7 +172,25 @@ impl Watch {
         let missing = self.progress.missing_due().map(|at| at + MISSING_TOLD_AFTER);
         let silence = self.silence_due().map(|at| at + SILENCE_TOLD_AFTER);
         let ends = self.processes.iter().filter_map(|process| self.end_due(process));
-        explained.chain(manager).chain(missing).chain(silence).chain(ends).min()
+        let slow_ends = self.slow_ends_due();
+        explained.chain(manager).chain(missing).chain(silence).chain(ends).chain(slow_ends).min()
+    }
+
+    /// When it is time to tell who has not ended.
+    fn slow_ends_due(&self) -> Option<MonoTime> {
+        let waits = !self.ends_told && self.processes.iter().any(|process| process.ended.is_none());
+        self.stopped.filter(|_| waits).map(|at| at + ENDS_TOLD_AFTER)
+    }
+
+    fn tell_slow_ends(&mut self, now: MonoTime, actions: &mut Vec<Action>) {
+        if self.slow_ends_due().is_none_or(|due| now < due) {
+            return;
+        }
+        self.ends_told = true;
+        let going = self.processes.iter().filter(|process| process.ended.is_none());
+        let names: Vec<&str> = going.map(|process| process.name.as_str()).collect();
+        actions
+            .push(Action::Tell(Told::Line(format!("waiting for {} to end; see the logs", names.join(", ")))));
     }
 
     fn silence_due(&self) -> Option<MonoTime> {
@@ -196,7 +218,11 @@ impl Watch {
         process.ended = Some(exit.ended);
         if self.stopped.is_none() {
             self.unexplained.push((now, exit));
-        } else if !exit.ended.is_success() && !process.killed && process.asked.is_none() {
+        } else if !exit.ended.is_success()
+            && !process.killed
+            // What a Log Writer says when it gives up is how to save the messages, asked or not.
+            && (process.asked.is_none() || process.role == Role::LogWriter)
+        {
             let name = process.name.clone();
             actions.push(Action::Tell(Told::Died { index: exit.index, name, ended: exit.ended }));
         }
@@ -257,6 +283,7 @@ impl Watch {
             actions.push(Action::Tell(Told::Line(line)));
             self.speak_for_manager(now, actions);
         }
+        self.tell_slow_ends(now, actions);
         self.end_late_ones(now, actions);
         if let Some(line) = self.progress.tell_missing(now, MISSING_TOLD_AFTER) {
             actions.push(Action::Tell(Told::Line(line)));

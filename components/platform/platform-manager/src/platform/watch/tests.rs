@@ -287,7 +287,8 @@ fn whoever_does_not_end_after_stopped_is_asked_and_then_killed_the_log_writer_la
     rig.whole_run();
     rig.exit(3, Ended::Code(0));
     rig.exit(2, Ended::Code(0));
-    assert_eq!(rig.pass(14), []);
+    let waiting = Told::Line("waiting for log_writer, home1 to end; see the logs".into());
+    assert_eq!(rig.pass(14), [Action::Tell(waiting)]);
     assert!(rig.pass(1).contains(&Action::Terminate(1)));
     assert!(rig.pass(5).contains(&Action::Kill(1)));
     rig.exit(1, Ended::Signal(9));
@@ -299,6 +300,22 @@ fn whoever_does_not_end_after_stopped_is_asked_and_then_killed_the_log_writer_la
     let verdict = rig.watch.verdict();
     assert_eq!(verdict.outcome, Outcome::Failed, "its record is doubtful");
     assert!(verdict.reason.contains("but log_writer was killed"), "{}", verdict.reason);
+}
+
+#[test]
+fn a_log_writer_that_gives_up_when_it_is_asked_is_told_of_with_its_last_words() {
+    let mut rig = Rig::new();
+    rig.whole_run();
+    for index in 1..4 {
+        rig.exit(index, Ended::Code(0));
+    }
+    assert!(rig.pass(90).contains(&Action::Terminate(0)));
+    let done = rig.exit(0, Ended::Code(1));
+    assert!(
+        done.iter().any(|action| matches!(action, Action::Tell(Told::Died { index: 0, .. }))),
+        "{done:?}"
+    );
+    assert!(rig.watch.verdict().reason.contains("but log_writer ended with exit code 1"));
 }
 
 #[test]
