@@ -66,8 +66,8 @@ impl Context {
         }
     }
 
-    /// Cancels on the first signal and says so; later ones change nothing, for the devices are being released.
-    pub(crate) fn watch_signals(&self) -> io::Result<()> {
+    /// Cancels on the first signal and says what follows from it; later ones change nothing.
+    pub(crate) fn watch_signals(&self, said: &'static str) -> io::Result<()> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let cancel = self.cancel.clone();
@@ -80,7 +80,7 @@ impl Context {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
                 }
-                terminal.suspend(|| eprintln!("stopping: the devices are being released"));
+                terminal.suspend(|| eprintln!("{said}"));
                 cancel.cancel();
             }
         });

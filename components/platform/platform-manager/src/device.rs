@@ -229,7 +229,7 @@ fn print_registers(address: u16, registers: &[u16]) {
 }
 
 async fn simulate(args: &SimulateArgs, context: &Context) -> anyhow::Result<ExitCode> {
-    context.watch_signals()?;
+    context.watch_signals("stopping")?;
     let clock = context.clock.clone();
     let server = match args.kind {
         SimulatedKind::PvInverter => {

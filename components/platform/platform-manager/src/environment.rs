@@ -17,6 +17,7 @@ mod iteration;
 mod log_writer;
 mod manager;
 mod reader;
+mod store;
 
 pub use bus::BusVariables;
 pub use common::{Common, LogVariables};
@@ -25,3 +26,4 @@ pub use gateway::GatewayVariables;
 pub use log_writer::LogWriterVariables;
 pub use manager::ManagerVariables;
 pub use reader::{EnvironmentErrors, Reader, VariableError, Variables};
+pub use store::{UsualMongo, read_store};

@@ -106,7 +106,7 @@ pub(crate) fn serve<T>(
     let context = Context::logging(common.log.level.unwrap_or("warn"), file)?;
     let runtime = runtime()?;
     let code = runtime.block_on(async {
-        context.watch_signals()?;
+        context.watch_signals("stopping")?;
         let connecting = connect(common.bus.connect(&common.name), &context);
         let Some(bus) = context.cancel.run_until_cancelled(connecting).await else {
             return Ok(ExitCode::SUCCESS);

@@ -5,15 +5,14 @@ use crate::context::{Context, runtime};
 use crate::from_environment::refused;
 use anyhow::Context as _;
 use clap::Args;
+use clap::builder::FalseyValueParser;
 use gridloop_log_reader::{AccessLog, Server, ServerError, Settings, TlsFiles};
-use gridloop_logging::{Collections, MongoParts, StoreUrl};
+use gridloop_logging::{Collections, StoreUrl};
 use gridloop_platform_manager::Configuration;
-use gridloop_platform_manager::environment::{EnvironmentErrors, Reader, Variables};
+use gridloop_platform_manager::environment::{EnvironmentErrors, Reader, UsualMongo, Variables, read_store};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Args)]
 pub(crate) struct LogReaderArgs {
@@ -35,7 +34,7 @@ pub(crate) struct LogReaderArgs {
     #[arg(long, value_name = "FILE", requires = "certificate", env = "LOGREADER_KEY")]
     key: Option<PathBuf>,
     /// Serve other machines without tokens or without TLS.
-    #[arg(long, env = "LOGREADER_INSECURE")]
+    #[arg(long, env = "LOGREADER_INSECURE", value_parser = FalseyValueParser::new())]
     insecure: bool,
     /// Record accesses in this file, one JSON object a line, instead of printing them.
     #[arg(long, value_name = "FILE", env = "LOGREADER_ACCESS_LOG")]
@@ -99,30 +98,17 @@ async fn serve(settings: Settings, context: &Context) -> anyhow::Result<ExitCode
         }
         Err(error) => return Err(error).context("the Log Reader cannot start"),
     };
-    let stop = CancellationToken::new();
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let asked = stop.clone();
-    tokio::spawn(async move {
-        // Either ends the serving the same way.
-        tokio::select! {
-            biased;
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        asked.cancel();
-    });
+    context.watch_signals("stopping: answers under way may take a little longer")?;
     eprintln!("serving {store} on {}", server.url());
-    server.serve(stop).await;
+    server.serve(context.cancel.clone()).await;
     Ok(ExitCode::SUCCESS)
 }
 
 /// What the SimCES variables of a Log Reader say (wire contract 1.7), and `LOG_STORE`, which is gridloop's own.
 fn from_environment(variables: &Variables) -> Result<Settings, EnvironmentErrors> {
     let reader = Reader::new(variables);
-    let expected = "sqlite:DIR or mongodb://host:port/database";
-    let store = reader.parsed("LOG_STORE", expected, |text| text.parse().ok());
-    let store = store.unwrap_or_else(|| read_mongodb(&reader));
+    let usual = UsualMongo { database: "messages", app_name: "log_reader" };
+    let store = read_store(&reader, usual, |_| Collections::default());
     let host =
         reader.text("LOGREADER_HOST").filter(|host| host != "*").unwrap_or_else(|| "0.0.0.0".to_owned());
     let port = reader.whole("LOGREADER_PORT", 0..=u16::MAX).unwrap_or(8080);
@@ -131,23 +117,6 @@ fn from_environment(variables: &Variables) -> Result<Settings, EnvironmentErrors
     let host = if host.contains(':') { format!("[{host}]") } else { host };
     let access_log = if recorded { AccessLog::Stdout } else { AccessLog::Off };
     Ok(Settings { store, listen: format!("{host}:{port}"), access_log, ..Settings::default() })
-}
-
-fn read_mongodb(reader: &Reader<'_>) -> StoreUrl {
-    let text = |name, default: &str| reader.text(name).unwrap_or_else(|| default.to_owned());
-    let flag = |name, default| reader.flag(name).unwrap_or(default);
-    let parts = MongoParts {
-        host: text("MONGODB_HOST", "localhost"),
-        port: reader.whole("MONGODB_PORT", 1..=u16::MAX).unwrap_or(27017),
-        username: reader.verbatim("MONGODB_USERNAME").unwrap_or_default(),
-        password: reader.verbatim("MONGODB_PASSWORD").unwrap_or_default(),
-        database: text("MONGODB_DATABASE", "messages"),
-        app_name: "log_reader".into(),
-        admin: flag("MONGODB_ADMIN", true),
-        tls: flag("MONGODB_TLS", false),
-        tls_allow_invalid_certificates: flag("MONGODB_TLS_ALLOW_INVALID_CERTIFICATES", false),
-    };
-    StoreUrl::MongoDb(parts.settings(Collections::default()))
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ pub(crate) fn log_writer(args: &LogWriterArgs) -> anyhow::Result<ExitCode> {
     let connect = configuration.bus.connect(exchange, "log-writer");
     let runtime = runtime()?;
     let code = runtime.block_on(async {
-        context.watch_signals()?;
+        context.watch_signals("stopping")?;
         let bus = Bus::connect(&connect, context.clock.clone()).await?;
         let code = write(settings, bus.clone(), &context).await;
         bus.close().await;

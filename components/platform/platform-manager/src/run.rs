@@ -64,7 +64,7 @@ async fn session(
     id: &SimulationId,
     context: &Context,
 ) -> anyhow::Result<(RunReport, RunFolder)> {
-    context.watch_signals()?;
+    context.watch_signals("stopping: the devices are being released")?;
     if let Some(path) = &args.report {
         // Better now than after the run.
         std::fs::File::create(path).with_context(|| format!("cannot write the report {}", path.display()))?;

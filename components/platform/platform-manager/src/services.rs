@@ -32,7 +32,7 @@ fn serve(
     let id = context.simulation_id(args.simulation_id.as_deref())?;
     let runtime = runtime()?;
     let code = runtime.block_on(async {
-        context.watch_signals()?;
+        context.watch_signals("stopping")?;
         let bus = bus_for(&configuration, &id, name, &context.clock).await?;
         let code = work(configuration, id, bus.clone(), &context).await;
         let _ = bus.flush().await;
@@ -103,6 +103,7 @@ pub(crate) async fn serve_devices(
         Ok(parts) => Ok(parts.serve(&context.cancel).await),
         Err(error) => Err(error),
     };
+    eprintln!("the devices are being released");
     let devices = gateway.end().await;
     println!("{}", serde_json::to_string_pretty(&devices)?);
     let regular = served?;

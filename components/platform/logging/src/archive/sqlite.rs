@@ -21,7 +21,7 @@ pub struct SqliteArchive {
 }
 
 impl SqliteArchive {
-    /// The runs in this folder. It need not be there yet.
+    /// The runs in this folder. It may come later; until then it cannot be listed.
     #[must_use]
     pub fn new(runs: PathBuf) -> Self {
         Self { runs }

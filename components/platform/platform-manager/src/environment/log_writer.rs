@@ -1,7 +1,7 @@
 //! What a Log Writer is told.
 
-use super::{BusVariables, Common, LogVariables, Reader};
-use gridloop_logging::{Collections, MongoParts, StoreUrl, WriterSettings};
+use super::{BusVariables, Common, LogVariables, Reader, UsualMongo, read_store};
+use gridloop_logging::{Collections, WriterSettings};
 use gridloop_messages::{SimulationId, Timestamp};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,9 +26,8 @@ impl LogWriterVariables {
         let management = reader.flag("RABBITMQ_EXCHANGE_DURABLE").unwrap_or(false);
         let common = if management { common_of_management(reader) } else { Common::read(reader) };
         let run = (!management).then(|| common.simulation_id.clone());
-        let store = reader
-            .parsed("LOG_STORE", "sqlite:DIR or mongodb://host:port/database", |text| text.parse().ok());
-        let store = store.unwrap_or_else(|| read_mongodb(reader));
+        let usual = UsualMongo { database: "db", app_name: "log_writer" };
+        let store = read_store(reader, usual, read_collections);
         let spool = reader.text("LOG_SPOOL").map_or_else(|| PathBuf::from("spool"), PathBuf::from);
         let mut settings = WriterSettings::new(run, store, spool);
         if let Some(seconds) = reader.whole("STATISTICS_DISPLAY_INTERVAL", 1..=86_400) {
@@ -47,29 +46,16 @@ fn common_of_management(reader: &Reader<'_>) -> Common {
     }
 }
 
-fn read_mongodb(reader: &Reader<'_>) -> StoreUrl {
-    let text = |name, default: &str| reader.text(name).unwrap_or_else(|| default.to_owned());
-    let flag = |name, default| reader.flag(name).unwrap_or(default);
+fn read_collections(reader: &Reader<'_>) -> Collections {
     if reader.text("MONGODB_COLLECTION_IDENTIFIER").is_some_and(|field| field != "SimulationId") {
         let expected = "SimulationId or nothing: gridloop files messages by no other field";
         reader.reject("MONGODB_COLLECTION_IDENTIFIER", expected);
     }
     let usual = Collections::default();
-    let collections = Collections {
-        metadata: text("MONGODB_METADATA_COLLECTION", &usual.metadata),
-        messages_prefix: text("MONGODB_MESSAGES_COLLECTION_PREFIX", &usual.messages_prefix),
-        invalid_prefix: text("MONGODB_INVALID_MESSAGES_COLLECTION_PREFIX", &usual.invalid_prefix),
-    };
-    let parts = MongoParts {
-        host: text("MONGODB_HOST", "localhost"),
-        port: reader.whole("MONGODB_PORT", 1..=u16::MAX).unwrap_or(27017),
-        username: reader.verbatim("MONGODB_USERNAME").unwrap_or_default(),
-        password: reader.verbatim("MONGODB_PASSWORD").unwrap_or_default(),
-        database: text("MONGODB_DATABASE", "db"),
-        app_name: text("MONGODB_APPNAME", "log_writer"),
-        admin: flag("MONGODB_ADMIN", true),
-        tls: flag("MONGODB_TLS", false),
-        tls_allow_invalid_certificates: flag("MONGODB_TLS_ALLOW_INVALID_CERTIFICATES", false),
-    };
-    StoreUrl::MongoDb(parts.settings(collections))
+    let text = |name, default| reader.text(name).unwrap_or(default);
+    Collections {
+        metadata: text("MONGODB_METADATA_COLLECTION", usual.metadata),
+        messages_prefix: text("MONGODB_MESSAGES_COLLECTION_PREFIX", usual.messages_prefix),
+        invalid_prefix: text("MONGODB_INVALID_MESSAGES_COLLECTION_PREFIX", usual.invalid_prefix),
+    }
 }
