@@ -31,9 +31,6 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// The lease that the manager of a run holds.
 const LEASE: &str = "manager";
 
-/// So many messages that are none of the run's business are told of; more only to who debugs.
-const STRANGERS_TOLD: u32 = 20;
-
 /// Messages handled before the loop looks at anything else.
 const BATCH: usize = 1024;
 
@@ -180,7 +177,7 @@ struct Run<P> {
     /// Something panicked: nobody outside is called any more.
     broken: bool,
     /// Notes about messages that are none of this run's business.
-    strangers: u32,
+    strangers: u64,
 }
 
 impl<P: FnMut(Progress) + Send> Run<P> {
@@ -330,13 +327,11 @@ impl<P: FnMut(Progress) + Send> Run<P> {
         Ok(())
     }
 
-    /// A flood of strangers' messages fills no log.
+    /// A flood of strangers' messages must not become a flood of log lines: the 1st, 2nd, 4th, 8th ... of them is told.
     fn note_of_strangers(&mut self, note: &Note) {
-        self.strangers = self.strangers.saturating_add(1);
-        match self.strangers {
-            ..STRANGERS_TOLD => log(note),
-            STRANGERS_TOLD => tracing::warn!("{note}; more of that kind is told at debug level"),
-            _ => tracing::debug!("{note}"),
+        self.strangers += 1;
+        if self.strangers.is_power_of_two() {
+            tracing::warn!(count = self.strangers, "{note}");
         }
     }
 

@@ -75,6 +75,8 @@ pub struct ComponentCore<C> {
     inbox: Inbox,
     outbox: Outbox,
     refusals: u64,
+    /// Words of those who are not the manager, on the manager's topics.
+    strangers: u64,
 }
 
 enum Phase {
@@ -107,7 +109,18 @@ impl<C: Component> ComponentCore<C> {
             }
         };
         let (inbox, outbox) = (Inbox::default(), Outbox::new(identity));
-        Self { component, patterns, rounds_max, rounds: 0, phase, wake_at: None, inbox, outbox, refusals: 0 }
+        Self {
+            component,
+            patterns,
+            rounds_max,
+            rounds: 0,
+            phase,
+            wake_at: None,
+            inbox,
+            outbox,
+            refusals: 0,
+            strangers: 0,
+        }
     }
 
     /// The topic patterns to subscribe to.
@@ -170,12 +183,17 @@ impl<C: Component> ComponentCore<C> {
         }
         let stranger = identity.manager.as_ref().is_some_and(|manager| *manager != header.source_process_id);
         if stranger && matches!(message.body, Body::SimState(_) | Body::Epoch(_)) {
-            tracing::warn!(
-                component = %identity.name,
-                sender = %header.source_process_id,
-                "{} of a sender that is not the manager, ignored",
-                message.type_name()
-            );
+            self.strangers += 1;
+            // Told as seldom as refusals are.
+            if self.strangers.is_power_of_two() {
+                tracing::warn!(
+                    component = %identity.name,
+                    sender = %header.source_process_id,
+                    count = self.strangers,
+                    "{} of a sender that is not the manager, ignored",
+                    message.type_name()
+                );
+            }
             return false;
         }
         match &message.body {
