@@ -9,6 +9,7 @@ use crate::convert::{self, Resource};
 use crate::fallback::{Active, Fallback};
 use crate::journal::Journal;
 use crate::limits::{Decision, Limits};
+use crate::measures::Measures;
 use gridloop_clock::{MonoTime, SharedClock};
 use gridloop_component::{Component, Fault, OpenEpoch, Output, Refusal, Step};
 use gridloop_device::{
@@ -33,10 +34,24 @@ pub(crate) struct BridgeSettings {
     pub(crate) ageing: Ageing,
     /// How long a setpoint holds when no newer one comes.
     pub(crate) dead_man: Duration,
-    /// From the start of an epoch to the reading it reports.
+    /// How an epoch is used that does not say how long it is.
+    pub(crate) unsaid: Share,
+    /// How long a device may take to answer, however little time is left of the epoch.
+    pub(crate) request_timeout: Duration,
+}
+
+/// When in an epoch a device is read and its values published at the latest, counted from the epoch's start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Share {
     pub(crate) read_after: Duration,
-    /// From the start of an epoch to the latest instant of publication.
     pub(crate) publish_after: Duration,
+}
+
+impl Share {
+    /// Late, with room for a slow answer and for whoever goes on with the values in the same epoch.
+    pub(crate) fn of(length: Duration) -> Self {
+        Self { read_after: length * 6 / 10, publish_after: length * 9 / 10 }
+    }
 }
 
 /// A device in the loop.
@@ -47,6 +62,7 @@ pub struct Bridge {
     twin: Option<DeviceHandle>,
     fallback: Fallback,
     journal: Journal,
+    measures: Measures,
     warnings: Vec<Warning>,
     passed: Option<(Command, MonoTime)>,
     opened_at: MonoTime,
@@ -56,7 +72,7 @@ pub struct Bridge {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Phase {
     BeforeReading,
-    Reading { readings: u64, failures: u64 },
+    Reading { readings: u64, failures: u64, asked_at: MonoTime },
 }
 
 impl Bridge {
@@ -67,6 +83,7 @@ impl Bridge {
         twin: Option<DeviceHandle>,
         fallback: Fallback,
         journal: Journal,
+        measures: Measures,
     ) -> Self {
         Self {
             settings,
@@ -75,6 +92,7 @@ impl Bridge {
             twin,
             fallback,
             journal,
+            measures,
             warnings: Vec::new(),
             passed: None,
             opened_at: MonoTime::default(),
@@ -129,20 +147,25 @@ impl Bridge {
 
     /// Whether to publish now, and if not, until when to wait at most.
     fn publish_or_wait(&mut self, epoch: &OpenEpoch, now: MonoTime) -> Option<MonoTime> {
-        let read_at = epoch.opened_at + self.settings.read_after;
-        let publish_by = epoch.opened_at + self.settings.publish_after;
+        let share = epoch.deadline.map(|deadline| Share::of(deadline.since(epoch.nominal_start)));
+        let Share { read_after, publish_after } = share.unwrap_or(self.settings.unsaid);
+        let read_at = epoch.nominal_start + read_after;
+        // An epoch that begins late has less time than it says, or none: the device is asked all the same.
+        let least = epoch.opened_at + self.settings.request_timeout.min(publish_after);
+        let publish_by = (epoch.nominal_start + publish_after).max(least);
         let image = self.device.image();
         match self.phase {
             Phase::BeforeReading if now < read_at => Some(read_at),
             Phase::BeforeReading => {
-                self.phase = Phase::Reading { readings: image.readings, failures: image.failures };
+                let (readings, failures) = (image.readings, image.failures);
+                self.phase = Phase::Reading { readings, failures, asked_at: now };
                 self.device.refresh();
                 if let Some(twin) = &self.twin {
                     twin.refresh();
                 }
                 (image.link == Link::Up && now < publish_by).then_some(publish_by)
             }
-            Phase::Reading { readings, failures } => {
+            Phase::Reading { readings, failures, .. } => {
                 let answered = image.readings > readings || image.failures > failures;
                 (!answered && now < publish_by).then_some(publish_by)
             }
@@ -159,8 +182,17 @@ impl Bridge {
         };
         let substituted = active == Active::Twin;
         let value = |name: &str| image.points.get(name).map(|sample| sample.value);
-        let unreliable =
-            substituted || self.worst(&image, now).is_none_or(|(quality, _)| quality != Quality::Good);
+        let worst = self.worst(&image, now);
+        let unreliable = substituted || worst.is_none_or(|(quality, _)| quality != Quality::Good);
+        self.measures.published(worst.map(|(quality, _)| quality), substituted);
+        if let Some((_, age)) = worst {
+            self.measures.read_age.add(age);
+        }
+        if let Phase::Reading { readings, asked_at, .. } = self.phase
+            && image.readings > readings
+        {
+            self.measures.device_to_bus.add(now.since(asked_at));
+        }
         self.journal.epoch_ended(
             |asked| convert::measured(asked, value),
             value(point::REAL_POWER),

@@ -1,10 +1,11 @@
 //! Starting and ending all devices of a run: [`Gateway`].
 
-use crate::bridge::{Bridge, BridgeSettings, description_of, poke_on_change};
+use crate::bridge::{Bridge, BridgeSettings, Share, description_of, poke_on_change};
 use crate::convert;
 use crate::drivers::OpenError;
 use crate::fallback::{Fallback, FallbackPolicy};
 use crate::journal::{DeviceReport, Facts, Journal};
+use crate::measures::Measures;
 use crate::settings::DeviceSettings;
 use gridloop_clock::SharedClock;
 use gridloop_component::{Fault, Poke};
@@ -12,6 +13,7 @@ use gridloop_device::{
     Ageing, Command, Device, DeviceHandle, DeviceTask, Left, Mode, Observer, Occurrence, SafeState, Source,
     TaskSettings,
 };
+use gridloop_metrics::Metrics;
 use gridloop_plant::LivePlant;
 use gridloop_simulated::SimulatedDevice;
 use std::any::Any;
@@ -25,20 +27,16 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// From the start of an epoch to the reading that it reports: late, with room for a slow answer.
-    fn read_after(self) -> Duration {
-        self.period.map_or(Duration::ZERO, |period| period * 6 / 10)
+    /// How epochs are used that do not say how long they are.
+    fn share(self, request_timeout: Duration) -> Share {
+        let unpaced = Share { read_after: Duration::ZERO, publish_after: request_timeout };
+        self.period.map_or(unpaced, Share::of)
     }
 
     /// How long a setpoint holds where the configuration does not say.
     fn dead_man(self) -> Duration {
         let three = self.period.map_or(Duration::ZERO, |period| period * 3);
         three.max(Duration::from_secs(3))
-    }
-
-    /// From the start of an epoch to the latest instant of publication.
-    fn publish_after(self, request_timeout: Duration) -> Duration {
-        self.period.map_or(request_timeout, |period| period * 9 / 10)
     }
 }
 
@@ -57,6 +55,7 @@ struct Running {
     /// What the device held when it was first connected.
     standing: Option<Command>,
     journal: Journal,
+    measures: Measures,
     task: DeviceTask,
     twin: Option<DeviceTask>,
     simulator: Option<Box<dyn Any + Send + Sync>>,
@@ -86,6 +85,7 @@ pub struct StartError {
 
 impl Gateway {
     /// Opens every device and waits, at most as long as each allows, until it has been read once. Nothing is written.
+    /// What is measured of the devices is shown in `metrics`.
     ///
     /// # Errors
     /// When a simulated device cannot be made. A device that does not answer is no error: its component's fault says
@@ -94,11 +94,12 @@ impl Gateway {
         settings: Vec<DeviceSettings>,
         timing: Timing,
         clock: &SharedClock,
+        metrics: &Metrics,
     ) -> Result<(Self, Vec<StartedDevice>), StartError> {
         let mut devices = Vec::new();
         let mut opened = Vec::new();
         for device in settings {
-            let running = open(&device, clock)
+            let running = open(&device, clock, metrics)
                 .await
                 .map_err(|source| StartError { device: device.name.clone(), source })?;
             devices.push(running);
@@ -129,17 +130,22 @@ impl Gateway {
     }
 }
 
-async fn open(settings: &DeviceSettings, clock: &SharedClock) -> Result<Running, OpenError> {
+async fn open(
+    settings: &DeviceSettings,
+    clock: &SharedClock,
+    metrics: &Metrics,
+) -> Result<Running, OpenError> {
     let opened = settings
         .opener
         .open(&settings.address, settings.twin.as_ref(), settings.request_timeout, clock)
         .await?;
     let journal = Journal::default();
+    let measures = Measures::new(&settings.name, metrics);
     let task = DeviceTask::start(
         opened.device,
         task_settings(settings),
         clock.clone(),
-        observer(settings.name.clone(), journal.clone(), clock.clone()),
+        observer(settings.name.clone(), journal.clone(), measures.clone(), clock.clone()),
     );
     let twin = match (&settings.twin, settings.fallback) {
         (Some(twin), FallbackPolicy::OnStart | FallbackPolicy::OnLoss) => {
@@ -157,6 +163,7 @@ async fn open(settings: &DeviceSettings, clock: &SharedClock) -> Result<Running,
         safe_state: settings.safe_state,
         standing: None,
         journal,
+        measures,
         task,
         twin,
         simulator: opened.simulator,
@@ -184,7 +191,7 @@ fn start_twin(device: Box<dyn Device>, settings: &DeviceSettings, clock: &Shared
 }
 
 /// Writes down and logs what happens to a device.
-fn observer(name: String, journal: Journal, clock: SharedClock) -> Observer {
+fn observer(name: String, journal: Journal, measures: Measures, clock: SharedClock) -> Observer {
     Box::new(move |occurrence| {
         journal.occurred(occurrence, clock.now());
         match occurrence {
@@ -192,7 +199,8 @@ fn observer(name: String, journal: Journal, clock: SharedClock) -> Observer {
                 tracing::info!(device = %name, identity = %description.identity, "connected");
             }
             Occurrence::LinkLost(reason) => tracing::warn!(device = %name, %reason, "link lost"),
-            Occurrence::Applied { readback, first: true, .. } => {
+            Occurrence::Applied { readback, first: true, setpoint } => {
+                measures.setpoint_to_device.add(clock.now().since(setpoint.received_at));
                 tracing::debug!(device = %name, ?readback, "applied and read back");
             }
             Occurrence::Applied { .. } => {}
@@ -269,11 +277,12 @@ impl Running {
             limits: settings.limits,
             ageing: Ageing { stale_after, lost_after: stale_after * 3 },
             dead_man: settings.dead_man.unwrap_or_else(|| timing.dead_man()),
-            read_after: timing.read_after(),
-            publish_after: timing.publish_after(settings.request_timeout),
+            unsaid: timing.share(settings.request_timeout),
+            request_timeout: settings.request_timeout,
         };
         let twin = self.twin.as_ref().map(DeviceTask::handle);
-        Bridge::new(bridge, clock.clone(), device, twin, fallback, self.journal.clone())
+        let (journal, measures) = (self.journal.clone(), self.measures.clone());
+        Bridge::new(bridge, clock.clone(), device, twin, fallback, journal, measures)
     }
 
     fn headline(&self, handle: &DeviceHandle) -> String {
@@ -341,6 +350,6 @@ impl Running {
             left,
         };
         drop(self.simulator);
-        self.journal.report(facts, &handle.statistics())
+        self.journal.report(facts, &handle.statistics(), &self.measures)
     }
 }

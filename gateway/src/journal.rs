@@ -1,7 +1,9 @@
 //! What a device was asked and what it did: [`Journal`], kept during the run and told at its end.
 
 use crate::convert;
+use crate::measures::Measures;
 use gridloop_device::{Command, Occurrence, Percentiles, Statistics};
+use gridloop_metrics::Distribution;
 use serde::Serialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -106,6 +108,10 @@ pub struct DeviceReport {
     pub read_us: Option<Percentiles>,
     /// From a setpoint's arrival to its confirmation, in microseconds.
     pub setpoint_to_device_us: Option<Percentiles>,
+    /// Age of the oldest published value when it was published, in microseconds.
+    pub read_age_us: Distribution,
+    /// From asking the device for the reading of an epoch to giving its values to the bus, in microseconds.
+    pub device_to_bus_us: Distribution,
     /// How it was left: `untouched`, `released`, or `unknown: why`.
     pub left: String,
     /// The changes of what was asked.
@@ -221,7 +227,7 @@ impl Journal {
     }
 
     /// Adds the story to the facts of the device.
-    pub(crate) fn report(&self, facts: Facts, statistics: &Statistics) -> DeviceReport {
+    pub(crate) fn report(&self, facts: Facts, statistics: &Statistics, measures: &Measures) -> DeviceReport {
         let story = self.story();
         DeviceReport {
             id: facts.id,
@@ -246,6 +252,8 @@ impl Journal {
             refused: story.refused,
             read_us: statistics.read.percentiles(),
             setpoint_to_device_us: statistics.setpoint_to_device.percentiles(),
+            read_age_us: measures.read_age.distribution(),
+            device_to_bus_us: measures.device_to_bus.distribution(),
             left: facts.left,
             steps: story.steps.iter().map(Step::report).collect(),
         }

@@ -12,6 +12,7 @@ mod fallback;
 mod gateway;
 mod journal;
 mod limits;
+mod measures;
 mod settings;
 
 pub use bridge::Bridge;

@@ -76,7 +76,12 @@ pub(crate) async fn epochs_per_s(
     let names: Vec<String> = (1..=size).map(|n| format!("load{n}")).collect();
     let mut components = JoinSet::new();
     for name in &names {
-        let identity = Identity { name: name.clone(), simulation_id: simulation_id.clone(), manager: None };
+        let identity = Identity {
+            name: name.clone(),
+            simulation_id: simulation_id.clone(),
+            manager: None,
+            numbered_from: 0,
+        };
         let load = Load { topic: topic::resource_state("Load", name) };
         let joined = join(load, identity, bus.session(), clock.clone()).await?;
         components.spawn(joined.run(Poke::new(), CancellationToken::new()));
@@ -98,7 +103,8 @@ pub(crate) async fn epochs_per_s(
     let settings = settings(simulation_id, names, last);
     let pace = Pace::Clock(clock.clone());
     let cancel = CancellationToken::new();
-    let manager = gridloop_realtime_manager::run(settings, bus.session(), clock.clone(), pace, cancel, watch);
+    let manager =
+        gridloop_realtime_manager::run(settings, bus.session(), clock.clone(), pace.into(), cancel, watch);
     let report = tokio::spawn(manager).await??;
     ensure!(report.outcome == Outcome::Completed, "the run did not complete: {}", report.reason);
     while let Some(ended) = components.join_next().await {
@@ -128,6 +134,7 @@ fn settings(simulation_id: SimulationId, components: Vec<String>, epochs: u64) -
         resend_interval: Duration::from_secs(120),
         max_resends: 5,
         late_tolerance: None,
+        release_lead: Duration::ZERO,
     }
 }
 

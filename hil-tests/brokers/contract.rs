@@ -95,6 +95,7 @@ pub(crate) async fn every_case(place: impl Fn(&str) -> Place) {
     a_dropped_subscription_disturbs_nobody(place("dropped")).await;
     a_closed_session_refuses_work_and_ends_its_subscriptions(place("closed")).await;
     what_does_not_fit_amqp_is_refused(place("long")).await;
+    a_prepared_message_is_sent_from_any_thread_after_what_came_before(place("prepared")).await;
     only_one_has_a_lease_until_it_is_given_back(place("lease")).await;
 }
 
@@ -336,6 +337,24 @@ async fn what_does_not_fit_amqp_is_refused(place: Place) {
     assert!(matches!(bus.publish("Epoch", huge).await, Err(BusError::BodyTooLarge { .. })));
     send(&bus, &longest, "fits").await;
     assert_eq!(*message(&mut subscription).await.topic, longest);
+}
+
+async fn a_prepared_message_is_sent_from_any_thread_after_what_came_before(place: Place) {
+    let bus = place.session("bus").await;
+    let mut subscription = listen(&bus, &["Epoch", "SimState"]).await;
+    let prepared = bus.prepare("Epoch", Bytes::from_static(b"prepared")).await.expect("room");
+    let dropped = bus.prepare("Epoch", Bytes::from_static(b"never")).await.expect("room");
+    drop(dropped);
+    send(&bus, "SimState", "before").await;
+    std::thread::spawn(move || prepared.send()).join().expect("no panic").expect("an open session");
+    send(&bus, "SimState", "after").await;
+    for expected in ["before", "prepared", "after"] {
+        assert_eq!(message(&mut subscription).await.body, expected);
+    }
+    let too_long = bus.prepare(&"t".repeat(256), Bytes::new()).await;
+    assert!(matches!(too_long, Err(BusError::NameTooLong { bytes: 256 })));
+    soon("closing", bus.close()).await;
+    assert!(matches!(bus.prepare("Epoch", Bytes::new()).await, Err(BusError::Closed)));
 }
 
 async fn only_one_has_a_lease_until_it_is_given_back(place: Place) {

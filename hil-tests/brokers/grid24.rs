@@ -10,7 +10,7 @@ use gridloop_hil_tests::peers::Peer;
 use gridloop_hil_tests::rabbitmq::RabbitMq;
 use gridloop_messages::{SimulationId, Timestamp};
 use gridloop_platform_manager::{Configuration, Session};
-use gridloop_realtime_manager::{Outcome, Pace, PacerThread};
+use gridloop_realtime_manager::{Outcome, Pace, PacerSettings, PacerThread};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -137,8 +137,8 @@ async fn record(broker: &RabbitMq) -> (SimulationId, Vec<Received>) {
     let connect = Connect::new(url, Exchange::run(exchange), "grid24");
     let bus = Bus::connect(&connect, clock.clone()).await.expect("a broker");
     let cancel = CancellationToken::new();
-    let session = Session { id: id.clone(), bus, clock, cancel, messages: None };
-    let pace = Pace::Thread(PacerThread::start(wall).expect("a pacer"));
+    let session = Session::new(id.clone(), bus, clock, cancel);
+    let pace = Pace::Thread(PacerThread::start(wall, PacerSettings::default()).expect("a pacer"));
     let report = session.run(pace, configuration, |_| {}).await.expect("a report");
     assert_eq!(report.manager.outcome, Outcome::Completed, "{}", report.manager.reason);
     // Whatever was published is in the recorder's queue by now; the last message says that it is the last.

@@ -31,6 +31,7 @@ fn settings(id: &SimulationId) -> Settings {
         resend_interval: Duration::from_secs(120),
         max_resends: 5,
         late_tolerance: None,
+        release_lead: Duration::ZERO,
     }
 }
 
@@ -45,9 +46,15 @@ async fn failed_run(broker: &RabbitMq, epoch: &str, description: &str) -> anyhow
         Bus::connect(&Connect::new(broker.url().parse()?, Exchange::run(exchange), "manager"), clock.clone())
             .await?;
     let pace = Pace::Clock(clock.clone());
-    let report =
-        gridloop_realtime_manager::run(settings(&id), bus, clock, pace, CancellationToken::new(), |_| {})
-            .await?;
+    let report = gridloop_realtime_manager::run(
+        settings(&id),
+        bus,
+        clock,
+        pace.into(),
+        CancellationToken::new(),
+        |_| {},
+    )
+    .await?;
     assert_eq!(peer.ask("report", json!({})).await?, json!({ "stopped": true }));
     assert_eq!((report.outcome, report.resends), (Outcome::Failed, 0));
     Ok(report)

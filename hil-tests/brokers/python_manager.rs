@@ -9,7 +9,8 @@ use gridloop_gateway::{Gateway, Timing};
 use gridloop_hil_tests::peers::Peer;
 use gridloop_hil_tests::rabbitmq::RabbitMq;
 use gridloop_messages::{SimulationId, Timestamp};
-use gridloop_platform_manager::{Configuration, Parts, bus_for};
+use gridloop_metrics::Metrics;
+use gridloop_platform_manager::{Configuration, Membership, Parts, bus_for};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -93,8 +94,11 @@ async fn run_under_the_peer(broker: &RabbitMq, rows: u64, lose: Value) -> anyhow
     let exchange = gridloop_bus::run_exchange(&configuration.bus.exchange_prefix, &id.compact());
     let clock: SharedClock = Arc::new(wall);
     let bus = bus_for(&configuration, &id, "gridloop", &clock).await?;
-    let (gateway, devices) = Gateway::start(configuration.devices, Timing { period: None }, &clock).await?;
-    let parts = Parts::join(configuration.components, devices, Some(MANAGER), &id, &bus, &clock).await?;
+    let timing = Timing { period: None };
+    let (gateway, devices) =
+        Gateway::start(configuration.devices, timing, &clock, &Metrics::default()).await?;
+    let membership = Membership { manager: Some(MANAGER.into()), ..Membership::new(&id, &bus, &clock) };
+    let parts = Parts::join(configuration.components, devices, membership).await?;
     let plan = json!({
         "name": MANAGER, "components": COMPONENTS, "start_delay_s": 0.2, "lose": lose,
         "initial_start_time": "2026-06-21T12:00:00.000Z", "epoch_length_s": 900, "max_epochs": EPOCHS,

@@ -10,7 +10,8 @@ use gridloop_gateway::{Gateway, Timing};
 use gridloop_hil_tests::rabbitmq::RabbitMq;
 use gridloop_logging::RunLog;
 use gridloop_messages::{SimulationId, Timestamp};
-use gridloop_platform_manager::{Configuration, Parts};
+use gridloop_metrics::Metrics;
+use gridloop_platform_manager::{Configuration, Membership, Parts};
 use gridloop_realtime_manager::{Outcome, Pace};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -134,17 +135,19 @@ async fn a_whole_run_completes(laboratory: &Laboratory) {
     let settings = configuration.manager_settings(&laboratory.id, false);
     let name = settings.name.clone();
     let (gateway, devices) =
-        Gateway::start(configuration.devices, Timing { period: None }, clock).await.expect("a gateway");
+        Gateway::start(configuration.devices, Timing { period: None }, clock, &Metrics::default())
+            .await
+            .expect("a gateway");
     let buses = [laboratory.session("component").await, laboratory.session("gateway").await];
-    let id = &laboratory.id;
-    let components = Parts::join(configuration.components, Vec::new(), Some(&name), id, &buses[0], clock);
-    let bridges = Parts::join(Vec::new(), devices, Some(&name), id, &buses[1], clock);
+    let on = |bus| Membership { manager: Some(name.clone()), ..Membership::new(&laboratory.id, bus, clock) };
+    let components = Parts::join(configuration.components, Vec::new(), on(&buses[0]));
+    let bridges = Parts::join(Vec::new(), devices, on(&buses[1]));
     let (components, bridges) = (components.await.expect("components"), bridges.await.expect("bridges"));
     let manager = laboratory.session("manager").await;
     let pace = Pace::Clock(clock.clone());
     let cancel = CancellationToken::new();
     let managing =
-        gridloop_realtime_manager::run(settings, manager.clone(), clock.clone(), pace, cancel, |_| {});
+        gridloop_realtime_manager::run(settings, manager.clone(), clock.clone(), pace.into(), cancel, |_| {});
     let report = soon("the run", managing).await.expect("a report");
     assert_eq!(report.outcome, Outcome::Completed, "{}", report.reason);
     assert_eq!(report.epochs.completed, EPOCHS);

@@ -10,7 +10,7 @@ use gridloop_hil_tests::rabbitmq::RabbitMq;
 use gridloop_logging::Store;
 use gridloop_messages::{Body, Decoded, Message, SimulationId, Timestamp, decode};
 use gridloop_platform_manager::{Configuration, RunReport, Session, Told};
-use gridloop_realtime_manager::{Outcome, Pace, PacerThread, Progress};
+use gridloop_realtime_manager::{Outcome, Pace, PacerSettings, PacerThread, Progress};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -76,13 +76,10 @@ impl Run {
         let connect = Connect::new(url, Exchange::run(exchange.clone()), "run");
         let bus = Bus::connect(&connect, clock.clone()).await.expect("a broker");
         let session = Session {
-            id: id.clone(),
-            bus,
-            clock: clock.clone(),
-            cancel: CancellationToken::new(),
             messages: Some(folder.path().join("messages.sqlite")),
+            ..Session::new(id.clone(), bus, clock.clone(), CancellationToken::new())
         };
-        let pace = Pace::Thread(PacerThread::start(wall).expect("a pacer"));
+        let pace = Pace::Thread(PacerThread::start(wall, PacerSettings::default()).expect("a pacer"));
         let (tell, told) = mpsc::unbounded_channel();
         let task = tokio::spawn(session.run(pace, configuration, move |step| {
             let _ = tell.send(step);

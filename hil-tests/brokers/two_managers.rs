@@ -53,7 +53,12 @@ impl World {
         let id = SimulationId::new(Timestamp::from(clock.utc()));
         let exchange = run_exchange("procem.", &id.compact());
         let world = Self { clock, url: broker.url(), id, exchange, cancel: CancellationToken::new() };
-        let identity = Identity { name: "willing".into(), simulation_id: world.id.clone(), manager: None };
+        let identity = Identity {
+            name: "willing".into(),
+            simulation_id: world.id.clone(),
+            manager: None,
+            numbered_from: 0,
+        };
         let joined = join(Willing, identity, world.bus("willing").await?, world.clock.clone()).await?;
         tokio::spawn(joined.run(Poke::new(), world.cancel.clone()));
         Ok(world)
@@ -82,6 +87,7 @@ impl World {
             resend_interval: Duration::from_secs(120),
             max_resends: 5,
             late_tolerance: None,
+            release_lead: Duration::ZERO,
         }
     }
 
@@ -93,7 +99,8 @@ impl World {
         let bus = self.bus(&settings.name).await?;
         let pace = Pace::Clock(self.clock.clone());
         let report =
-            manage(settings, bus.clone(), self.clock.clone(), pace, self.cancel.clone(), progress).await;
+            manage(settings, bus.clone(), self.clock.clone(), pace.into(), self.cancel.clone(), progress)
+                .await;
         bus.close().await;
         Ok(report)
     }

@@ -23,7 +23,8 @@ fn golden() -> anyhow::Result<Vec<Value>> {
     paths.iter().map(|path| Ok(serde_json::from_slice(&std::fs::read(path)?)?)).collect()
 }
 
-const EXTENSIONS: [&str; 3] = ["ControlState.TapPosition", "ControlState.VoltageSetpoint", "DeviceState"];
+const EXTENSIONS: [&str; 4] =
+    ["ControlState.TapPosition", "ControlState.VoltageSetpoint", "DeviceState", "EpochOverrun"];
 
 fn is_extension(message: &Value) -> bool {
     EXTENSIONS.iter().any(|extension| message["Type"] == *extension)

@@ -6,7 +6,7 @@ use gridloop_clock::{MonoTime, sleep};
 use gridloop_component::{Component, Fault, Identity, OpenEpoch, Output, Poke, Step, join};
 use gridloop_hil_tests::world::{Author, World, simulated};
 use gridloop_messages::{
-    Body, Decoded, Message, PowerSetpoint, SimulationState, Status, StatusValue, Timestamp, decode, topic,
+    Body, Decoded, Message, PowerSetpoint, SimulationState, Status, Timestamp, decode, topic,
 };
 use gridloop_platform_manager::{Configuration, Session};
 use gridloop_realtime_manager::{Outcome, Pace, Report};
@@ -137,7 +137,12 @@ fn run(case: &Case) -> (Report, Vec<Message>) {
             Subscribe { name: "listener".into(), patterns, capacity: 65_536, when_full: WhenFull::Shed };
         let mut heard = listener.subscribe(everything).await?;
         for (name, (trouble, from)) in NAMES.into_iter().zip(case.troubles) {
-            let identity = Identity { name: name.into(), simulation_id: world.id.clone(), manager: None };
+            let identity = Identity {
+                name: name.into(),
+                simulation_id: world.id.clone(),
+                manager: None,
+                numbered_from: 0,
+            };
             let component = Troubled { trouble, from };
             let joined = join(component, identity, world.bus.session(), world.shared_clock()).await?;
             tokio::spawn(joined.run(Poke::new(), world.cancel.clone()));
@@ -145,13 +150,7 @@ fn run(case: &Case) -> (Report, Vec<Message>) {
         let (strangers, managers) = (world.bus.session(), world.bus.session());
         let (stranger, cancel, closing) =
             (Author::new("stranger", &world), world.cancel.clone(), managers.clone());
-        let session = Session {
-            id: world.id.clone(),
-            bus: managers,
-            clock: world.shared_clock(),
-            cancel: world.cancel.clone(),
-            messages: None,
-        };
+        let session = Session::new(world.id.clone(), managers, world.shared_clock(), world.cancel.clone());
         tokio::spawn(async move {
             sleep(&clock, Duration::from_millis(case.at_ms)).await;
             match case.event {
@@ -175,7 +174,7 @@ fn run(case: &Case) -> (Report, Vec<Message>) {
 /// Says something that does not belong into the run.
 async fn disturb(event: Event, bus: &Bus, mut stranger: Author) {
     if event == Event::StrangersError {
-        let status = Status { value: StatusValue::Error, description: Some("boo".into()) };
+        let status = Status::error("boo".into());
         let _ = bus.publish(topic::STATUS_ERROR, stranger.write(1, Body::Status(status))).await;
         return;
     }

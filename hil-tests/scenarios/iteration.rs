@@ -265,7 +265,12 @@ fn run_with_a_slow_load(seed: u64) -> Run {
         };
         let load = VoltageDependentLoad::new("slow", settings);
         let slow = Slow { load, unanswered: false, due: None };
-        let identity = Identity { name: "slow".into(), simulation_id: world.id.clone(), manager: None };
+        let identity = Identity {
+            name: "slow".into(),
+            simulation_id: world.id.clone(),
+            manager: None,
+            numbered_from: 0,
+        };
         let shared: SharedClock = world.shared_clock();
         let joined = join(slow, identity, world.bus.session(), shared).await?;
         tokio::spawn(joined.run(Poke::new(), CancellationToken::new()));

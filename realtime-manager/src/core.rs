@@ -8,21 +8,34 @@
 //! without a description stops the run as well, an error after `ready` for the same epoch is not lost, and components
 //! that run ahead do not stall the run.
 
+mod lateness;
 mod messages;
 
 #[cfg(test)]
 mod tests;
 
 use crate::ending::{ComponentError, Ending};
+use crate::journal::Resumption;
 use crate::progress::{Note, Progress};
 use crate::rivals::Rival;
 use crate::roster::{Mark, Roster};
-use crate::settings::{Overrun, Settings, StartAt};
-use gridloop_clock::{MonoTime, OnOverrun, Pacer, Utc};
-use gridloop_messages::{Body, EpochFields, Header, Message, SimulationState, Status, StatusValue, topic};
+use crate::settings::{Overrun, Settings, Speed, StartAt};
+use gridloop_clock::{Anchor, MonoTime, Pacer, Utc};
+use gridloop_messages::{
+    Body, EpochFields, EpochPacing, Header, Message, SimulationState, Status, StatusValue, topic,
+};
+use lateness::Lateness;
 use messages::Author;
+pub use messages::NUMBERED_APART;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The system's UTC and the labels of the run differ by more than this only if it was set.
+const STEPPED: Duration = Duration::from_millis(1);
+
+/// Who goes on with a run waits for answers to SimState `running` no longer than this: components that live through
+/// the end of their manager do not answer it a second time.
+const RESUME_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What happens to the manager.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,8 +75,8 @@ pub enum Action {
         /// The message.
         message: Arc<Message>,
     },
-    /// This message will be needed at the instant waited for; whatever can be done to it before then should be.
-    Prepare(Arc<Message>),
+    /// This epoch will begin at the instant waited for; whatever can be done before then should be.
+    Prepare(EpochStart),
     /// Publish an Epoch, now.
     StartEpoch(EpochStart),
     /// An epoch is over.
@@ -72,6 +85,13 @@ pub enum Action {
         number: u64,
         /// Who was left behind.
         left_behind: Vec<String>,
+    },
+    /// The component of this place in the list of names has answered the present epoch, so much before its end.
+    Answered {
+        /// Its place, repetitions not counted.
+        who: usize,
+        /// Time left.
+        slack: Duration,
     },
     /// Give [`Input::Instant`] at this instant. Replaces the instant waited for before.
     WaitFor(MonoTime),
@@ -94,6 +114,8 @@ pub struct EpochStart {
     pub number: u64,
     /// Its instant on the grid; none when unpaced.
     pub nominal: Option<MonoTime>,
+    /// When its message is to be published; none when unpaced. Before `nominal` by the release lead.
+    pub release: Option<MonoTime>,
     /// Whole periods passed over just before it.
     pub skipped: u64,
     /// The Epoch message.
@@ -128,34 +150,74 @@ pub struct ManagerCore {
     grid: Option<Pacer>,
     /// The instant that the runner waits for.
     awaited: Option<MonoTime>,
-    /// The present epoch's end instant came while answers were missing, and time stands still for them.
+    /// The present epoch's end instant came while answers were missing, and they are waited for.
     overran: bool,
+    /// The present epoch began late because one before it had overrun: who is missing at its end is not to blame.
+    behind: bool,
+    /// When the present epoch ends; none when unpaced.
+    deadline: Option<MonoTime>,
+    lateness: Lateness,
+    /// From which labels are counted.
+    anchor: Anchor,
+    /// No epoch of this process has begun.
+    initialising: bool,
+    /// Where another process left the run.
+    resumption: Option<Resumption>,
+    /// Periods that were passed over while nobody had the run.
+    passed_over: u64,
     /// The newest SimState or Epoch that was published.
     standing: Option<Arc<Message>>,
-    /// The next Epoch.
-    prepared: Option<Arc<Message>>,
+    /// The next epoch.
+    prepared: Option<EpochStart>,
 }
 
 impl ManagerCore {
     /// A manager at the beginning. The settings must be free of [problems](Settings::problems).
     #[must_use]
     pub fn new(settings: Settings) -> Self {
+        Self::begun(settings, None)
+    }
+
+    /// A manager that goes on where another left off.
+    pub(crate) fn resumed(settings: Settings, resumption: Resumption) -> Self {
+        Self::begun(settings, Some(resumption))
+    }
+
+    fn begun(settings: Settings, resumption: Option<Resumption>) -> Self {
         let (roster, repeated) = Roster::new(&settings.components);
+        let (completed, process) = resumption.as_ref().map_or((0, 0), |it| (it.completed, it.process));
         Self {
             period: settings.period(),
-            author: Author::new(&settings),
+            author: Author::new(&settings, completed, process),
             roster,
             repeated,
             phase: Phase::Idle,
-            epoch: 0,
+            epoch: completed,
             resends: 0,
             grid: None,
             awaited: None,
             overran: false,
+            behind: false,
+            deadline: None,
+            lateness: Lateness::default(),
+            anchor: Anchor { at: MonoTime::default(), utc: Utc::default() },
+            initialising: true,
+            resumption,
+            passed_over: 0,
             standing: None,
             prepared: None,
             settings,
         }
+    }
+
+    /// The instant from which all labels are counted, once there is one.
+    pub(crate) const fn anchor(&self) -> Anchor {
+        self.anchor
+    }
+
+    /// The names that are waited for, in the order of [`Action::Answered`].
+    pub(crate) fn components(&self) -> Vec<String> {
+        self.roster.names()
     }
 
     /// Takes one input, and adds what is to be done to `out`. The work is bounded by the number of components.
@@ -182,6 +244,7 @@ impl ManagerCore {
 
     /// Contract 3.1. The start delay is the timer's first use.
     fn on_start(&mut self, present: Present, out: &mut Vec<Action>) {
+        self.anchor = Anchor { at: present.now, utc: present.utc };
         let repeated = std::mem::take(&mut self.repeated);
         out.extend(repeated.into_iter().map(|component| Action::Note(Note::ListedTwice { component })));
         if self.roster.is_empty() {
@@ -196,10 +259,17 @@ impl ManagerCore {
     /// SimState `running` begins epoch 0.
     fn announce(&mut self, present: Present, out: &mut Vec<Action>) {
         self.phase = Phase::Collecting;
-        let message = self.author.sim_state(SimulationState::Running, present.utc);
+        let message = self.author.sim_state(SimulationState::Running, self.label(present));
         self.publish(message, out);
         out.push(Action::Tell(Progress::Running { missing: self.roster.missing() }));
-        self.arm_timer(present, out);
+        match self.resumption {
+            Some(_) => out.push(Action::ArmTimer(present.now + RESUME_PATIENCE)),
+            None => self.arm_timer(present, out),
+        }
+    }
+
+    fn label(&self, present: Present) -> Utc {
+        self.anchor.utc_of(present.now)
     }
 
     /// Who comes second gives way, as long as it has said nothing itself. After that the run goes on, for a stranger
@@ -250,10 +320,16 @@ impl ManagerCore {
         let who = self.roster.find(&source);
         match (status.value, who) {
             (StatusValue::Ready, Some(who)) => {
+                self.on_late_answer(&source, epoch.epoch_number, &id, present, out);
                 let mark = self.roster.ready(who, epoch.epoch_number, id);
+                if let (Mark::Counted, Some(deadline)) = (mark, self.deadline)
+                    && present.now <= deadline
+                {
+                    out.push(Action::Answered { who, slack: deadline.since(present.now) });
+                }
                 out.extend(self.note(mark, source, epoch.epoch_number).map(Action::Note));
             }
-            (StatusValue::Error, _) if self.epoch >= 1 => {
+            (StatusValue::Error, _) if !self.initialising => {
                 let listed = who.is_some();
                 if !listed {
                     out.push(Action::Note(Note::Unlisted { source: source.clone() }));
@@ -295,10 +371,10 @@ impl ManagerCore {
 
     /// Everybody has answered the present epoch. The re-send timer stops while the manager itself waits.
     fn complete(&mut self, present: Present, out: &mut Vec<Action>) {
-        if self.epoch >= 1 {
+        if !self.initialising {
             out.push(Action::EndEpoch { number: self.epoch, left_behind: Vec::new() });
         }
-        if self.epoch == self.settings.epochs {
+        if self.epoch >= self.settings.epochs {
             return self.finish_complete(present, out);
         }
         if self.grid.is_none() {
@@ -307,17 +383,36 @@ impl ManagerCore {
         let Some(instant) = self.awaited else { return self.begin_epoch(present, out) };
         out.push(Action::StopTimer);
         self.phase = Phase::Waiting;
-        let label = present.utc + time_delta(instant.since(present.now));
-        let message = self.next_epoch(label);
-        out.push(Action::Prepare(Arc::clone(&message)));
-        self.prepared = Some(message);
+        let nominal = self.period.and(Some(instant + self.settings.release_lead));
+        let start = self.next_epoch(nominal, self.anchor.utc_of(instant));
+        out.push(Action::Prepare(start.clone()));
+        self.prepared = Some(start);
     }
 
     /// The grid begins with epoch 1. The UTC instant, if one is asked for, is looked up once; from then on the
     /// monotonic clock alone counts.
     fn lay_grid(&mut self, present: Present, out: &mut Vec<Action>) {
+        if (present.utc - self.label(present)).abs()
+            > chrono::TimeDelta::from_std(STEPPED).unwrap_or_default()
+        {
+            // UTC was set while the run was beginning; no epoch has a label yet.
+            self.anchor = Anchor { at: present.now, utc: present.utc };
+        }
+        let lead = self.settings.release_lead;
+        if let Some(start) = self.old_grid(present) {
+            self.grid =
+                Some(Pacer::new(start, self.period.unwrap_or_default(), self.settings.overrun.on_grid()));
+            if start.before(lead) > present.now {
+                self.awaited = Some(start.before(lead));
+                out.extend(self.awaited.map(Action::WaitFor));
+            } else {
+                self.overran = true;
+            }
+            return;
+        }
         let wait = match self.settings.start_at {
             StartAt::Now => Duration::ZERO,
+            StartAt::In(wait) => wait,
             StartAt::Aligned(to) => until_multiple(present.utc, to),
             StartAt::At(time) => {
                 let wait = time.as_datetime() - present.utc;
@@ -329,15 +424,32 @@ impl ManagerCore {
                 wait.to_std().unwrap_or_default()
             }
         };
-        let policy = match self.settings.overrun {
-            Overrun::Stretch => OnOverrun::Stretch,
-            Overrun::Skip | Overrun::Abort => OnOverrun::Skip,
-        };
-        let start = present.now + wait;
-        self.grid = Some(Pacer::new(start, self.period.unwrap_or_default(), policy));
-        if !wait.is_zero() {
-            self.awaited = Some(start);
-            out.push(Action::WaitFor(start));
+        // The message goes out at once, or when the wait is over; the epoch itself begins by the lead later, unless the
+        // time asked for leaves room for the lead before it.
+        let release = present.now + wait.saturating_sub(lead);
+        let start = release + lead;
+        self.grid = Some(Pacer::new(start, self.period.unwrap_or_default(), self.settings.overrun.on_grid()));
+        if release > present.now {
+            self.awaited = Some(release);
+            out.push(Action::WaitFor(release));
+        }
+    }
+
+    /// Where the grid of a run that broke off goes on: on its own instants, but for the policy that lets time wait.
+    /// Nothing is caught up unless the policy says so.
+    fn old_grid(&mut self, present: Present) -> Option<MonoTime> {
+        let resumption = self.resumption.as_ref()?;
+        let (last, period) = (resumption.last_nominal?, self.period?);
+        let next = if resumption.pending.is_some() { last } else { last + period };
+        match self.settings.overrun {
+            Overrun::Stretch => None,
+            Overrun::CatchUp(_) => Some(next),
+            Overrun::Skip | Overrun::Abort => {
+                let behind = (present.now + self.settings.release_lead).since(next).as_nanos();
+                let passed = u64::try_from(behind.div_ceil(period.as_nanos().max(1))).unwrap_or(u64::MAX);
+                self.passed_over = passed;
+                Some(next + period.saturating_mul(u32::try_from(passed).unwrap_or(u32::MAX)))
+            }
         }
     }
 
@@ -350,10 +462,16 @@ impl ManagerCore {
         if self.phase == Phase::Waiting {
             return self.begin_epoch(present, out);
         }
+        if self.roster.is_complete() {
+            // Everybody was ahead of this epoch, and it has not been looked at since it began.
+            return self.look(present, out);
+        }
         let (number, missing) = (self.epoch, self.roster.missing());
-        out.push(Action::Tell(Progress::EpochOverran { number, missing: missing.clone() }));
+        if !self.behind {
+            self.note_overrun(instant, &missing, present, out);
+        }
         match self.settings.overrun {
-            Overrun::Stretch => self.overran = true,
+            Overrun::Stretch | Overrun::CatchUp(_) => self.overran = true,
             Overrun::Abort => self.finish(Ending::Overrun { epoch: number, missing }, present, out),
             Overrun::Skip => {
                 out.push(Action::EndEpoch { number, left_behind: missing });
@@ -368,20 +486,27 @@ impl ManagerCore {
 
     /// Contract 3.3: number, window and re-sends move on, the timer starts afresh.
     fn begin_epoch(&mut self, present: Present, out: &mut Vec<Action>) {
-        let message = match self.prepared.take() {
-            Some(message) => message,
-            None => self.next_epoch(present.utc),
-        };
         let (nominal, skipped) = self.take_tick(present.now);
-        self.author.move_window(&message);
+        let prepared = self.prepared.take();
+        let start = prepared.unwrap_or_else(|| self.next_epoch(nominal, self.label(present)));
+        let release = nominal.map(|nominal| nominal.before(self.settings.release_lead));
+        self.author.move_window(&start.message);
         self.epoch += 1;
+        self.initialising = false;
+        self.resumption = None;
         self.resends = 0;
+        self.behind = matches!(self.settings.overrun, Overrun::CatchUp(_))
+            && release.is_some_and(|release| present.now.since(release) > self.settings.tolerance());
         self.overran = false;
         self.phase = Phase::Collecting;
         self.roster.begin(self.epoch);
-        self.standing = Some(Arc::clone(&message));
-        out.push(Action::StartEpoch(EpochStart { number: self.epoch, nominal, skipped, message }));
-        self.awaited = nominal.and(self.grid.as_ref().map(Pacer::upcoming));
+        self.standing = Some(Arc::clone(&start.message));
+        let skipped = skipped + std::mem::take(&mut self.passed_over);
+        out.push(Action::StartEpoch(EpochStart { nominal, release, skipped, ..start }));
+        self.deadline = self.end_of_epoch(nominal);
+        // Who catches up may begin an epoch after its end.
+        self.awaited = self.deadline.filter(|deadline| !self.behind || *deadline > present.now);
+        self.overran = self.deadline.is_some() && self.awaited.is_none();
         out.extend(self.awaited.map(Action::WaitFor));
         if self.roster.is_complete() {
             // Everybody is ahead and may have nothing to say any more: look again at once, with a new input, so that
@@ -399,11 +524,20 @@ impl ManagerCore {
     fn take_tick(&mut self, now: MonoTime) -> (Option<MonoTime>, u64) {
         let (Some(grid), Some(period)) = (&mut self.grid, self.period) else { return (None, 0) };
         let upcoming = grid.upcoming();
+        let now = now + self.settings.release_lead;
         let moved = self.overran || now.since(upcoming) >= period;
         let tick = grid.next(if moved { now } else { upcoming });
-        // The lateness of a stall is the manager's own; that of an overrun has been put down to the components.
-        let nominal = if self.overran { tick.due } else { upcoming };
+        // The lateness of a stall is the manager's own; that of an overrun has been put down to the components. An epoch
+        // that catches up is late all the same.
+        let nominal = if self.overran { tick.nominal } else { upcoming };
         (Some(nominal), tick.skipped)
+    }
+
+    /// When answers to the present epoch must be there: when the next one is published. Taken from the grid as it lies
+    /// after the present epoch's tick.
+    fn end_of_epoch(&self, nominal: Option<MonoTime>) -> Option<MonoTime> {
+        let upcoming = nominal.and(self.grid.as_ref().map(Pacer::upcoming))?;
+        Some(upcoming.before(self.settings.release_lead))
     }
 
     /// Contract 3.3: the start delay is over, or answers are missing for too long.
@@ -411,6 +545,9 @@ impl ManagerCore {
         match self.phase {
             Phase::Idle => self.announce(present, out),
             Phase::Collecting if self.roster.is_complete() => self.look(present, out),
+            Phase::Collecting if self.initialising && self.resumption.is_some() => {
+                self.complete(present, out)
+            }
             Phase::Collecting if self.resends < self.settings.max_resends => self.resend(present, out),
             Phase::Collecting => self.give_up(present, out),
             Phase::Waiting | Phase::Done => {}
@@ -423,9 +560,10 @@ impl ManagerCore {
             Some(Message { body: Body::Epoch(window), header: Header { epoch: Some(fields), .. } }) => {
                 let counted = self.roster.counted();
                 let triggers = if counted.is_empty() { &fields.triggering_message_ids } else { counted };
-                self.author.epoch(self.epoch, window.clone(), triggers.to_vec(), present.utc)
+                let label = self.anchor.utc_of(present.now);
+                self.author.epoch(self.epoch, window.clone(), triggers.to_vec(), label)
             }
-            _ => self.author.sim_state(SimulationState::Running, present.utc),
+            _ => self.author.sim_state(SimulationState::Running, self.anchor.utc_of(present.now)),
         };
         self.publish(message, out);
         let missing = self.roster.missing();
@@ -452,7 +590,7 @@ impl ManagerCore {
         self.phase = Phase::Done;
         out.push(Action::StopTimer);
         if !ending.leaves_the_run_to_another() {
-            let message = self.author.sim_state(SimulationState::Stopped, present.utc);
+            let message = self.author.sim_state(SimulationState::Stopped, self.label(present));
             self.publish(message, out);
         }
         out.push(Action::Finish(ending));
@@ -476,8 +614,14 @@ impl ManagerCore {
         out.push(Action::Publish { topic, message });
     }
 
-    /// The next Epoch message. Nobody may have answered the present one; its triggers are never empty all the same.
-    fn next_epoch(&mut self, label: Utc) -> Arc<Message> {
+    /// The next epoch. Nobody may have answered the present one; its triggers are never empty all the same. What another
+    /// process has written down is sent as it was written.
+    fn next_epoch(&mut self, nominal: Option<MonoTime>, label: Utc) -> EpochStart {
+        let (number, release) = (self.epoch + 1, nominal.map(|it| it.before(self.settings.release_lead)));
+        let start = |message| EpochStart { number, nominal, release, skipped: 0, message };
+        if let Some(pending) = self.resumption.as_mut().and_then(|resumption| resumption.pending.take()) {
+            return start(Arc::new(pending));
+        }
         let mut triggers = self.roster.take_counted();
         if triggers.is_empty()
             && let Some(Message { header, .. }) = self.standing.as_deref()
@@ -485,8 +629,16 @@ impl ManagerCore {
             let previous = header.epoch.as_ref().map(|fields| fields.triggering_message_ids.clone());
             triggers = previous.unwrap_or_else(|| vec![header.message_id.clone()]);
         }
-        let window = self.author.window();
-        Arc::new(self.author.epoch(self.epoch + 1, window, triggers, label))
+        let window = self.author.window(nominal.and_then(|nominal| self.pacing(nominal)));
+        start(Arc::new(self.author.epoch(number, window, triggers, label)))
+    }
+
+    /// What an Epoch message says of wall-clock time.
+    fn pacing(&self, nominal: MonoTime) -> Option<EpochPacing> {
+        let (Speed::Times(speed), Some(period)) = (self.settings.speed, self.period) else { return None };
+        let deadline = (nominal + period).before(self.settings.release_lead);
+        let time = |instant| self.anchor.utc_of(instant).into();
+        Some(EpochPacing { nominal_start: time(nominal), deadline: time(deadline), speed })
     }
 }
 
@@ -500,9 +652,4 @@ fn until_multiple(utc: Utc, to: Duration) -> Duration {
 
 fn times(span: Duration, count: u64) -> Duration {
     span.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
-}
-
-/// As much of `span` as a label can take.
-fn time_delta(span: Duration) -> chrono::TimeDelta {
-    chrono::TimeDelta::from_std(span).unwrap_or_default()
 }

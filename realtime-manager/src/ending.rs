@@ -63,6 +63,13 @@ pub enum Ending {
     AnotherManager(Rival),
     /// Another manager took the run's lease while the broker was away.
     LeaseLost,
+    /// What must be on the disk before an epoch begins could not be written.
+    Journal {
+        /// The epoch that was not begun; none at the beginning of the run.
+        epoch: Option<u64>,
+        /// What the disk said.
+        cause: String,
+    },
     /// A bug: the manager broke off.
     Panicked {
         /// What it said.
@@ -95,8 +102,21 @@ impl Ending {
             | Self::BusClosed
             | Self::AnotherManager(_)
             | Self::LeaseLost
+            | Self::Journal { .. }
             | Self::Panicked { .. } => Outcome::Failed,
         }
+    }
+
+    /// Whether another process may go on with the run: what ended it lies outside of it.
+    pub(crate) const fn may_be_resumed(&self) -> bool {
+        matches!(
+            self,
+            Self::BusClosed
+                | Self::LeaseLost
+                | Self::AnotherManager(_)
+                | Self::Journal { .. }
+                | Self::Panicked { .. }
+        )
     }
 
     /// Whether the run belongs to another manager now, so that nothing may be said about its end.
@@ -129,6 +149,10 @@ impl fmt::Display for Ending {
                 write!(f, "another manager, `{name}`, is at work in this run: it sent {sent}")
             }
             Self::LeaseLost => f.write_str("another manager took this run over while the broker was away"),
+            Self::Journal { epoch: None, cause } => write!(f, "the run was not begun: {cause}"),
+            Self::Journal { epoch: Some(epoch), cause } => {
+                write!(f, "epoch {epoch} was not begun, because it could not be written down: {cause}")
+            }
             Self::Panicked { message } => write!(f, "internal error: {message}"),
         }
     }

@@ -28,6 +28,15 @@ pub enum Progress {
         /// Who was missing.
         missing: Vec<String>,
     },
+    /// A component that was missing at the end of an epoch has answered.
+    ComponentLate {
+        /// The component.
+        component: String,
+        /// The epoch in which it was missed.
+        epoch: u64,
+        /// How long after the epoch's end its answer came.
+        by: Duration,
+    },
     /// An epoch is over.
     EpochCompleted {
         /// Its number.
@@ -126,6 +135,11 @@ pub enum Note {
         /// The epoch.
         epoch: u64,
     },
+    /// The run was stopped at the very instant at which an epoch began: its message is out all the same.
+    StartedAtTheEnd {
+        /// The epoch.
+        epoch: u64,
+    },
     /// The time at which epoch 1 was to begin had passed before everybody was ready.
     StartMissed {
         /// By how much.
@@ -173,6 +187,9 @@ impl fmt::Display for Note {
                  stop one of the two"
             ),
             Self::NoMoreResends { epoch } => write!(f, "epoch {epoch} is not sent again any more"),
+            Self::StartedAtTheEnd { epoch } => {
+                write!(f, "epoch {epoch} began at the very instant at which the run was stopped")
+            }
             Self::StartMissed { by } => {
                 write!(f, "the start time had passed {by:?} before everybody was ready")
             }

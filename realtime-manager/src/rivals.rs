@@ -15,7 +15,7 @@ pub(crate) struct Rivals {
     simulation_id: SimulationId,
     /// The newest own messages as they went to the bus.
     said: VecDeque<Bytes>,
-    /// How many own messages there have been.
+    /// How many own messages there have been, in other processes too as far as they are numbered.
     written: u64,
 }
 
@@ -29,9 +29,10 @@ pub struct Rival {
 }
 
 impl Rivals {
-    pub(crate) fn new(name: &str, simulation_id: &SimulationId) -> Self {
+    /// The manager's own messages are numbered from `numbered_from`.
+    pub(crate) fn new(name: &str, simulation_id: &SimulationId, numbered_from: u64) -> Self {
         let (name, simulation_id) = (name.to_owned(), simulation_id.clone());
-        Self { name, simulation_id, said: VecDeque::with_capacity(REMEMBERED), written: 0 }
+        Self { name, simulation_id, said: VecDeque::with_capacity(REMEMBERED), written: numbered_from }
     }
 
     /// This manager is about to publish `body`.
@@ -78,7 +79,7 @@ mod tests {
     const RUN: &str = "2024-03-01T08:00:00.000Z";
 
     fn rivals() -> Rivals {
-        Rivals::new("Clock", &SimulationId::new(timestamp(RUN)))
+        Rivals::new("Clock", &SimulationId::new(timestamp(RUN)), 0)
     }
 
     fn sim_state(name: &str, number: usize, run: &str, sent_at: &str) -> Bytes {

@@ -64,6 +64,11 @@ impl Roster {
         self.entries.is_empty()
     }
 
+    /// Everybody, in the order of the list.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.entries.iter().map(|entry| entry.name.clone()).collect()
+    }
+
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
         self.index.get(name).copied()
     }

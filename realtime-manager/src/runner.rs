@@ -1,24 +1,32 @@
 //! The loop around the core: whatever happens becomes an [`Input`], every [`Action`] is performed in its order.
 //!
 //! One rule of the loop is worth knowing: before the core hears of an instant or of its timer, it hears of everything
-//! that has been delivered by then. Nobody is called late whose answer was there.
+//! that has been delivered by then. Nobody is called late whose answer was there. Only an instant at which the pacer has
+//! already handed an Epoch to the bus comes before everything else: the next answers may be to that.
+//!
+//! Nothing is published that must survive this process and is not in the [`Journal`].
 //!
 //! One run has one manager. Before anything else the loop takes the run's lease, and it holds it to the end; what other
 //! managers say all the same, because they know of no lease, it hears through [`Rivals`].
 
 use crate::alarm::Alarm;
-use crate::core::{Action, EpochStart, Input, ManagerCore, Present};
+use crate::clocks::{ClockWatcher, stolen_ms};
+use crate::core::{Action, EpochStart, Input, ManagerCore, NUMBERED_APART, Present};
 use crate::ending::Ending;
-use crate::pace::{Instants, Pace};
+use crate::journal::{Journal, JournalError, Record};
+use crate::measures::Measures;
+use crate::pace::{Instants, Pace, Reached};
 use crate::progress::{Note, Progress};
-use crate::report::{Recorder, Report};
+use crate::report::{Recorder, Report, Resumed, Surroundings};
 use crate::rivals::{Rival, Rivals};
+use crate::rt::{Synchronisation, clock_synchronisation};
 use crate::settings::{Settings, SettingsError, Speed};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use gridloop_bus::{Bus, BusError, Event, Lease, Subscribe, Subscription, WhenFull};
-use gridloop_clock::{MonoTime, SharedClock, until};
-use gridloop_messages::{Decoded, Message, decode, topic};
+use gridloop_clock::{Anchor, MonoTime, SharedClock, until};
+use gridloop_messages::{Decoded, Message, WallTime, decode, topic};
+use gridloop_metrics::Metrics;
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -27,6 +35,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How long the last message of a run may take to leave.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// A disk that has not answered for so long does not answer.
+const DISK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The lease that the manager of a run holds.
 const LEASE: &str = "manager";
@@ -46,6 +57,15 @@ pub enum RunError {
     /// Nobody could be heard.
     #[error("cannot subscribe to the topics of a manager")]
     Subscribe(#[source] BusError),
+    /// The run could not be written down.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// There is nothing to go on with.
+    #[error("the run is over: its journal has the end of it; start another with an id of its own")]
+    Finished,
+    /// The operating system refused the thread that watches the clocks.
+    #[error("cannot watch the system's clocks: {0}")]
+    Clocks(std::io::Error),
     /// A manager that takes no lease spoke before this one did.
     #[error(
         "another manager, `{name}`, is at work in run {simulation_id} (it sent {sent}): stop it, or give this run an \
@@ -61,6 +81,24 @@ pub enum RunError {
     },
 }
 
+/// What a manager works with.
+pub struct Equipment {
+    /// What waits for instants.
+    pub pace: Pace,
+    /// Where epochs are written down before they begin; nowhere if there is none. One that has a run in it makes the
+    /// manager go on with that run.
+    pub journal: Option<Journal>,
+    /// Where measurements are shown.
+    pub metrics: Metrics,
+}
+
+/// Without a journal, and with no measurements shown.
+impl From<Pace> for Equipment {
+    fn from(pace: Pace) -> Self {
+        Self { pace, journal: None, metrics: Metrics::default() }
+    }
+}
+
 /// Runs a simulation to its end, whatever that is, and says how it went. SimState `stopped` has been published by then,
 /// whenever the bus took it.
 ///
@@ -72,7 +110,7 @@ pub async fn run(
     settings: Settings,
     bus: Bus,
     clock: SharedClock,
-    pace: Pace,
+    equipment: Equipment,
     cancel: CancellationToken,
     progress: impl FnMut(Progress) + Send,
 ) -> Result<Report, RunError> {
@@ -80,29 +118,62 @@ pub async fn run(
     if !problems.is_empty() {
         return Err(RunError::Settings(problems));
     }
+    let Equipment { pace, mut journal, metrics } = equipment;
+    let anchor = clock.anchor();
+    if journal.as_ref().and_then(Journal::past).is_some_and(|past| past.is_finished()) {
+        return Err(RunError::Finished);
+    }
+    let resumption = match &journal {
+        Some(journal) => journal.resumption(anchor)?,
+        None => None,
+    };
     let lease = bus.lease(LEASE).await.map_err(RunError::Lease)?;
     let inbox = bus.subscribe(subscription(&settings)).await.map_err(RunError::Subscribe)?;
     let overheard = bus.subscribe(managers_topics(&settings)).await.map_err(RunError::Subscribe)?;
     let mut ears = Ears { lease, inbox, overheard };
+    let watch = Watch::start(&pace, anchor).map_err(RunError::Clocks)?;
+    if let Some(journal) = &mut journal {
+        journal.begin(&settings, anchor).await?;
+    }
+    let process = resumption.as_ref().map_or(0, |resumption| resumption.process);
+    let resuming = resumption.as_ref().map(|resumption| Resumed {
+        at: WallTime::from(anchor.utc).to_string(),
+        epoch: resumption.completed + 1,
+        repeated: resumption.pending.is_some(),
+    });
+    let core = match resumption {
+        None => ManagerCore::new(settings.clone()),
+        Some(resumption) => ManagerCore::resumed(settings.clone(), resumption),
+    };
+    let mut recorder = Recorder::new(&settings, Measures::new(&core.components(), &metrics));
+    if let Some(past) = journal.as_ref().and_then(Journal::past) {
+        past.tell(&mut recorder);
+    }
+    resuming.into_iter().for_each(|resumed| recorder.resumed(resumed));
     let mut run = Run {
-        rivals: Rivals::new(&settings.name, &settings.simulation_id),
-        core: ManagerCore::new(settings.clone()),
+        rivals: Rivals::new(&settings.name, &settings.simulation_id, process.saturating_mul(NUMBERED_APART)),
+        core,
         alarm: Alarm::new(Arc::clone(&clock)),
         instants: Instants::new(pace),
-        recorder: Recorder::new(&settings),
+        recorder,
+        journal,
         bus,
         clock,
         cancel,
         progress,
         actions: Vec::new(),
         prepared: None,
+        sent_at: None,
+        instant: MonoTime::default(),
+        heard_at: None,
         started: MonoTime::default(),
         ending: None,
         broken: false,
         strangers: 0,
     };
-    for refusal in run.instants.refusals() {
-        tracing::info!("{refusal}");
+    let refused = run.instants.refusals();
+    for refusal in &refused {
+        tracing::warn!("{refusal}");
     }
     let ending = match AssertUnwindSafe(run.until_end(&mut ears)).catch_unwind().await {
         Ok(ending) => ending,
@@ -118,13 +189,45 @@ pub async fn run(
     {
         tracing::warn!("the end of the run may not have reached the broker");
     }
-    let scheduler = match settings.speed {
-        Speed::Max => "none: unpaced".to_owned(),
-        Speed::Times(_) => run.instants.scheduler(),
-    };
+    run.close_journal(&ending).await;
     let outcome = ending.outcome();
     run.show(Progress::Finished { outcome, reason: ending.to_string() });
-    Ok(run.recorder.report(&ending, &settings, scheduler))
+    let granted = run.instants.granted();
+    let surroundings = Surroundings {
+        scheduler: match (settings.speed, granted) {
+            (Speed::Max, _) => "none: unpaced".to_owned(),
+            (Speed::Times(_), Some(granted)) => granted.scheduler.to_string(),
+            (Speed::Times(_), None) => "none: the clock's own waits".to_owned(),
+        },
+        memory_locked: granted.is_some_and(|granted| granted.memory_locked),
+        cpu: granted.and_then(|granted| granted.cpu),
+        refused,
+        stolen_ms: watch.as_ref().and_then(Watch::stolen_ms),
+        clock: watch.map(|watch| watch.clocks.report(watch.synchronisation)),
+    };
+    Ok(run.recorder.report(&ending, &settings, surroundings))
+}
+
+/// What is watched of the machine during a run in wall-clock time.
+struct Watch {
+    clocks: ClockWatcher,
+    /// At the start.
+    synchronisation: Option<Synchronisation>,
+    /// Up to the start.
+    stolen_ms: Option<u64>,
+}
+
+impl Watch {
+    fn start(pace: &Pace, anchor: Anchor) -> std::io::Result<Option<Self>> {
+        let Pace::Thread(_) = pace else { return Ok(None) };
+        let (synchronisation, stolen_ms) = (clock_synchronisation().ok(), stolen_ms());
+        Ok(Some(Self { clocks: ClockWatcher::start(anchor)?, synchronisation, stolen_ms }))
+    }
+
+    /// Since the start.
+    fn stolen_ms(&self) -> Option<u64> {
+        Some(stolen_ms()?.saturating_sub(self.stolen_ms?))
+    }
 }
 
 /// Contract 3.1: exactly these two topics. An answer must not be lost for lack of room, and two per component are
@@ -163,6 +266,7 @@ struct Run<P> {
     alarm: Alarm,
     instants: Instants,
     recorder: Recorder,
+    journal: Option<Journal>,
     bus: Bus,
     clock: SharedClock,
     cancel: CancellationToken,
@@ -171,6 +275,12 @@ struct Run<P> {
     actions: Vec<Action>,
     /// The next Epoch as it goes to the bus.
     prepared: Option<(Arc<Message>, Bytes)>,
+    /// When the pacer handed the Epoch to the bus that the core is about to start.
+    sent_at: Option<MonoTime>,
+    /// The instant that came last.
+    instant: MonoTime,
+    /// When the message was taken that the core hears of, if it hears of one.
+    heard_at: Option<MonoTime>,
     /// When the present epoch was handed to the bus.
     started: MonoTime,
     ending: Option<Ending>,
@@ -197,9 +307,9 @@ impl<P: FnMut(Progress) + Send> Run<P> {
                     BusError::LeaseTaken { .. } => Ending::LeaseLost,
                     _ => Ending::BusClosed,
                 }),
-                instant = self.instants.reached() => {
-                    self.take_delivered(&mut ears.inbox).await;
-                    Input::Instant(instant)
+                reached = self.instants.reached() => {
+                    self.come_to(reached, &mut ears.inbox).await;
+                    continue;
                 }
                 () = self.alarm.rings() => {
                     self.take_overheard(&mut ears.overheard).await;
@@ -207,6 +317,10 @@ impl<P: FnMut(Progress) + Send> Run<P> {
                     Input::Timer
                 }
                 event = ears.inbox.recv() => {
+                    if self.instants.has_come() {
+                        let reached = self.instants.reached().await;
+                        self.come_to(reached, &mut ears.inbox).await;
+                    }
                     self.take_event(event).await;
                     self.take_delivered(&mut ears.inbox).await;
                     continue;
@@ -218,6 +332,16 @@ impl<P: FnMut(Progress) + Send> Run<P> {
             };
             self.take(input).await;
         }
+    }
+
+    /// The instant waited for has come.
+    async fn come_to(&mut self, reached: Reached, inbox: &mut Subscription) {
+        let Reached { instant, sent_at } = reached;
+        if sent_at.is_none() {
+            self.take_delivered(inbox).await;
+        }
+        (self.instant, self.sent_at) = (instant, sent_at);
+        self.take(Input::Instant(instant)).await;
     }
 
     /// The run must be ended by word even if its manager is broken: components would wait for ever.
@@ -253,6 +377,10 @@ impl<P: FnMut(Progress) + Send> Run<P> {
     async fn take_delivered(&mut self, inbox: &mut Subscription) {
         for _ in 0..BATCH {
             // Without `unconstrained`, a task that has done much would be told that nothing is there.
+            // An Epoch that has just left comes before the answers to it.
+            if self.instants.has_come() {
+                return;
+            }
             let Some(event) = tokio::task::unconstrained(inbox.recv()).now_or_never() else { return };
             self.take_event(event).await;
             if self.core.is_done() {
@@ -267,6 +395,7 @@ impl<P: FnMut(Progress) + Send> Run<P> {
             Some(Event::Restored) => return self.take(Input::BusRestored).await,
             Some(Event::Message(delivery)) => delivery,
         };
+        self.heard_at = Some(self.clock.now());
         match decode(&delivery.body, self.clock.utc().into()) {
             Ok(Decoded::Message(message)) => self.take(Input::Message(message)).await,
             Ok(Decoded::General(general)) => {
@@ -277,15 +406,29 @@ impl<P: FnMut(Progress) + Send> Run<P> {
                 tracing::warn!(topic = %delivery.topic, "message ignored: {error}");
             }
         }
+        self.heard_at = None;
     }
 
     /// One input, and all that follows from it.
     async fn take(&mut self, input: Input) {
         let mut next = Some(input);
         while let Some(input) = next.take() {
-            let present = Present { now: self.clock.now(), utc: self.clock.utc() };
+            let Anchor { at: now, utc } = match input {
+                // All labels of the run are counted from this one.
+                Input::Start => self.clock.anchor(),
+                _ => Anchor { at: self.clock.now(), utc: self.clock.utc() },
+            };
+            let present = Present { now, utc };
             let mut actions = std::mem::take(&mut self.actions);
             self.core.handle(input, present, &mut actions);
+            if self.core.is_done() {
+                // Before `stopped` goes out, so that no Epoch follows it.
+                let left = self.instants.forget() || self.sent_at.take().is_some();
+                if let (true, Some((message, _))) = (left, &self.prepared) {
+                    let epoch = message.epoch_number().unwrap_or_default();
+                    log(&Note::StartedAtTheEnd { epoch });
+                }
+            }
             for action in actions.drain(..) {
                 if let Err(ending) = self.perform(action, present).await {
                     next = Some(Input::Stop(ending));
@@ -301,14 +444,13 @@ impl<P: FnMut(Progress) + Send> Run<P> {
                 let body = encode(&message)?;
                 self.publish(topic, body).await?;
             }
-            Action::Prepare(message) => {
-                let body = encode(&message)?;
-                self.prepared = Some((message, body));
-            }
+            Action::Prepare(start) => self.prepare(start).await?,
             Action::StartEpoch(start) => self.start_epoch(start).await?,
+            Action::Answered { who, slack } => self.recorder.measures().answered(who, slack),
             Action::EndEpoch { number, left_behind } => {
                 let turnaround = present.now.since(self.started);
                 self.recorder.ended(turnaround);
+                self.note_down(|| Record::Ended { number, turnaround_ns: nanos(turnaround) });
                 self.show(Progress::EpochCompleted { number, turnaround, missing: left_behind });
             }
             Action::WaitFor(instant) => self.instants.wait_for(instant),
@@ -335,24 +477,109 @@ impl<P: FnMut(Progress) + Send> Run<P> {
         }
     }
 
-    /// Between the instant and the publishing there is nothing but the stamp.
+    /// Everything that an epoch needs before its instant: its message is written, in the journal, and with the pacer.
+    async fn prepare(&mut self, start: EpochStart) -> Result<(), Ending> {
+        let body = encode(&start.message)?;
+        self.write_down(&start, &body).await?;
+        if self.instants.granted().is_some() {
+            self.rivals.say(body.clone());
+            let preparing = self.bus.prepare(topic::EPOCH, body.clone());
+            match self.cancel.run_until_cancelled(preparing).await {
+                Some(Ok(prepared)) => self.instants.load(prepared),
+                // Said again when the runner publishes it itself.
+                Some(Err(error)) => tracing::debug!("an Epoch is left to the instant itself: {error}"),
+                None => return Err(Ending::Cancelled),
+            }
+        }
+        self.prepared = Some((start.message, body));
+        Ok(())
+    }
+
+    /// Between the instant and the publishing there is nothing but the stamp; usually the pacer has done both.
     async fn start_epoch(&mut self, start: EpochStart) -> Result<(), Ending> {
-        let EpochStart { number, nominal, skipped, message } = start;
         let body = match self.prepared.take() {
-            Some((prepared, body)) if Arc::ptr_eq(&prepared, &message) => body,
-            _ => encode(&message)?,
+            Some((prepared, body)) if Arc::ptr_eq(&prepared, &start.message) => body,
+            _ => {
+                let body = encode(&start.message)?;
+                self.write_down(&start, &body).await?;
+                body
+            }
         };
-        self.started = self.clock.now();
-        let published = self.publish(topic::EPOCH, body).await;
-        let late_by = nominal.map(|nominal| self.started.since(nominal));
+        let published = match self.sent_at.take() {
+            Some(sent_at) => {
+                self.started = sent_at;
+                Ok(())
+            }
+            None => {
+                self.started = self.clock.now();
+                if let Some(heard_at) = self.heard_at {
+                    self.recorder.measures().handling.add(self.started.since(heard_at));
+                }
+                self.publish(topic::EPOCH, body).await
+            }
+        };
+        let EpochStart { number, release, skipped, .. } = start;
+        let late_by = release.map(|release| self.started.since(release));
         self.recorder.started(number, late_by, skipped);
+        self.note_down(|| Record::Started { number, late_ns: late_by.map(nanos), skipped });
         self.show(Progress::EpochStarted { number, late_by, skipped });
         published
     }
 
+    /// Completes when the journal has the epoch.
+    async fn write_down(&mut self, start: &EpochStart, body: &Bytes) -> Result<(), Ending> {
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        let anchor = self.core.anchor();
+        let writing = journal.epoch(start.number, start.nominal, anchor, body);
+        let deadline = self.clock.now() + DISK_PATIENCE;
+        let writing = until(self.clock.as_ref(), deadline, writing);
+        let cause = match self.cancel.run_until_cancelled(writing).await {
+            Some(Some(Ok(()))) => return Ok(()),
+            Some(Some(Err(error))) => error.to_string(),
+            Some(None) => format!("the disk has not answered for {DISK_PATIENCE:?}"),
+            None => return Err(Ending::Cancelled),
+        };
+        Err(Ending::Journal { epoch: Some(start.number), cause })
+    }
+
+    fn note_down(&mut self, record: impl FnOnce() -> Record) {
+        if let Some(journal) = &mut self.journal {
+            journal.note(&record());
+        }
+    }
+
+    /// A run that is over is not gone on with; one that broke off for want of the disk, the bus or a manager may be.
+    async fn close_journal(&mut self, ending: &Ending) {
+        let Some(journal) = &mut self.journal else { return };
+        if ending.may_be_resumed() {
+            return;
+        }
+        let outcome = format!("{:?}", ending.outcome()).to_lowercase();
+        let reason = ending.to_string();
+        let deadline = self.clock.now() + DISK_PATIENCE;
+        match until(self.clock.as_ref(), deadline, journal.finish(&outcome, &reason)).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::error!("the end of the run is not in its journal: {error}"),
+            None => tracing::error!("the end of the run is not in its journal: the disk does not answer"),
+        }
+    }
+
     fn tell(&mut self, progress: Progress) {
         match &progress {
-            Progress::EpochOverran { number, missing } => self.recorder.overran(*number, missing),
+            Progress::EpochOverran { number, missing } => {
+                self.recorder.overran(*number, missing);
+                let detected = self.clock.now().since(self.instant);
+                self.recorder.measures().overrun_detected.add(detected);
+                let (number, missing) = (*number, missing.clone());
+                tracing::warn!(epoch = number, "its end has come, missing: {}", missing.join(", "));
+                self.note_down(|| Record::Overran { number, missing });
+            }
+            Progress::ComponentLate { component, epoch, by } => {
+                self.recorder.answered_late(component, *epoch, *by);
+                tracing::warn!(%component, epoch, ?by, "late");
+                let (component, epoch, by_ns) = (component.clone(), *epoch, nanos(*by));
+                self.note_down(|| Record::Late { component, epoch, by_ns });
+            }
             Progress::Resent { .. } => self.recorder.resent(),
             Progress::Running { .. }
             | Progress::EpochStarted { .. }
@@ -396,6 +623,10 @@ impl<P: FnMut(Progress) + Send> Run<P> {
             }
         }
     }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// What a panic said. Takes the payload away, which must not be held over a wait.

@@ -1,10 +1,12 @@
 //! What a run is to be: [`Settings`] are plain data, and [`Settings::problems`] lists everything that is wrong with
 //! them at once. The names of the fields follow wire contract 1.7 and 2.3 (Start).
 
+use gridloop_clock::OnOverrun;
 use gridloop_messages::{SimulationId, Timestamp};
 use serde::{Serialize, Serializer};
 use std::collections::HashSet;
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Shorter periods leave no time for a single message to go round.
@@ -48,6 +50,9 @@ pub struct Settings {
     pub max_resends: u32,
     /// How late an epoch may start without being called late. Absent: 5 % of the period, at most 10 ms.
     pub late_tolerance: Option<Duration>,
+    /// How long before its instant an Epoch is published. Components that know the instant from the message wait for it,
+    /// so that the way over the broker no longer shows; the answers must be there as much earlier. Zero for none.
+    pub release_lead: Duration,
 }
 
 /// Simulated time against wall-clock time.
@@ -60,8 +65,7 @@ pub enum Speed {
 }
 
 /// What happens when an epoch's end comes while components are missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overrun {
     /// Time waits for everybody, as in SimCES; all later instants are as much later.
     Stretch,
@@ -69,13 +73,21 @@ pub enum Overrun {
     Skip,
     /// The run fails.
     Abort,
+    /// Time waits for everybody, and the grid stays: the epochs after it are run faster until the grid is reached
+    /// again, at most so many of them; what the delay is longer is passed over in whole periods.
+    CatchUp(u32),
 }
+
+/// Most epochs that may be run faster after one overrun.
+const CATCH_UP_MOST: u32 = 1_000_000;
 
 /// When epoch 1 begins, once everybody is ready for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartAt {
     /// At once.
     Now,
+    /// So much later: time to prepare it as well as all others.
+    In(Duration),
     /// At the next multiple of this time, counted in UTC from 1970: 1 min is the next full minute.
     Aligned(Duration),
     /// At this time; at once when it has passed.
@@ -133,6 +145,17 @@ pub enum SettingsError {
     /// Re-sending without pause.
     #[error("resend_interval: must be more than none")]
     ResendInterval,
+    /// Nothing would be left of the epoch.
+    #[error("release_lead: {found:?} must be less than half of an epoch, which is {period:?}")]
+    ReleaseLead {
+        /// What stands there.
+        found: Duration,
+        /// Wall-clock time of an epoch.
+        period: Duration,
+    },
+    /// There is no instant to be ahead of.
+    #[error("release_lead: an unpaced run has no instants to be ahead of; give a speed, or no lead")]
+    LeadUnpaced,
 }
 
 impl Settings {
@@ -157,6 +180,7 @@ impl Settings {
         if self.resend_interval.is_zero() {
             problems.push(SettingsError::ResendInterval);
         }
+        problems.extend(self.lead_problem());
         problems
     }
 
@@ -174,6 +198,15 @@ impl Settings {
     pub fn tolerance(&self) -> Duration {
         let share = self.period().map(|period| period / TOLERATED_SHARE);
         self.late_tolerance.or(share.map(|share| share.min(TOLERATED_MOST))).unwrap_or(TOLERATED_MOST)
+    }
+
+    fn lead_problem(&self) -> Option<SettingsError> {
+        let found = self.release_lead;
+        match self.period() {
+            _ if found.is_zero() => None,
+            None => Some(SettingsError::LeadUnpaced),
+            Some(period) => (found >= period / 2).then_some(SettingsError::ReleaseLead { found, period }),
+        }
     }
 
     fn speed_problem(&self) -> Option<SettingsError> {
@@ -210,6 +243,54 @@ impl fmt::Display for Speed {
     }
 }
 
+impl Overrun {
+    /// What it means for the grid.
+    pub(crate) const fn on_grid(self) -> OnOverrun {
+        match self {
+            Self::Stretch => OnOverrun::Stretch,
+            Self::Skip | Self::Abort => OnOverrun::Skip,
+            Self::CatchUp(most) => OnOverrun::CatchUp(most),
+        }
+    }
+}
+
+impl fmt::Display for Overrun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stretch => f.write_str("stretch"),
+            Self::Skip => f.write_str("skip"),
+            Self::Abort => f.write_str("abort"),
+            Self::CatchUp(most) => write!(f, "catch-up {most}"),
+        }
+    }
+}
+
+impl FromStr for Overrun {
+    type Err = String;
+
+    /// As `Display` writes it.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected =
+            || "expected stretch, skip, abort or `catch-up N`, where N epochs may be run faster".to_owned();
+        match text {
+            "stretch" => Ok(Self::Stretch),
+            "skip" => Ok(Self::Skip),
+            "abort" => Ok(Self::Abort),
+            other => {
+                let most = other.strip_prefix("catch-up ").ok_or_else(expected)?;
+                let most = most.trim().parse().map_err(|_| expected())?;
+                if (1..=CATCH_UP_MOST).contains(&most) { Ok(Self::CatchUp(most)) } else { Err(expected()) }
+            }
+        }
+    }
+}
+
+impl Serialize for Overrun {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// A number, or `"max"`.
 impl Serialize for Speed {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -242,6 +323,7 @@ pub(crate) mod tests {
             resend_interval: Duration::from_secs(120),
             max_resends: 5,
             late_tolerance: None,
+            release_lead: Duration::ZERO,
         }
     }
 
@@ -299,6 +381,29 @@ pub(crate) mod tests {
         assert_eq!(at(Speed::Times(1.0)), Some(Duration::from_secs(3600)));
         assert_eq!(at(Speed::Times(3600.0)), Some(Duration::from_secs(1)));
         assert_eq!(at(Speed::Times(0.5)), Some(Duration::from_secs(7200)));
+    }
+
+    #[test]
+    fn policies_are_read_as_they_are_written() {
+        for policy in [Overrun::Stretch, Overrun::Skip, Overrun::Abort, Overrun::CatchUp(7)] {
+            assert_eq!(policy.to_string().parse(), Ok(policy));
+        }
+        for text in
+            ["", "Skip", "catch-up", "catch-up 0", "catch-up -1", "catch-up 1000001", "catch-up 3 epochs"]
+        {
+            assert!(text.parse::<Overrun>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_lead_must_leave_half_of_the_epoch_and_needs_instants() {
+        let lead = |ms, speed| {
+            let release_lead = Duration::from_millis(ms);
+            Settings { release_lead, speed, ..settings() }.problems()
+        };
+        assert_eq!(lead(499, Speed::Times(3600.0)), []);
+        assert!(matches!(lead(500, Speed::Times(3600.0))[..], [SettingsError::ReleaseLead { .. }]));
+        assert_eq!(lead(1, Speed::Max), [SettingsError::LeadUnpaced]);
     }
 
     #[test]

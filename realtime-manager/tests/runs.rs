@@ -5,11 +5,11 @@ use bytes::Bytes;
 use gridloop_bus::{Bus, BusError, Event, Subscribe, Subscription, WhenFull};
 use gridloop_clock::{Clock, SharedClock, SimulatedClock, WallClock, sleep, until};
 use gridloop_messages::{
-    Body, Decoded, EpochFields, Header, Message, SimState, SimulationId, SimulationState, Status,
-    StatusValue, Timestamp, decode, topic,
+    Body, Decoded, EpochFields, Header, Message, SimState, SimulationId, SimulationState, Status, Timestamp,
+    decode, topic,
 };
 use gridloop_realtime_manager::{
-    EpochCounts, Outcome, Overrun, Pace, PacerThread, Percentiles, Progress, Report, RunError, Settings,
+    EpochCounts, Outcome, Overrun, Pace, PacerSettings, PacerThread, Progress, Report, RunError, Settings,
     Speed, StartAt, run,
 };
 use std::future::Future;
@@ -41,6 +41,7 @@ fn settings(components: &[&str]) -> Settings {
         resend_interval: S * 120,
         max_resends: 5,
         late_tolerance: None,
+        release_lead: Duration::ZERO,
     }
 }
 
@@ -115,7 +116,7 @@ fn ready(name: &str, epoch: u64, count: usize, triggers: Vec<String>) -> Bytes {
             ..EpochFields::default()
         }),
     };
-    let body = Body::Status(Status { value: StatusValue::Ready, description: None });
+    let body = Body::Status(Status::READY);
     Message { header, body }.encode().unwrap().into()
 }
 
@@ -152,8 +153,9 @@ async fn ran_on(
     }
     let mut progress = Vec::new();
     let begun = clock.now();
-    let report =
-        run(settings, bus, Arc::clone(&clock), pace, cancel, |step| progress.push(step)).await.unwrap();
+    let report = run(settings, bus, Arc::clone(&clock), pace.into(), cancel, |step| progress.push(step))
+        .await
+        .unwrap();
     let took = clock.now().since(begun);
     let mut heard = Vec::new();
     for task in tasks {
@@ -173,8 +175,8 @@ fn sixty_epochs_of_a_second_take_fifty_nine_seconds_and_none_is_late() {
     assert_eq!((ran.report.outcome, ran.report.epochs), (Outcome::Completed, expected));
     // Initialisation, 59 whole epochs and the last one up to its last answer.
     assert_eq!(ran.took, MS * 900 + S * 59 + MS * 900);
-    let exact = Percentiles { p50: Some(0.0), p99: Some(0.0), max: Some(0.0) };
-    assert_eq!(ran.report.pacing.start_lateness_us, exact);
+    let lateness = ran.report.pacing.start_lateness_us;
+    assert_eq!((lateness.samples, lateness.max), (60, Some(0.0)));
     let turnaround = ran.report.pacing.turnaround_us;
     assert_eq!(turnaround.max.map(|us| (us / 900.0).round()), Some(1000.0));
 }
@@ -194,7 +196,7 @@ fn an_unpaced_run_waits_for_nothing_but_answers() {
     let unpaced = Settings { speed: Speed::Max, epochs: 500, ..settings(&["A", "B"]) };
     let ran = ran(unpaced, &[("A", at_once), ("B", at_once)]);
     assert_eq!((ran.report.epochs.completed, ran.took), (500, Duration::ZERO));
-    assert_eq!(ran.report.pacing.start_lateness_us, Percentiles::default());
+    assert_eq!(ran.report.pacing.start_lateness_us.samples, 0);
     assert_eq!(ran.report.pacing.scheduler, "none: unpaced");
 }
 
@@ -219,7 +221,8 @@ fn skip_counts_and_names_a_slow_component_and_keeps_the_grid() {
     let report = &ran.report;
     let expected = EpochCounts { planned: 20, completed: 20, late: 1, skipped: 0 };
     assert_eq!((report.outcome, report.epochs), (Outcome::Completed, expected));
-    let late: Vec<_> = report.late_components.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+    let late: Vec<_> =
+        report.late_components.iter().map(|(name, late)| (name.as_str(), late.epochs)).collect();
     assert_eq!((late, report.pacing.overran, report.pacing.started_late), (vec![("B", 1)], 1, 0));
     assert_eq!(ran.took, MS * 100 + S * 19 + MS * 100);
     let left: Vec<_> = ran
@@ -269,7 +272,7 @@ fn an_answer_delivered_at_the_very_instant_is_not_late() {
         let pace = Pace::Clock(Arc::clone(&clock));
         let abort = Settings { overrun: Overrun::Abort, epochs: 1, ..settings(&["A"]) };
         let report =
-            run(abort, bus, Arc::clone(&clock), pace, CancellationToken::new(), |_| {}).await.unwrap();
+            run(abort, bus, Arc::clone(&clock), pace.into(), CancellationToken::new(), |_| {}).await.unwrap();
         answered.await.unwrap();
         assert_eq!(clock.utc(), timestamp("2024-03-01T08:00:01.250Z").as_datetime());
         report
@@ -326,7 +329,7 @@ fn what_cannot_be_understood_is_counted_and_changes_nothing() {
         });
         let pace = Pace::Clock(Arc::clone(&clock));
         let few = Settings { epochs: 2, ..settings(&["A"]) };
-        run(few, bus, clock, pace, CancellationToken::new(), |_| {}).await.unwrap()
+        run(few, bus, clock, pace.into(), CancellationToken::new(), |_| {}).await.unwrap()
     });
     assert_eq!((report.outcome, report.invalid_messages), (Outcome::Completed, 4));
 }
@@ -349,7 +352,7 @@ fn ready_counts_on_either_status_topic() {
         });
         let pace = Pace::Clock(Arc::clone(&clock));
         let few = Settings { epochs: 2, ..settings(&["A"]) };
-        run(few, bus, clock, pace, CancellationToken::new(), |_| {}).await.unwrap()
+        run(few, bus, clock, pace.into(), CancellationToken::new(), |_| {}).await.unwrap()
     });
     assert_eq!((report.outcome, report.resends), (Outcome::Completed, 0));
 }
@@ -365,7 +368,7 @@ fn a_closed_bus_fails_the_run_and_does_not_hang_it() {
             closing.close().await;
         });
         let pace = Pace::Clock(Arc::clone(&clock));
-        run(settings(&["A"]), bus, clock, pace, CancellationToken::new(), |_| {}).await.unwrap()
+        run(settings(&["A"]), bus, clock, pace.into(), CancellationToken::new(), |_| {}).await.unwrap()
     });
     assert_eq!((report.outcome, &report.reason[..]), (Outcome::Failed, "the bus session was closed"));
 }
@@ -375,7 +378,7 @@ fn nothing_starts_with_settings_that_make_no_sense() {
     let refused = simulated(|clock| async move {
         let pace = Pace::Clock(Arc::clone(&clock));
         let broken = Settings { name: String::new(), speed: Speed::Times(0.0), ..settings(&["A"]) };
-        run(broken, Bus::memory(None), clock, pace, CancellationToken::new(), |_| {}).await
+        run(broken, Bus::memory(None), clock, pace.into(), CancellationToken::new(), |_| {}).await
     });
     assert!(matches!(refused, Err(RunError::Settings(problems)) if problems.len() == 2));
 }
@@ -405,19 +408,21 @@ fn a_second_manager_is_refused_by_the_lease_and_changes_nothing() {
         let pace = || Pace::Clock(Arc::clone(&clock));
         let few = || Settings { epochs: 3, ..settings(&["A"]) };
         let (session, shared) = (bus.session(), Arc::clone(&clock));
-        let first = tokio::spawn(run(few(), session, shared, pace(), CancellationToken::new(), |_| {}));
+        let first =
+            tokio::spawn(run(few(), session, shared, pace().into(), CancellationToken::new(), |_| {}));
         sleep(clock.as_ref(), MS * 500).await;
         let heard = Component::new("listener", &bus, &clock, |_| None).await;
         let other = Settings { name: "manager".into(), ..few() };
         let (session, shared) = (bus.session(), Arc::clone(&clock));
-        let refused = run(other, session, shared, pace(), CancellationToken::new(), |_| {}).await;
+        let refused = run(other, session, shared, pace().into(), CancellationToken::new(), |_| {}).await;
         assert!(matches!(refused, Err(RunError::Lease(BusError::LeaseTaken { .. }))), "{refused:?}");
         let report = first.await.unwrap().unwrap();
         assert_eq!((report.outcome, report.epochs.completed), (Outcome::Completed, 3));
         assert!(report.other_managers.is_empty());
         let senders = heard.take_part().await;
         assert!(senders.iter().all(|message| message.header.source_process_id == "Clock"));
-        let after = run(few(), bus.session(), Arc::clone(&clock), pace(), CancellationToken::new(), |_| {});
+        let after =
+            run(few(), bus.session(), Arc::clone(&clock), pace().into(), CancellationToken::new(), |_| {});
         let begun = until(clock.as_ref(), clock.now() + MS, after).await;
         assert!(begun.is_none(), "the lease is free again when the run is over");
     });
@@ -436,7 +441,8 @@ fn a_manager_without_a_lease_that_spoke_first_is_named_and_keeps_the_run() {
             });
             let pace = Pace::Clock(Arc::clone(&clock));
             let waits = Settings { start_delay: S * 10, ..settings(&["A"]) };
-            let refused = run(waits, bus.session(), clock, pace, CancellationToken::new(), |_| {}).await;
+            let refused =
+                run(waits, bus.session(), clock, pace.into(), CancellationToken::new(), |_| {}).await;
             listener.bus.close().await;
             (refused, listener.take_part().await)
         });
@@ -462,7 +468,7 @@ fn a_manager_without_a_lease_that_speaks_later_is_in_the_report() {
         });
         let pace = Pace::Clock(Arc::clone(&clock));
         let few = Settings { epochs: 5, ..settings(&["A"]) };
-        run(few, bus, clock, pace, CancellationToken::new(), |_| {}).await.unwrap()
+        run(few, bus, clock, pace.into(), CancellationToken::new(), |_| {}).await.unwrap()
     });
     assert_eq!((report.outcome, report.epochs.completed), (Outcome::Completed, 5));
     let others: Vec<_> = report.other_managers.into_iter().collect();
@@ -490,7 +496,7 @@ fn a_manager_that_breaks_off_says_stopped_all_the_same() {
         let watcher =
             |step| assert!(!matches!(step, Progress::EpochStarted { number: 3, .. }), "the watcher broke");
         let report =
-            run(settings(&["A"]), bus, clock, pace, CancellationToken::new(), watcher).await.unwrap();
+            run(settings(&["A"]), bus, clock, pace.into(), CancellationToken::new(), watcher).await.unwrap();
         (report, taking_part.await.unwrap())
     });
     assert_eq!((report.outcome, &report.reason[..]), (Outcome::Failed, "internal error: the watcher broke"));
@@ -501,7 +507,7 @@ fn a_manager_that_breaks_off_says_stopped_all_the_same() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_on_the_pacers_thread_completes_and_names_its_scheduler() {
     let wall = WallClock::start().unwrap();
-    let thread = PacerThread::start(wall.clone()).unwrap();
+    let thread = PacerThread::start(wall.clone(), PacerSettings::default()).unwrap();
     let scheduler = thread.granted().scheduler.to_string();
     let fast = Settings { speed: Speed::Times(100.0), epochs: 30, ..settings(&["A", "B"]) };
     let answers: &[(&str, Answer)] = &[("A", at_once), ("B", at_once)];

@@ -66,13 +66,8 @@ impl World {
     /// As [`Session::run`].
     pub async fn run(&self, configuration: Configuration) -> anyhow::Result<Run> {
         let listener = Listener::start(self.bus.session(), self.clock.clone()).await?;
-        let session = Session {
-            id: self.id.clone(),
-            bus: self.bus.session(),
-            clock: self.shared_clock(),
-            cancel: self.cancel.clone(),
-            messages: None,
-        };
+        let (bus, clock) = (self.bus.session(), self.shared_clock());
+        let session = Session::new(self.id.clone(), bus, clock, self.cancel.clone());
         let report = session.run(Pace::Clock(self.shared_clock()), configuration, |_| {}).await;
         let messages = listener.end().await?;
         Ok(Run { report: report?, messages })

@@ -1,8 +1,12 @@
 //! The rules, one by one. Time is a number here; a [`Rig`] is a core, the present, and what it has asked for.
 
+mod catch_up;
+mod lateness;
+mod lead;
 mod pacing;
 mod random;
 mod resend;
+mod resume;
 mod rivals;
 mod start;
 mod status;
@@ -35,6 +39,7 @@ struct Rig {
     progress: Vec<Progress>,
     ends: Vec<(u64, Vec<String>)>,
     notes: Vec<Note>,
+    answered: Vec<(usize, Duration)>,
     ending: Option<Ending>,
 }
 
@@ -47,8 +52,12 @@ impl Rig {
     }
 
     fn idle(settings: Settings) -> Self {
+        Self::of(ManagerCore::new(settings))
+    }
+
+    fn of(core: ManagerCore) -> Self {
         Self {
-            core: ManagerCore::new(settings),
+            core,
             now: MonoTime::default() + S * 1000,
             sent: 0,
             wire: Vec::new(),
@@ -59,6 +68,7 @@ impl Rig {
             progress: Vec::new(),
             ends: Vec::new(),
             notes: Vec::new(),
+            answered: Vec::new(),
             ending: None,
         }
     }
@@ -75,7 +85,8 @@ impl Rig {
     /// UTC is 2024-03-01 08:00 at second 1000.
     fn present(&self) -> Present {
         let utc = timestamp("2024-03-01T07:43:20.000Z").as_datetime();
-        Present { now: self.now, utc: utc + time_delta(self.now.since(MonoTime::default())) }
+        let since = self.now.since(MonoTime::default());
+        Present { now: self.now, utc: utc + chrono::TimeDelta::from_std(since).unwrap() }
     }
 
     fn perform(&mut self, action: Action) {
@@ -88,7 +99,8 @@ impl Rig {
                 self.publish(Arc::clone(&start.message));
                 self.starts.push(start);
             }
-            Action::Prepare(message) => assert!(message.encode().is_ok()),
+            Action::Prepare(start) => assert!(start.message.encode().is_ok()),
+            Action::Answered { who, slack } => self.answered.push((who, slack)),
             Action::EndEpoch { number, left_behind } => self.ends.push((number, left_behind)),
             Action::WaitFor(instant) => self.awaited = Some(instant),
             Action::ArmTimer(instant) => self.timer = Some(instant),
@@ -109,6 +121,14 @@ impl Rig {
             },
             (Body::Epoch(_), Some(fields)) => {
                 format!("{id} ep{} trig[{}]", fields.epoch_number, fields.triggering_message_ids.join(","))
+            }
+            (Body::EpochOverrun(overrun), Some(fields)) => {
+                let late = |it: &gridloop_messages::LateComponent| match it.late_by_s {
+                    None => it.component.clone(),
+                    Some(by) => format!("{} by {by}", it.component),
+                };
+                let late: Vec<_> = overrun.late_components.iter().map(late).collect();
+                format!("{id} overran{} {}", fields.epoch_number, late.join(", "))
             }
             other => panic!("the manager does not publish {other:?}"),
         });
@@ -159,10 +179,10 @@ impl Rig {
     }
 }
 
-const READY: Status = Status { value: StatusValue::Ready, description: None };
+const READY: Status = Status::READY;
 
 fn error(description: &str) -> Status {
-    Status { value: StatusValue::Error, description: Some(description.into()) }
+    Status::error(description.into())
 }
 
 fn message(source: &str, epoch: u64, id: &str, status: Status) -> Message {

@@ -130,6 +130,18 @@ impl Bus {
         }
     }
 
+    /// Makes a message ready that is to be published at an instant to come: everything that may wait or fail is done now.
+    ///
+    /// # Errors
+    /// As [`Bus::publish`].
+    pub async fn prepare(&self, topic: &str, body: Bytes) -> Result<Prepared, BusError> {
+        check(topic, &body)?;
+        Ok(Prepared(match &self.0 {
+            Transport::Memory(publisher) => Ready::Memory(publisher.clone(), topic.into(), body),
+            Transport::Amqp(session) => Ready::Amqp(session.prepare(topic, body).await?),
+        }))
+    }
+
     /// Subscribes. When it returns, everything published from now on will arrive.
     ///
     /// # Errors
@@ -188,6 +200,34 @@ impl Bus {
             Transport::Memory(publisher) => publisher.close(),
             Transport::Amqp(session) => session.close().await,
         }
+    }
+}
+
+/// A message that is ready to be published; see [`Bus::prepare`]. Dropped, it is not.
+pub struct Prepared(Ready);
+
+enum Ready {
+    Memory(memory::Publisher, Box<str>, Bytes),
+    Amqp(amqp::Reserved),
+}
+
+impl Prepared {
+    /// Publishes it, after everything that the session has published before. Never waits, and may be called on any thread,
+    /// also on one outside every runtime: in memory it goes over the bound of a queue that is full.
+    ///
+    /// # Errors
+    /// When the session has been closed.
+    pub fn send(self) -> Result<(), BusError> {
+        match self.0 {
+            Ready::Memory(publisher, topic, body) => publisher.publish_now(&topic, body),
+            Ready::Amqp(reserved) => reserved.send(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Prepared")
     }
 }
 

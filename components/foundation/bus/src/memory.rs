@@ -111,9 +111,33 @@ impl Publisher {
                 WhenFull::Wait => self.wait(receiver, &event).await,
             }
         }
+        self.count_published();
+        Ok(())
+    }
+
+    /// Publishes without ever waiting: a queue that is full takes it all the same.
+    pub(crate) fn publish_now(&self, topic: &str, body: Bytes) -> Result<(), BusError> {
+        if self.session.closed.load(Ordering::Acquire) {
+            return Err(BusError::Closed);
+        }
+        let (topic, receivers) = self.hub.route(topic);
+        let event = Event::Message(Delivery { topic, body });
+        for receiver in receivers.iter() {
+            if receiver.queue.offer(self.session.id, &event) {
+                continue;
+            }
+            match receiver.when_full {
+                WhenFull::Shed => receiver.queue.count_shed(),
+                WhenFull::Wait => receiver.queue.insist(self.session.id, &event),
+            }
+        }
+        self.count_published();
+        Ok(())
+    }
+
+    fn count_published(&self) {
         Counters::add(&self.session.counters.published, 1);
         Counters::add(&self.session.counters.confirmed, 1);
-        Ok(())
     }
 
     /// Waits for room unless the receiver's own session is, perhaps through others, waiting for this one.

@@ -5,13 +5,17 @@
 //! the only code that does; [`SimulatedClock`] is moved by the test that owns it. Pacing never looks at UTC, and no
 //! asynchronous runtime is known here.
 
+mod anchor;
 mod pacer;
 mod simulated;
 mod wall;
+mod watch;
 
+pub use anchor::Anchor;
 pub use pacer::{OnOverrun, Pacer, Tick};
 pub use simulated::SimulatedClock;
-pub use wall::WallClock;
+pub use wall::{WallClock, read_clocks};
+pub use watch::{ClockEvent, ClockWatch, Readings};
 
 use std::future::Future;
 use std::ops::Add;
@@ -50,6 +54,19 @@ impl MonoTime {
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
+
+    /// The instant `by` earlier; the clock's zero where that lies before it.
+    #[must_use]
+    pub fn before(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
+    /// Time from `earlier` until this instant in nanoseconds; negative when `earlier` is in fact later.
+    #[must_use]
+    pub fn nanos_since(self, earlier: Self) -> i64 {
+        let nanos = i128::from(self.0) - i128::from(earlier.0);
+        i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX })
+    }
 }
 
 impl Add<Duration> for MonoTime {
@@ -69,6 +86,11 @@ pub trait Clock: Send + Sync + 'static {
     fn utc(&self) -> Utc;
     /// Completes at `instant`, or at once when it has passed.
     fn sleep_until(&self, instant: MonoTime) -> Sleep;
+
+    /// The present on both clocks, read as near to each other as possible.
+    fn anchor(&self) -> Anchor {
+        Anchor { at: self.now(), utc: self.utc() }
+    }
 }
 
 /// Completes after `wait` on `clock`.

@@ -10,6 +10,9 @@ pub enum OnOverrun {
     Stretch,
     /// The grid stays; whole periods are passed over, so that no burst of late epochs follows.
     Skip,
+    /// The grid stays; ticks come at once, one after the other, until the grid is reached again. At most so many of
+    /// them: what the delay is longer is passed over in whole periods.
+    CatchUp(u32),
 }
 
 /// One instant of the grid.
@@ -17,9 +20,11 @@ pub enum OnOverrun {
 pub struct Tick {
     /// Number of the tick, from 0 and without gaps.
     pub index: u64,
-    /// The instant to start at. Never before the grid's instant; the present when that one has passed.
+    /// The grid's own instant for this tick; with `Stretch`, after the grid has moved.
+    pub nominal: MonoTime,
+    /// The instant to start at. Never before `nominal`; the present when that one has passed.
     pub due: MonoTime,
-    /// How long ago the grid's own instant for this tick had passed when it was asked for.
+    /// How long ago the grid's instant had passed when the tick was asked for, before anything was passed over.
     pub late_by: Duration,
     /// Whole periods passed over just before this tick.
     pub skipped: u64,
@@ -54,23 +59,24 @@ impl Pacer {
         let index = self.next_index;
         self.next_index += 1;
         if self.period_nanos == 0 {
-            return Tick { index, due: now, late_by: Duration::ZERO, skipped: 0 };
+            return Tick { index, nominal: now, due: now, late_by: Duration::ZERO, skipped: 0 };
         }
-        let nominal = self.upcoming();
-        let late_by = now.since(nominal);
+        let late_by = now.since(self.upcoming());
+        let late_nanos = now.as_nanos().saturating_sub(self.upcoming().as_nanos());
+        let whole_periods = late_nanos.div_euclid(self.period_nanos);
         let skipped = match self.on_overrun {
             OnOverrun::Stretch => {
                 self.start = self.start + late_by;
                 0
             }
-            OnOverrun::Skip => {
-                let late_nanos = now.as_nanos().saturating_sub(nominal.as_nanos());
-                late_nanos.div_euclid(self.period_nanos)
-            }
+            OnOverrun::Skip => whole_periods,
+            // This tick is one of those that come faster, and each whole period of delay makes one more.
+            OnOverrun::CatchUp(most) => (whole_periods + 1).saturating_sub(u64::from(most.max(1))),
         };
         let slot = self.next_slot + skipped;
         self.next_slot = slot + 1;
-        Tick { index, due: self.instant(slot).max(now), late_by, skipped }
+        let nominal = self.instant(slot);
+        Tick { index, nominal, due: nominal.max(now), late_by, skipped }
     }
 
     fn instant(&self, slot: u64) -> MonoTime {
@@ -117,9 +123,37 @@ mod tests {
     }
 
     #[test]
+    fn catching_up_runs_late_ticks_at_once_until_the_grid_is_reached_again() {
+        let mut pacer = Pacer::new(START, PERIOD, OnOverrun::CatchUp(5));
+        pacer.next(START);
+        // Two and a half periods late: ticks 1, 2 and 3 come at once, tick 4 on the grid.
+        let late = START + PERIOD * 3 + PERIOD / 2;
+        let dues: Vec<_> = (0..4).map(|_| pacer.next(late)).map(|tick| (tick.due, tick.skipped)).collect();
+        assert_eq!(dues, [(late, 0), (late, 0), (late, 0), (START + PERIOD * 4, 0)]);
+    }
+
+    #[test]
+    fn no_more_than_the_bound_is_caught_up_and_the_rest_is_passed_over_in_whole_periods() {
+        for bound in 1..=4 {
+            let mut pacer = Pacer::new(START, PERIOD, OnOverrun::CatchUp(bound));
+            pacer.next(START);
+            let late = START + PERIOD * 7 + PERIOD / 2;
+            let ticks: Vec<_> = (0..10).map(|_| pacer.next(late)).collect();
+            let fast = ticks.iter().filter(|tick| tick.due == late).count();
+            assert_eq!(u32::try_from(fast).unwrap(), bound);
+            assert_eq!(ticks.iter().map(|tick| tick.skipped).sum::<u64>(), 7 - u64::from(bound));
+            for tick in &ticks {
+                let on_grid = tick.nominal.since(START).as_nanos() % PERIOD.as_nanos();
+                assert_eq!(on_grid, 0, "the grid stays");
+            }
+        }
+    }
+
+    #[test]
     fn unpaced_ticks_are_due_at_once_and_never_late() {
         let mut pacer = Pacer::new(START, Duration::ZERO, OnOverrun::Skip);
         let now = START + Duration::from_secs(9);
-        assert_eq!(pacer.next(now), Tick { index: 0, due: now, late_by: Duration::ZERO, skipped: 0 });
+        let expected = Tick { index: 0, nominal: now, due: now, late_by: Duration::ZERO, skipped: 0 };
+        assert_eq!(pacer.next(now), expected);
     }
 }

@@ -1,6 +1,6 @@
 //! The operating system's clocks, and one thread that wakes whoever waits for them.
 
-use crate::{Clock, MonoTime, Sleep, Utc};
+use crate::{Anchor, Clock, MonoTime, Readings, Sleep, Utc};
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -35,6 +35,25 @@ fn monotonic() -> MonoTime {
     MonoTime::from_nanos(seconds * 1_000_000_000 + u64::try_from(t.tv_nsec).unwrap_or(0))
 }
 
+/// All of the system's clocks, read as near to one another as possible: of three attempts the quickest counts.
+#[must_use]
+pub fn read_clocks() -> Readings {
+    let attempt = || {
+        let before = nanos(ClockId::Monotonic);
+        let (utc, boottime, raw) =
+            (nanos(ClockId::Realtime), nanos(ClockId::Boottime), nanos(ClockId::MonotonicRaw));
+        let after = nanos(ClockId::Monotonic);
+        Readings { monotonic: before + (after - before) / 2, utc, boottime, raw, taken: after - before }
+    };
+    let attempts = [attempt(), attempt(), attempt()];
+    attempts.into_iter().min_by_key(|readings| readings.taken).unwrap_or_default()
+}
+
+fn nanos(clock: ClockId) -> i64 {
+    let t = clock_gettime(clock);
+    t.tv_sec.saturating_mul(1_000_000_000).saturating_add(t.tv_nsec)
+}
+
 impl Clock for WallClock {
     fn now(&self) -> MonoTime {
         monotonic()
@@ -44,6 +63,12 @@ impl Clock for WallClock {
         let t = clock_gettime(ClockId::Realtime);
         let nanos = u32::try_from(t.tv_nsec).unwrap_or(0);
         chrono::DateTime::from_timestamp(t.tv_sec, nanos).unwrap_or_default()
+    }
+
+    fn anchor(&self) -> Anchor {
+        let Readings { monotonic, utc, .. } = read_clocks();
+        let at = MonoTime::from_nanos(u64::try_from(monotonic).unwrap_or(0));
+        Anchor { at, utc: chrono::DateTime::from_timestamp_nanos(utc) }
     }
 
     fn sleep_until(&self, instant: MonoTime) -> Sleep {

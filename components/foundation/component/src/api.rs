@@ -81,7 +81,11 @@ pub struct OpenEpoch {
     pub start_time: Timestamp,
     /// First simulated instant after it.
     pub end_time: Timestamp,
-    /// When its Epoch message was first received.
+    /// The instant at which it begins, where the manager says; else when its message was received.
+    pub nominal_start: MonoTime,
+    /// When the results of everybody must be there, where the manager says; it may have passed.
+    pub deadline: Option<MonoTime>,
+    /// When it was opened: at its instant, or when its message was received if that was later.
     pub opened_at: MonoTime,
 }
 
@@ -177,6 +181,9 @@ pub struct Identity {
     /// The manager, where its name is known: then SimState and Epoch of anybody else are ignored. Without it whoever
     /// sends them is obeyed, as SimCES does.
     pub manager: Option<String>,
+    /// Messages are numbered from one more than this. 0, unless another process has had the same name in the same run
+    /// before: its numbers must not come again.
+    pub numbered_from: u64,
 }
 
 /// A component whose construction failed takes part all the same: it answers SimState `running` with the fault.

@@ -3,15 +3,17 @@
 
 use crate::inbox::{Early, Inbox, Verdict};
 use crate::outbox::Outbox;
+use crate::window::{Window, window};
 use crate::{Component, Ended, Fault, Identity, OpenEpoch, Refusal, Round, Step};
 use bytes::Bytes;
-use gridloop_clock::MonoTime;
+use gridloop_clock::{Anchor, MonoTime};
 use gridloop_messages::{
     Body, DecodeError, Epoch, Header, IterationStatus, Message, SimState, SimulationState, Timestamp, topic,
 };
 use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Something that happens to a component.
 #[derive(Debug)]
@@ -71,12 +73,36 @@ pub struct ComponentCore<C> {
     /// Rounds of the open epoch so far.
     rounds: u32,
     phase: Phase,
+    held: Option<Held>,
+    /// When answers to the latest epoch must be there, if that is known.
+    deadline: Option<MonoTime>,
     wake_at: Option<MonoTime>,
+    /// What this process takes UTC for; without it, what an Epoch says of wall-clock time means nothing here.
+    anchor: Option<Anchor>,
+    /// Epochs that said something of wall-clock time that cannot be.
+    misplaced: u64,
     inbox: Inbox,
     outbox: Outbox,
     refusals: u64,
     /// Words of those who are not the manager, on the manager's topics.
     strangers: u64,
+}
+
+/// An epoch whose instant is nearer than this is opened at once: two clocks of one host are not read more alike, and
+/// waiting for so little would take longer.
+const NEAR: Duration = Duration::from_micros(200);
+
+/// The time of an input.
+#[derive(Clone, Copy)]
+struct Present {
+    now: MonoTime,
+    utc: Timestamp,
+}
+
+/// An epoch whose message came before its instant.
+struct Held {
+    epoch: OpenEpoch,
+    message_id: String,
 }
 
 enum Phase {
@@ -115,12 +141,22 @@ impl<C: Component> ComponentCore<C> {
             rounds_max,
             rounds: 0,
             phase,
+            held: None,
+            deadline: None,
             wake_at: None,
+            anchor: None,
+            misplaced: 0,
             inbox,
             outbox,
             refusals: 0,
             strangers: 0,
         }
+    }
+
+    /// From now on the wall-clock times of epochs are understood, by this anchor for the whole run: a step of the system's
+    /// clock then moves nothing.
+    pub fn anchor(&mut self, anchor: Anchor) {
+        self.anchor = Some(anchor);
     }
 
     /// The topic patterns to subscribe to.
@@ -135,6 +171,12 @@ impl<C: Component> ComponentCore<C> {
         self.wake_at
     }
 
+    /// When an epoch opens whose message has come before its instant: [`Input::WakeUp`] is due then too.
+    #[must_use]
+    pub fn opens_at(&self) -> Option<MonoTime> {
+        self.held.as_ref().map(|held| held.epoch.nominal_start)
+    }
+
     /// Inputs refused since the start, undecodable ones among them.
     #[must_use]
     pub const fn refusals(&self) -> u64 {
@@ -143,26 +185,29 @@ impl<C: Component> ComponentCore<C> {
 
     /// Lets `input` happen at `now`, which is `utc` for people, and appends what follows to `actions`.
     pub fn handle(&mut self, input: Input<'_>, now: MonoTime, utc: Timestamp, actions: &mut Vec<Action>) {
-        let look_again = match input {
-            Input::Message { topic, message, body } => self.message(topic, message, body, now, utc, actions),
-            Input::Undecodable { topic, reason } => {
-                self.refuse(&Refusal::Undecodable { topic: topic.to_owned(), reason }, utc, actions);
-                false
-            }
-            Input::WakeUp => false,
-            Input::Poke => true,
-            Input::BusRestored => {
-                self.outbox.repeat(actions);
-                false
-            }
-            Input::Stop => self.end(Ended::Cancelled, actions),
-        };
+        let at = Present { now, utc };
+        let opened = self.open_held(at, actions);
+        let look_again = opened
+            | match input {
+                Input::Message { topic, message, body } => self.message(topic, message, body, at, actions),
+                Input::Undecodable { topic, reason } => {
+                    self.refuse(&Refusal::Undecodable { topic: topic.to_owned(), reason }, at, actions);
+                    false
+                }
+                Input::WakeUp => false,
+                Input::Poke => true,
+                Input::BusRestored => {
+                    self.outbox.repeat(actions);
+                    false
+                }
+                Input::Stop => self.end(Ended::Cancelled, actions),
+            };
         // A wake-up that is due is never put off by other inputs that keep coming.
         let due = self.wake_at.is_some_and(|instant| instant <= now);
         if let Phase::Open(epoch) = self.phase
             && (look_again || due)
         {
-            self.step(epoch, now, utc, actions);
+            self.step(epoch, at, actions);
         }
     }
 
@@ -172,8 +217,7 @@ impl<C: Component> ComponentCore<C> {
         topic: &Arc<str>,
         message: &Arc<Message>,
         body: &[u8],
-        now: MonoTime,
-        utc: Timestamp,
+        at: Present,
         actions: &mut Vec<Action>,
     ) -> bool {
         let identity = self.outbox.identity();
@@ -197,9 +241,9 @@ impl<C: Component> ComponentCore<C> {
             return false;
         }
         match &message.body {
-            Body::SimState(state) => self.sim_state(header, state, utc, actions),
-            Body::Epoch(epoch) => self.epoch(header, epoch, now, utc, actions),
-            _ => self.input(topic, message, body, now, utc, actions),
+            Body::SimState(state) => self.sim_state(header, state, at, actions),
+            Body::Epoch(epoch) => self.epoch(header, epoch, at, actions),
+            _ => self.input(topic, message, body, at, actions),
         }
     }
 
@@ -207,7 +251,7 @@ impl<C: Component> ComponentCore<C> {
         &mut self,
         header: &Header,
         state: &SimState,
-        utc: Timestamp,
+        at: Present,
         actions: &mut Vec<Action>,
     ) -> bool {
         match state.simulation_state {
@@ -215,29 +259,32 @@ impl<C: Component> ComponentCore<C> {
             SimulationState::Running if self.inbox.latest() > 0 => false,
             SimulationState::Running => {
                 self.outbox.begin(0, &header.message_id);
-                self.answer(utc, actions);
+                self.answer(at, actions);
                 false
             }
         }
     }
 
-    fn epoch(
-        &mut self,
-        header: &Header,
-        epoch: &Epoch,
-        now: MonoTime,
-        utc: Timestamp,
-        actions: &mut Vec<Action>,
-    ) -> bool {
+    fn epoch(&mut self, header: &Header, epoch: &Epoch, at: Present, actions: &mut Vec<Action>) -> bool {
         let Some(fields) = &header.epoch else { return false };
         let number = fields.epoch_number;
         if number == 0 || number < self.inbox.latest() || matches!(self.phase, Phase::Ended) {
             return false;
         }
+        if self.held.as_ref().is_some_and(|held| number < held.epoch.number) {
+            return false;
+        }
         if number > self.inbox.latest() {
-            let Epoch { start_time, end_time } = *epoch;
-            let epoch = OpenEpoch { number, start_time, end_time, opened_at: now };
-            self.open(epoch, &header.message_id, utc, actions);
+            let Epoch { start_time, end_time, .. } = *epoch;
+            let Window { nominal_start, deadline } = self.window(number, epoch, at.now);
+            let epoch =
+                OpenEpoch { number, start_time, end_time, nominal_start, deadline, opened_at: at.now };
+            if nominal_start > at.now + NEAR {
+                self.held = Some(Held { epoch, message_id: header.message_id.clone() });
+                return false;
+            }
+            self.held = None;
+            self.open(epoch, &header.message_id, at, actions);
             return true;
         }
         let registered = self
@@ -251,29 +298,58 @@ impl<C: Component> ComponentCore<C> {
         if let Phase::Open(_) = self.phase {
             self.outbox.repeat(actions);
         } else {
-            self.answer(utc, actions);
+            self.answer(at, actions);
         }
         true
     }
 
-    fn open(&mut self, epoch: OpenEpoch, message_id: &str, utc: Timestamp, actions: &mut Vec<Action>) {
+    /// How the epoch lies on this process's clock.
+    fn window(&mut self, number: u64, epoch: &Epoch, now: MonoTime) -> Window {
+        let (window, doubt) = window(self.anchor, epoch.pacing.as_ref(), now);
+        if let Some(doubt) = doubt {
+            self.misplaced += 1;
+            // Told as seldom as refusals are.
+            if self.misplaced.is_power_of_two() {
+                let component = &self.outbox.identity().name;
+                tracing::warn!(%component, epoch = number, count = self.misplaced, "{doubt}");
+            }
+        }
+        window
+    }
+
+    /// Opens the epoch that was held, if its instant has come.
+    fn open_held(&mut self, at: Present, actions: &mut Vec<Action>) -> bool {
+        match self.held.take() {
+            Some(Held { epoch, message_id }) if epoch.nominal_start <= at.now => {
+                self.open(OpenEpoch { opened_at: at.now, ..epoch }, &message_id, at, actions);
+                true
+            }
+            held => {
+                self.held = held;
+                false
+            }
+        }
+    }
+
+    fn open(&mut self, epoch: OpenEpoch, message_id: &str, at: Present, actions: &mut Vec<Action>) {
         self.outbox.begin(epoch.number, message_id);
+        self.deadline = epoch.deadline;
         self.wake_at = None;
         self.rounds = 0;
         let opening = self.inbox.open(epoch.number);
         if let Phase::Failed(_) = self.phase {
-            self.answer(utc, actions);
+            self.answer(at, actions);
             return;
         }
         self.phase = Phase::Open(epoch);
         if let Err(fault) = guarded(&mut self.component, |component| component.open(&epoch)) {
-            self.fail(fault, utc, actions);
+            self.fail(fault, at, actions);
         }
         for refusal in opening.refused {
-            self.refuse(&refusal, utc, actions);
+            self.refuse(&refusal, at, actions);
         }
         for Early { topic, message, arrived_at, .. } in opening.inputs {
-            self.give(&topic, &message, arrived_at, utc, actions);
+            self.give(&topic, &message, arrived_at, at, actions);
         }
     }
 
@@ -282,8 +358,7 @@ impl<C: Component> ComponentCore<C> {
         topic: &Arc<str>,
         message: &Arc<Message>,
         body: &[u8],
-        now: MonoTime,
-        utc: Timestamp,
+        at: Present,
         actions: &mut Vec<Action>,
     ) -> bool {
         if matches!(self.phase, Phase::Failed(_) | Phase::Ended) {
@@ -293,14 +368,14 @@ impl<C: Component> ComponentCore<C> {
         if self.rounds_max.is_none() && fields.iteration_status == Some(IterationStatus::Intermediate) {
             return false;
         }
-        match self.inbox.offer(fields.epoch_number, topic, message, body, now) {
+        match self.inbox.offer(fields.epoch_number, topic, message, body, at.now) {
             Verdict::Take => {
-                self.give(topic, message, now, utc, actions);
+                self.give(topic, message, at.now, at, actions);
                 true
             }
             Verdict::Held | Verdict::Duplicate => false,
             Verdict::Refused(refusal) => {
-                self.refuse(&refusal, utc, actions);
+                self.refuse(&refusal, at, actions);
                 false
             }
         }
@@ -312,7 +387,7 @@ impl<C: Component> ComponentCore<C> {
         topic: &str,
         message: &Message,
         arrived_at: MonoTime,
-        utc: Timestamp,
+        at: Present,
         actions: &mut Vec<Action>,
     ) {
         match self.phase {
@@ -321,31 +396,31 @@ impl<C: Component> ComponentCore<C> {
             Phase::Failed(_) | Phase::Ended => return,
         }
         if let Err(fault) = guarded(&mut self.component, |it| it.take(topic, message, arrived_at)) {
-            self.fail(fault, utc, actions);
+            self.fail(fault, at, actions);
         }
     }
 
-    fn step(&mut self, epoch: OpenEpoch, now: MonoTime, utc: Timestamp, actions: &mut Vec<Action>) {
+    fn step(&mut self, epoch: OpenEpoch, at: Present, actions: &mut Vec<Action>) {
         self.wake_at = None;
-        match guarded(&mut self.component, |component| component.step(&epoch, now)) {
+        match guarded(&mut self.component, |component| component.step(&epoch, at.now)) {
             Ok(Step::Waiting) => {}
             Ok(Step::WakeAt(instant)) => self.wake_at = Some(instant),
             Ok(Step::Round(round)) => {
-                if let Err(fault) = self.round(epoch, round, utc, actions) {
-                    self.fail(fault, utc, actions);
+                if let Err(fault) = self.round(epoch, round, at, actions) {
+                    self.fail(fault, at, actions);
                 }
             }
             Ok(Step::Done(outputs)) => {
                 let status = self.rounds_max.map(|_| IterationStatus::Final);
-                match self.outbox.results(outputs, status, utc, actions) {
+                match self.outbox.results(outputs, status, at.utc, actions) {
                     Ok(_) => {
                         self.phase = Phase::Completed;
-                        self.answer(utc, actions);
+                        self.answer(at, actions);
                     }
-                    Err(fault) => self.fail(fault, utc, actions),
+                    Err(fault) => self.fail(fault, at, actions),
                 }
             }
-            Err(fault) => self.fail(fault, utc, actions),
+            Err(fault) => self.fail(fault, at, actions),
         }
     }
 
@@ -354,7 +429,7 @@ impl<C: Component> ComponentCore<C> {
         &mut self,
         epoch: OpenEpoch,
         round: Round,
-        utc: Timestamp,
+        at: Present,
         actions: &mut Vec<Action>,
     ) -> Result<(), Fault> {
         let name = &self.outbox.identity().name;
@@ -368,7 +443,7 @@ impl<C: Component> ComponentCore<C> {
             return Err(Fault::not_converged(name, epoch.number, self.rounds, round.change));
         }
         self.rounds += 1;
-        let ids = self.outbox.results(round.outputs, Some(IterationStatus::Intermediate), utc, actions)?;
+        let ids = self.outbox.results(round.outputs, Some(IterationStatus::Intermediate), at.utc, actions)?;
         guarded(&mut self.component, |component| {
             component.round_published(&ids);
             Ok(())
@@ -376,26 +451,29 @@ impl<C: Component> ComponentCore<C> {
     }
 
     /// Tells how the component stands: ready, or why not.
-    fn answer(&mut self, utc: Timestamp, actions: &mut Vec<Action>) {
+    fn answer(&mut self, at: Present, actions: &mut Vec<Action>) {
         match &self.phase {
-            Phase::Initialising | Phase::Completed => self.outbox.status(None, utc, actions),
-            Phase::Failed(fault) => self.outbox.status(Some(fault), utc, actions),
+            Phase::Initialising | Phase::Completed => {
+                let slack = self.deadline.map(|deadline| deadline.nanos_since(at.now));
+                self.outbox.status(None, slack, at.utc, actions);
+            }
+            Phase::Failed(fault) => self.outbox.status(Some(fault), None, at.utc, actions),
             Phase::Open(_) | Phase::Ended => {}
         }
     }
 
-    fn fail(&mut self, fault: Fault, utc: Timestamp, actions: &mut Vec<Action>) {
+    fn fail(&mut self, fault: Fault, at: Present, actions: &mut Vec<Action>) {
         tracing::error!(component = %self.outbox.identity().name, epoch = self.inbox.latest(), "{fault}");
         self.phase = Phase::Failed(fault);
         self.wake_at = None;
         self.inbox.clear();
         // Before the first SimState there is nothing to answer yet; it will be answered with the fault.
         if self.outbox.is_asked() {
-            self.answer(utc, actions);
+            self.answer(at, actions);
         }
     }
 
-    fn refuse(&mut self, refusal: &Refusal, utc: Timestamp, actions: &mut Vec<Action>) {
+    fn refuse(&mut self, refusal: &Refusal, at: Present, actions: &mut Vec<Action>) {
         self.refusals += 1;
         // A flood of bad inputs must not become a flood of log lines: the 1st, 2nd, 4th, 8th ... of them is told.
         if self.refusals.is_power_of_two() {
@@ -410,7 +488,7 @@ impl<C: Component> ComponentCore<C> {
             Ok(())
         });
         if let Err(fault) = told {
-            self.fail(fault, utc, actions);
+            self.fail(fault, at, actions);
         }
     }
 
@@ -421,6 +499,7 @@ impl<C: Component> ComponentCore<C> {
         }
         self.phase = Phase::Ended;
         self.wake_at = None;
+        self.held = None;
         let stopped = guarded(&mut self.component, |component| {
             component.stopped();
             Ok(())

@@ -17,6 +17,7 @@ mod outbox;
 mod poke;
 mod refusal;
 mod run;
+mod window;
 
 pub use api::{Change, Component, Identity, OpenEpoch, Output, Round, Step, iteration_topic};
 pub use core::{Action, ComponentCore, Input};

@@ -39,11 +39,12 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) fn new(identity: Identity) -> Self {
+        let last_number = identity.numbered_from;
         Self {
             identity,
             ready: topic::STATUS_READY.into(),
             error: topic::STATUS_ERROR.into(),
-            last_number: 0,
+            last_number,
             epoch: 0,
             triggers: Vec::new(),
             trigger_bytes: 0,
@@ -122,14 +123,21 @@ impl Outbox {
         Ok(message_ids)
     }
 
-    /// Says how the epoch ended, or again how it ended, with a new id.
-    pub(crate) fn status(&mut self, fault: Option<&Fault>, utc: Timestamp, actions: &mut Vec<Action>) {
+    /// Says how the epoch ended, or again how it ended, with a new id; and how much time was left, where that is known.
+    pub(crate) fn status(
+        &mut self,
+        fault: Option<&Fault>,
+        slack_nanos: Option<i64>,
+        utc: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
         let (value, topic) = match fault {
             None => (StatusValue::Ready, Arc::clone(&self.ready)),
             Some(_) => (StatusValue::Error, Arc::clone(&self.error)),
         };
         let description = fault.map(|fault| fault.description().to_owned());
-        match self.write(Body::Status(Status { value, description }), About::default(), utc) {
+        let slack_s = slack_nanos.map(seconds);
+        match self.write(Body::Status(Status { value, description, slack_s }), About::default(), utc) {
             Ok((id, body)) => {
                 let sent = Sent { topic, body };
                 actions.push(sent.publish());
@@ -174,6 +182,13 @@ impl Outbox {
             Err(error) => Err(Fault::caused_by(&error)),
         }
     }
+}
+
+/// To the microsecond.
+fn seconds(nanos: i64) -> f64 {
+    let micros = nanos / 1000;
+    let of = |part: i64| f64::from(i32::try_from(part).unwrap_or(if part < 0 { i32::MIN } else { i32::MAX }));
+    of(micros / 1_000_000) + of(micros % 1_000_000) / 1e6
 }
 
 impl Sent {

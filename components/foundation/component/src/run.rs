@@ -87,6 +87,13 @@ pub async fn join<C: Component>(
 }
 
 impl<C: Component> Joined<C> {
+    /// Waits by this clock for the instants of epochs whose messages come before them: one that wakes sharply at them.
+    #[must_use]
+    pub fn opening_by(mut self, clock: SharedClock) -> Self {
+        self.runner.openings = clock;
+        self
+    }
+
     /// Runs the component until the run is over or `cancel` is. `poke` is the handle whose clones other tasks have.
     ///
     /// # Errors
@@ -133,13 +140,16 @@ struct Runner<C> {
     name: String,
     bus: Bus,
     clock: SharedClock,
+    openings: SharedClock,
     actions: Vec<Action>,
 }
 
 impl<C: Component> Runner<C> {
     fn new(component: C, identity: Identity, bus: Bus, clock: SharedClock) -> Self {
         let name = identity.name.clone();
-        Self { core: ComponentCore::new(component, identity), name, bus, clock, actions: Vec::new() }
+        let mut core = ComponentCore::new(component, identity);
+        core.anchor(clock.anchor());
+        Self { core, name, bus, openings: clock.clone(), clock, actions: Vec::new() }
     }
 
     async fn run(
@@ -150,15 +160,16 @@ impl<C: Component> Runner<C> {
     ) -> Result<Ended, RunError> {
         let mut cancelled = pin!(cancel.cancelled());
         loop {
-            let wake_at = self.core.wake_at();
+            let (wake_at, opens_at) = (self.core.wake_at(), self.core.opens_at());
             // The end of the process comes before everything. A poke is one permit however often it is given, so it
-            // cannot keep messages waiting. The alarm may be last: whatever the core handles makes it look at the
+            // cannot keep messages waiting. The alarms may be last: whatever the core handles makes it look at the
             // time as well.
             let woken = tokio::select! {
                 biased;
                 () = &mut cancelled => Woken::Cancelled,
                 () = poke.poked() => Woken::Poked,
                 event = subscription.recv() => Woken::Bus(event),
+                () = alarm(&self.openings, opens_at) => Woken::Alarm,
                 () = alarm(&self.clock, wake_at) => Woken::Alarm,
             };
             match woken {

@@ -7,7 +7,10 @@ mod market;
 mod network;
 mod resource;
 
-pub use self::core::{AnyResult, Epoch, SimState, Simple, SimulationState, Status, StatusValue};
+pub use self::core::{
+    AnyResult, Epoch, EpochOverrun, EpochPacing, LateComponent, SimState, Simple, SimulationState, Status,
+    StatusValue,
+};
 pub use device::{DeviceState, PointQuality, PointSource, PointState, TapPosition, VoltageSetpoint};
 pub use market::{Direction, FlexibilityNeed, LfmMarketResult, Offer, OfferTerms, SelectedOffer};
 pub use network::{
@@ -129,4 +132,6 @@ bodies! {
     VoltageSetpoint(VoltageSetpoint) = "ControlState.VoltageSetpoint",
     /// `DeviceState` (gridloop extension).
     DeviceState(DeviceState) = "DeviceState",
+    /// `EpochOverrun` (gridloop extension).
+    EpochOverrun(EpochOverrun) = "EpochOverrun",
 }

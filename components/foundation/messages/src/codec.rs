@@ -16,7 +16,7 @@ use crate::describe::Field;
 use crate::field::{FieldError, Read, Written, object};
 use crate::json::Json;
 use crate::record::{Members, Record};
-use crate::{SimulationId, Timestamp};
+use crate::{SimulationId, Timestamp, WallTime};
 
 /// One kind of value.
 pub(crate) trait Codec {
@@ -194,6 +194,32 @@ impl Codec for Time {
 
     fn schema(&self) -> Value {
         json!({"type": "string", "format": "date-time", "pattern": CANONICAL_TIME})
+    }
+}
+
+/// A point in wall-clock time, in whole microseconds.
+pub(crate) struct PreciseTime;
+
+/// What [`WallTime`] is written as.
+const PRECISE_TIME: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$";
+
+impl Codec for PreciseTime {
+    type Value = WallTime;
+
+    fn read(&self, json: &Json<'_>) -> Read<WallTime> {
+        let parsed = match json {
+            Json::Text(text) => WallTime::parse(text),
+            _ => None,
+        };
+        parsed.ok_or_else(|| FieldError::new("a UTC time such as 2024-03-01T08:00:12.410250Z", json))
+    }
+
+    fn write(&self, value: &WallTime, out: &mut Vec<u8>) -> Written {
+        write_json(&value.to_string(), out)
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "format": "date-time", "pattern": PRECISE_TIME})
     }
 }
 

@@ -15,6 +15,8 @@ pub enum Presence {
     Required,
     /// Left out when absent; missing or null means absent.
     Optional,
+    /// Left out when absent; missing, null or of another kind means absent.
+    Hint,
     /// Always sent, as null when absent; missing or null means absent.
     Nullable,
 }
@@ -112,7 +114,8 @@ pub(crate) fn object_schema(shapes: &[Shape]) -> Value {
 }
 
 fn fields_schema(fields: &[Field]) -> Value {
-    let always = fields.iter().filter(|field| field.presence != Presence::Optional);
+    let always =
+        fields.iter().filter(|field| matches!(field.presence, Presence::Required | Presence::Nullable));
     let required: Vec<_> = always.map(|field| field.name).collect();
     let property = |field: &Field| {
         let mut schema = field.schema.clone();

@@ -20,14 +20,15 @@ mod series;
 mod start;
 mod timestamp;
 pub mod topic;
+mod wall_time;
 
 pub use body::{
     AnyResult, Body, BranchCurrent, BusType, BusVoltage, Conductor, CurrentForecast, CurrentStatus,
-    CustomerInfo, DeviceState, Direction, Dispatch, DmsCurrent, DmsVoltage, Epoch, FlexibilityNeed,
-    LfmMarketResult, LimitStatus, NetworkBusInfo, NetworkComponentInfo, NetworkLoss, NetworkState, Offer,
-    OfferTerms, PointQuality, PointSource, PointState, PowerSetpoint, PriceForecastState, ResourceForecast,
-    ResourceState, SelectedOffer, SimState, Simple, SimulationState, Status, StatusValue, TapPosition,
-    VoltageForecast, VoltageSetpoint, VoltageStatus,
+    CustomerInfo, DeviceState, Direction, Dispatch, DmsCurrent, DmsVoltage, Epoch, EpochOverrun, EpochPacing,
+    FlexibilityNeed, LateComponent, LfmMarketResult, LimitStatus, NetworkBusInfo, NetworkComponentInfo,
+    NetworkLoss, NetworkState, Offer, OfferTerms, PointQuality, PointSource, PointState, PowerSetpoint,
+    PriceForecastState, ResourceForecast, ResourceState, SelectedOffer, SimState, Simple, SimulationState,
+    Status, StatusValue, TapPosition, VoltageForecast, VoltageSetpoint, VoltageStatus,
 };
 pub use decode::{DecodeError, Decoded, General, MAX_BODY_BYTES, decode};
 pub use describe::{Field, Presence, Shape, common_fields, schema, shapes, types};
@@ -36,3 +37,4 @@ pub use header::{EpochFields, Header, IterationStatus, Message, SimulationId, Wa
 pub use series::{Quantity, TimeSeries, ValueArray, Values};
 pub use start::{Announcement, LogWriterParameters, ManagerParameters, ProcessParameters, Start};
 pub use timestamp::{Timestamp, TimestampError};
+pub use wall_time::WallTime;

@@ -145,6 +145,30 @@ impl<C: Codec> Slot for Optional<C> {
     }
 }
 
+/// May be missing, null or anything else that makes no sense here; left out on sending when there is none. For what
+/// gridloop adds to messages of others: a stranger's field of the same name must not make the message invalid.
+pub(crate) struct Hint<C>(&'static str, C);
+
+pub(crate) const fn hint<C>(name: &'static str, codec: C) -> Hint<C> {
+    Hint(name, codec)
+}
+
+impl<C: Codec> Slot for Hint<C> {
+    type Value = Option<C::Value>;
+
+    fn read(&self, object: &Object<'_>) -> Read<Self::Value> {
+        Ok(object.optional(self.0, |json| self.1.read(json)).unwrap_or_default())
+    }
+
+    fn write(&self, value: &Self::Value, members: &mut Members<'_>) -> Written {
+        value.as_ref().map_or(Ok(()), |value| members.member(self.0, &self.1, value))
+    }
+
+    fn fields(&self, meaning: &str) -> Vec<Field> {
+        field(self.0, &self.1, Presence::Hint, meaning)
+    }
+}
+
 /// May be missing or null; sent as null when there is none ("req-null" of wire contract 2.2).
 pub(crate) struct Nullable<C>(&'static str, C);
 

@@ -6,6 +6,8 @@ pub const START: &str = "Start";
 pub const SIM_STATE: &str = "SimState";
 /// Start of an epoch.
 pub const EPOCH: &str = "Epoch";
+/// Components that were missing at the end of an epoch (gridloop extension).
+pub const EPOCH_OVERRUN: &str = "EpochOverrun";
 /// Ready components.
 pub const STATUS_READY: &str = "Status.Ready";
 /// Failed components.

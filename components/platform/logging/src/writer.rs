@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -70,6 +71,20 @@ impl RunLog {
     /// # Errors
     /// When the file cannot be made or the bus cannot be listened to.
     pub async fn start(path: &Path, bus: &Bus, clock: SharedClock, paced: bool) -> Result<Self, LogError> {
+        Self::start_on(&Handle::current(), path, bus, clock, paced).await
+    }
+
+    /// As [`RunLog::start`], with its listening task on the runtime `tasks`.
+    ///
+    /// # Errors
+    /// As [`RunLog::start`].
+    pub async fn start_on(
+        tasks: &Handle,
+        path: &Path,
+        bus: &Bus,
+        clock: SharedClock,
+        paced: bool,
+    ) -> Result<Self, LogError> {
         let store = Store::open(path)?;
         let when_full = if paced { WhenFull::Shed } else { WhenFull::Wait };
         let subscribe =
@@ -78,7 +93,7 @@ impl RunLog {
         let (sender, receiver) = sync_channel(QUEUE);
         let writer = thread::Builder::new().name("run-log".into()).spawn(move || write(store, &receiver))?;
         let (stop, stopped) = oneshot::channel();
-        let listener = tokio::spawn(listen(subscription, sender, clock, stopped, bus.is_remote()));
+        let listener = tasks.spawn(listen(subscription, sender, clock, stopped, bus.is_remote()));
         Ok(Self { stop, listener, writer })
     }
 

@@ -1,6 +1,8 @@
 //! What people type: [`Cli`].
 
-use crate::{check, device, export, log_reader, log_writer, platform_command, probe, run, services, token};
+use crate::{
+    check, device, doctor, export, log_reader, log_writer, platform_command, probe, run, services, token,
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gridloop_platform_manager::Configuration;
 use gridloop_service::Diagnostics;
@@ -43,7 +45,8 @@ Stored runs:
   export      Write a whole run as CSV or JSON lines
   token       Say who may ask the Log Reader
 
-Devices:
+This computer and devices:
+  doctor      Tell what stands in the way of real time on this computer, and what to change
   device      Talk to one device, or serve a simulated one
 
   help        Print this message or the help of the given command
@@ -52,7 +55,7 @@ Options:
 {options}{after-help}";
 
 const EXIT_CODES: &str = "Exit codes: 0 completed or stopped on request, 1 failed, 2 bad configuration or arguments, \
-                          3 deadlines missed under --strict.\n\
+                          3 deadlines missed, or real-time privileges refused, under --strict.\n\
                           gridloop is no safety device: protection and emergency stop must not depend on it.";
 
 #[derive(Debug, Subcommand)]
@@ -61,13 +64,18 @@ enum Command {
     Run(RunArgs),
     /// Check a configuration: every error at once, nothing is started.
     Check(CheckArgs),
+    /// Tell what stands in the way of real time on this computer, and what to change.
+    ///
+    /// Looks at the kernel, the processors, limits, containers and clocks, asks for the pacer's privileges, and measures
+    /// some wake-ups. Changes nothing. Exit code 1: there is a problem.
+    Doctor(DoctorArgs),
     /// Print the JSON Schema of the configuration or of a message type.
     Schema(check::SchemaArgs),
     /// Talk to one device, or serve a simulated one.
     #[command(subcommand)]
     Device(device::DeviceCommand),
     /// Run only the Simulation Manager of a configuration.
-    Manager(ServiceArgs),
+    Manager(ManagerArgs),
     /// Run only the gateway and its devices.
     Gateway(ServiceArgs),
     /// Run only one component.
@@ -183,13 +191,17 @@ pub(crate) struct ConfigurationArgs {
 impl ConfigurationArgs {
     /// Loads the configuration with everything that the command line changes in it.
     pub(crate) fn load(&self) -> Result<Configuration, Diagnostics> {
+        Configuration::load(&self.config, &self.overrides())
+    }
+
+    /// Everything that the command line changes.
+    pub(crate) fn overrides(&self) -> Vec<String> {
         let special = [
             self.bus.as_ref().map(|url| format!("bus.url={url}")),
             self.epochs.map(|epochs| format!("simulation.epochs={epochs}")),
             self.speed.as_ref().map(|speed| format!("manager.speed={speed}")),
         ];
-        let overrides: Vec<String> = self.set.iter().cloned().chain(special.into_iter().flatten()).collect();
-        Configuration::load(&self.config, &overrides)
+        self.set.iter().cloned().chain(special.into_iter().flatten()).collect()
     }
 }
 
@@ -200,9 +212,15 @@ pub(crate) struct RunArgs {
     /// Write the report to this file as well.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
-    /// Exit with 3 when an epoch was late or skipped.
+    /// Exit with 3 when a deadline was missed, and before anything starts where a real-time privilege is refused.
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Go on with a run that broke off: its folder, or its name in the folder of runs.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["simulation_id", "config"])]
+    pub(crate) resume: Option<PathBuf>,
+    /// Serve the measurements of the run to Prometheus, on http://ADDR/metrics.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) metrics: Option<String>,
     /// Where runs are kept.
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub(crate) runs: PathBuf,
@@ -228,6 +246,23 @@ pub(crate) struct ServiceArgs {
     /// configuration.
     #[arg(long, conflicts_with_all = ["config", "set", "bus", "epochs", "speed", "json"])]
     pub(crate) from_environment: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManagerArgs {
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
+    /// Write every epoch to this file before it begins, and go on with the run that is in it, if there is one: after
+    /// a crash the same command continues the run.
+    #[arg(long, value_name = "FILE", conflicts_with = "from_environment")]
+    pub(crate) journal: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Print machine-readable JSON instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -264,6 +299,7 @@ impl Cli {
             None => run::run(&RunArgs::demo()),
             Some(Command::Run(args)) => run::run(&args),
             Some(Command::Check(args)) => check::check(&args.configuration),
+            Some(Command::Doctor(args)) => doctor::doctor(&args),
             Some(Command::Schema(args)) => check::schema(&args),
             Some(Command::Device(command)) => device::run(command),
             Some(Command::Manager(args)) => services::manager(&args),

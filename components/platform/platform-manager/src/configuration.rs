@@ -8,7 +8,7 @@ use gridloop_dummies::iteration::{DroopGeneratorSettings, VoltageDependentLoadSe
 use gridloop_dummies::{DummySettings, SimpleSettings};
 use gridloop_gateway::{DeviceSettings, read_devices};
 use gridloop_messages::{SimulationId, Timestamp};
-use gridloop_realtime_manager::{Overrun, Settings, Speed, StartAt};
+use gridloop_realtime_manager::{Overrun, PacerSettings, Settings, Speed, StartAt};
 use gridloop_resources::{
     RESOURCE_STATE_TOPIC, ResourceType, SeriesError, SetpointSeries, SetpointSeriesSettings,
     StaticTimeSeries, StaticTimeSeriesSettings,
@@ -56,6 +56,9 @@ pub struct Simulation {
     pub epochs: u64,
 }
 
+/// What a slow disk needs to have the first epoch.
+const ROOM_FOR_EPOCH_1: Duration = Duration::from_millis(50);
+
 /// `[manager]`
 #[derive(Debug)]
 pub struct Manager {
@@ -75,6 +78,10 @@ pub struct Manager {
     pub max_resends: u32,
     /// How late an epoch may start.
     pub late_tolerance: Option<Duration>,
+    /// How long before its instant an Epoch is published.
+    pub release_lead: Duration,
+    /// How the pacer's thread waits.
+    pub pacer: PacerSettings,
     /// Listed components that run elsewhere.
     pub external_components: Vec<String>,
 }
@@ -166,6 +173,14 @@ impl Configuration {
         components.chain(devices).chain(self.manager.external_components.iter().cloned()).collect()
     }
 
+    /// Makes room before epoch 1 of a run that is to begin at once, so that it is written down and with the pacer before
+    /// its instant, as all others are.
+    pub fn make_room_for_epoch_1(&mut self) {
+        if self.manager.start_at == StartAt::Now && self.manager.speed != Speed::Max {
+            self.manager.start_at = StartAt::In(ROOM_FOR_EPOCH_1);
+        }
+    }
+
     /// What the Simulation Manager is told. `alone`: other processes must be given time to bind their queues.
     #[must_use]
     pub fn manager_settings(&self, simulation_id: &SimulationId, alone: bool) -> Settings {
@@ -186,6 +201,7 @@ impl Configuration {
             resend_interval: self.manager.resend_interval,
             max_resends: self.manager.max_resends,
             late_tolerance: self.manager.late_tolerance,
+            release_lead: self.manager.release_lead,
         }
     }
 }
@@ -259,9 +275,11 @@ fn read_manager(section: &Section<'_>) -> Manager {
         overrun: section
             .text(
                 "overrun",
-                "When an epoch's end comes and somebody is missing: stretch (wait), skip or abort.",
+                "When an epoch's end comes and somebody is missing: stretch (wait), skip, abort, or catch-up N (wait, \
+                 then run at most N epochs faster).",
             )
-            .choice(&[("stretch", Overrun::Stretch), ("skip", Overrun::Skip), ("abort", Overrun::Abort)])
+            .parsed(str::parse)
+            .such_as("catch-up 3")
             .or(Overrun::Stretch),
         start_at: section
             .text("start_at", "When epoch 1 begins: now, next-second, next-minute, next-hour or a UTC time.")
@@ -283,6 +301,30 @@ fn read_manager(section: &Section<'_>) -> Manager {
                 "How late an epoch may start. Default: 5 % of its length, at most 10 ms.",
             )
             .optional(),
+        release_lead: section
+            .duration_s(
+                "release_lead_s",
+                "How long before its instant an Epoch is published, so that the way over the broker does not show.",
+            )
+            .at_most(3600.0)
+            .or(Duration::ZERO),
+        pacer: PacerSettings {
+            spin: Duration::from_micros(
+                section
+                    .integer(
+                        "spin_us",
+                        "Last stretch before an instant that the pacer spins instead of sleeping, in us; 0: none.",
+                    )
+                    .within(0..=10_000)
+                    .fits()
+                    .or(200),
+            ),
+            cpu: section
+                .integer("pacer_cpu", "Processor to bind the pacer to, from 0.")
+                .within(0..=1023)
+                .fits()
+                .optional(),
+        },
         external_components: section
             .texts("external_components", "Components that the manager waits for and that run elsewhere.")
             .or(Vec::new()),

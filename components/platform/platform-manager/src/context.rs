@@ -6,12 +6,12 @@ use indicatif::MultiProgress;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt};
 
 /// Exit code of a run that failed.
 pub(crate) const FAILED: u8 = 1;
@@ -27,7 +27,12 @@ pub(crate) struct Context {
     pub(crate) terminal: MultiProgress,
     /// Cancelled by the first Ctrl-C or TERM.
     pub(crate) cancel: CancellationToken,
+    /// The thread that writes the log; the log ends with it.
+    log: Mutex<Option<WorkerGuard>>,
 }
+
+/// Log lines that may wait for their reader. A flood beyond that loses lines; it never holds up a run.
+const LOG_LINES: usize = 65_536;
 
 impl Context {
     /// Turns logging on and starts the clock.
@@ -42,11 +47,12 @@ impl Context {
         let usual = || EnvFilter::new(format!("{level},lapin=off"));
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| usual());
         let colours = file.is_none() && io::stderr().is_terminal();
-        let beside = Beside(terminal.clone());
-        let writer = match file {
-            None => BoxMakeWriter::new(beside),
-            Some(file) => BoxMakeWriter::new(beside.and(Arc::new(file))),
-        };
+        let beside = terminal.clone();
+        // Whoever logs hands a line to a thread and goes on.
+        let (writer, log) = NonBlockingBuilder::default()
+            .buffered_lines_limit(LOG_LINES)
+            .thread_name("log")
+            .finish(Lines { beside, file });
         // A second context in one process keeps the first one's log.
         let _ = tracing_subscriber::fmt()
             .with_env_filter(filter)
@@ -55,7 +61,13 @@ impl Context {
             .with_writer(writer)
             .try_init();
         let wall = WallClock::start()?;
-        Ok(Self { clock: Arc::new(wall.clone()), wall, terminal, cancel: CancellationToken::new() })
+        let (clock, log) = (Arc::new(wall.clone()), Mutex::new(Some(log)));
+        Ok(Self { clock, wall, terminal, cancel: CancellationToken::new(), log })
+    }
+
+    /// Writes what waits to be logged, and ends the log: what is said after this is the last of it.
+    pub(crate) fn end_log(&self) {
+        drop(self.log.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// The id of a run: as given, or made of the present time.
@@ -88,29 +100,37 @@ impl Context {
     }
 }
 
-/// Threads for tasks: two, whatever the machine has, for one process of a lab.
+/// Threads for the tasks of a run: bus, manager, components, devices. Two, whatever the machine has, for one process of
+/// a lab. They are scheduled as any other thread: real-time priorities for them were measured to slow devices down.
 pub(crate) fn runtime() -> io::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+    tokio::runtime::Builder::new_multi_thread().thread_name("run").worker_threads(2).enable_all().build()
 }
 
-/// Writes log lines beside a progress bar, not into it.
-#[derive(Clone)]
-struct Beside(MultiProgress);
+/// A thread for everything that no part of a run waits for: log, watches, pages.
+pub(crate) fn background() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .thread_name("background")
+        .worker_threads(1)
+        .enable_all()
+        .build()
+}
 
-impl Write for Beside {
+/// Writes log lines beside a progress bar, not into it, and into a file if there is one.
+struct Lines {
+    beside: MultiProgress,
+    file: Option<File>,
+}
+
+impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write(line))
+        if let Some(file) = &mut self.file {
+            // The terminal has it all the same, and there is nobody to tell.
+            let _ = file.write_all(line);
+        }
+        self.beside.suspend(|| io::stderr().write_all(line)).map(|()| line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
-    }
-}
-
-impl<'a> MakeWriter<'a> for Beside {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
     }
 }

@@ -1,12 +1,34 @@
-//! What a run shows while it goes on: a bar on a terminal, plain lines elsewhere.
+//! What a run shows while it goes on: a bar on a terminal, plain lines elsewhere. [`Display`] hands everything to a thread
+//! and never waits: a reader that does not read holds up neither a run nor the release of its devices.
 
 use gridloop_platform_manager::Told;
 use gridloop_realtime_manager::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
 
-/// A display of [`Progress`].
+/// What may wait to be shown.
+const QUEUE: usize = 4096;
+
+/// A reader that takes nothing for so long at the end of a run sees no more of it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The thread that shows. When this is dropped, what waits is still shown, for a while.
 pub(crate) struct Display {
+    queue: Option<SyncSender<Shown>>,
+    ended: Receiver<()>,
+    lost: u64,
+}
+
+enum Shown {
+    Line(String),
+    Told(Told),
+}
+
+/// A display of [`Progress`], on its thread.
+struct Screen {
     epochs: u64,
     late: u64,
     form: Form,
@@ -25,7 +47,51 @@ const NAMED: usize = 20;
 const LINES: u64 = 12;
 
 impl Display {
-    pub(crate) fn new(terminal: &MultiProgress, epochs: u64, silent: bool) -> Self {
+    pub(crate) fn start(terminal: &MultiProgress, epochs: u64, silent: bool) -> std::io::Result<Self> {
+        let mut screen = Screen::new(terminal, epochs, silent);
+        let (queue, waiting) = sync_channel(QUEUE);
+        let (end, ended) = sync_channel::<()>(0);
+        thread::Builder::new().name("display".into()).spawn(move || {
+            while let Ok(shown) = waiting.recv() {
+                match shown {
+                    Shown::Line(text) => screen.line(&text),
+                    Shown::Told(told) => screen.tell(&told),
+                }
+            }
+            drop(end);
+        })?;
+        Ok(Self { queue: Some(queue), ended, lost: 0 })
+    }
+
+    /// Shows a line.
+    pub(crate) fn line(&mut self, text: impl Into<String>) {
+        self.show(Shown::Line(text.into()));
+    }
+
+    /// Shows what happened.
+    pub(crate) fn tell(&mut self, told: Told) {
+        self.show(Shown::Told(told));
+    }
+
+    fn show(&mut self, shown: Shown) {
+        let taken = self.queue.as_ref().is_some_and(|queue| queue.try_send(shown).is_ok());
+        self.lost += u64::from(!taken);
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        self.queue = None;
+        let shown = !matches!(self.ended.recv_timeout(PATIENCE), Err(RecvTimeoutError::Timeout));
+        if self.lost > 0 || !shown {
+            let lost = self.lost;
+            tracing::warn!(lost, "the reader of this run's output was too slow: it has not seen everything");
+        }
+    }
+}
+
+impl Screen {
+    fn new(terminal: &MultiProgress, epochs: u64, silent: bool) -> Self {
         let form = if silent {
             Form::Silent
         } else if std::io::stderr().is_terminal() {
@@ -43,7 +109,7 @@ impl Display {
     }
 
     /// Prints a line, above the bar where there is one.
-    pub(crate) fn line(&self, text: &str) {
+    fn line(&self, text: &str) {
         match &self.form {
             Form::Bar(bar) => bar.suspend(|| print_line(text)),
             Form::Lines { .. } => print_line(text),
@@ -51,7 +117,7 @@ impl Display {
         }
     }
 
-    pub(crate) fn tell(&mut self, told: &Told) {
+    fn tell(&mut self, told: &Told) {
         match told {
             Told::Device { name, headline, remarks } => {
                 self.line(&format!("  {name:<8} {headline}"));
@@ -74,6 +140,10 @@ impl Display {
                     "epoch {number}: its end has come, still waiting for {}",
                     missing.join(", ")
                 ));
+            }
+            Progress::ComponentLate { component, epoch, by } => {
+                let ms = by.as_secs_f64() * 1000.0;
+                self.line(&format!("epoch {epoch}: {component} answered {ms:.1} ms after its end"));
             }
             Progress::EpochStarted { number, skipped, .. } if *skipped > 0 => {
                 self.line(&format!("epoch {number}: {skipped} periods were passed over before it"));

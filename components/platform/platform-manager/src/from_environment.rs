@@ -13,7 +13,8 @@ use gridloop_clock::{sleep, until};
 use gridloop_platform_manager::environment::{
     Common, EnvironmentErrors, GatewayVariables, Kind, LogVariables, ManagerVariables, Reader, Variables,
 };
-use gridloop_platform_manager::{ComponentSettings, Configuration};
+use gridloop_platform_manager::{ComponentSettings, Configuration, Membership};
+use gridloop_realtime_manager::PacerSettings;
 use std::fs::{File, OpenOptions};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,7 +31,8 @@ pub(crate) fn manager() -> anyhow::Result<ExitCode> {
         Err(code) => return Ok(code),
     };
     serve(told, async |manager, common, bus, context| {
-        manage(manager.into_settings(common.simulation_id.clone()), bus, context).await
+        let settings = manager.into_settings(common.simulation_id.clone());
+        manage(settings, PacerSettings::default(), None, bus, context).await
     })
 }
 
@@ -46,7 +48,8 @@ pub(crate) fn component(kind: Option<KindArg>) -> anyhow::Result<ExitCode> {
     };
     serve(told, async |kind, common, bus, context| {
         let component = ComponentSettings { name: common.name.clone(), kind };
-        serve_components(vec![component], None, &common.simulation_id, &bus, context).await
+        let membership = Membership::new(&common.simulation_id, &bus, &context.clock);
+        serve_components(vec![component], membership, context).await
     })
 }
 

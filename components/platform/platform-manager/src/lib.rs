@@ -13,10 +13,12 @@ mod parts;
 pub mod platform;
 mod report;
 mod session;
+mod verdict;
 
 pub use bus::BusSettings;
 pub use configuration::{ComponentKind, ComponentSettings, Configuration, Manager, Simulation, read};
 pub use log::LogSettings;
-pub use parts::{Parts, Strays, bus_for};
+pub use parts::{Membership, Parts, Strays, bus_for};
 pub use report::{BusReport, RunReport};
 pub use session::{Session, Told};
+pub use verdict::{Deadlines, Verdict};

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,38 +34,65 @@ pub async fn bus_for(
     Bus::connect(&connect, clock.clone()).await.with_context(|| format!("bus {}", connect.url))
 }
 
+/// What a component needs to take part in a run.
+#[derive(Clone)]
+pub struct Membership {
+    /// The run.
+    pub id: SimulationId,
+    /// The manager that is obeyed; where its name is not known, whoever speaks as one.
+    pub manager: Option<String>,
+    /// The bus of the run.
+    pub bus: Bus,
+    /// Time.
+    pub clock: SharedClock,
+    /// Waits for the instants of epochs whose messages come before them.
+    pub openings: SharedClock,
+    /// Messages are numbered from one more than this.
+    pub numbered_from: u64,
+}
+
+impl Membership {
+    /// Of a process that knows no more of the run than its id.
+    #[must_use]
+    pub fn new(id: &SimulationId, bus: &Bus, clock: &SharedClock) -> Self {
+        Self {
+            id: id.clone(),
+            manager: None,
+            bus: bus.clone(),
+            clock: clock.clone(),
+            openings: clock.clone(),
+            numbered_from: 0,
+        }
+    }
+}
+
 /// The components of a run, at work.
 pub struct Parts {
-    manager: Option<String>,
+    membership: Membership,
     tasks: TaskTracker,
     cancel: CancellationToken,
     broken_off: Arc<AtomicBool>,
 }
 
 impl Parts {
-    /// Joins every component to the bus. When this returns, all of them listen. They obey `manager` alone, or, where
-    /// its name is not known, whoever speaks as one.
+    /// Joins every component to the bus. When this returns, all of them listen.
     ///
     /// # Errors
     /// When the bus cannot be listened to.
     pub async fn join(
         components: Vec<ComponentSettings>,
         devices: Vec<StartedDevice>,
-        manager: Option<&str>,
-        id: &SimulationId,
-        bus: &Bus,
-        clock: &SharedClock,
+        membership: Membership,
     ) -> anyhow::Result<Self> {
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
-        let manager = manager.map(ToOwned::to_owned);
-        let parts = Self { manager, tasks, cancel, broken_off: Arc::default() };
+        let parts = Self { membership, tasks, cancel, broken_off: Arc::default() };
         for component in components {
             let made = make(&component);
-            parts.add(component.name, made, Poke::new(), id, bus, clock).await?;
+            parts.add(component.name, made, Poke::new()).await?;
         }
         for device in devices {
             let made = device.component.map(|bridge| Box::new(bridge) as Box<dyn Component>);
-            parts.add(device.name, made, device.poke, id, bus, clock).await?;
+            parts.add(device.name, made, device.poke).await?;
         }
         Ok(parts)
     }
@@ -74,12 +102,10 @@ impl Parts {
         name: String,
         component: Result<Box<dyn Component>, Fault>,
         poke: Poke,
-        id: &SimulationId,
-        bus: &Bus,
-        clock: &SharedClock,
     ) -> anyhow::Result<()> {
-        let identity = Identity { name, simulation_id: id.clone(), manager: self.manager.clone() };
-        let joined = join(component, identity, bus.session(), clock.clone()).await?;
+        let Membership { id, manager, bus, clock, openings, numbered_from } = self.membership.clone();
+        let identity = Identity { name, simulation_id: id, manager, numbered_from };
+        let joined = join(component, identity, bus.session(), clock).await?.opening_by(openings);
         let (cancel, broken_off) = (self.cancel.clone(), Arc::clone(&self.broken_off));
         self.tasks.spawn(async move {
             if let Err(error) = joined.run(poke, cancel).await {
@@ -147,11 +173,11 @@ pub struct Strays {
 const MOST_TOPICS: usize = 100;
 
 impl Strays {
-    /// Watches all control messages; `known` are the names of resources that have somebody here.
+    /// Watches all control messages, on the runtime `tasks`; `known` are the names of resources that have somebody here.
     ///
     /// # Errors
     /// When the bus cannot be listened to.
-    pub async fn watch(bus: &Bus, known: Vec<String>) -> anyhow::Result<Self> {
+    pub async fn watch(bus: &Bus, known: Vec<String>, tasks: &Handle) -> anyhow::Result<Self> {
         let subscribe = Subscribe {
             name: "strays".into(),
             patterns: vec!["ControlState.#".into()],
@@ -161,7 +187,7 @@ impl Strays {
         let mut subscription = bus.subscribe(subscribe).await?;
         let counts = Arc::new(Mutex::new(BTreeMap::new()));
         let noted = Arc::clone(&counts);
-        let task = tokio::spawn(async move {
+        let task = tasks.spawn(async move {
             while let Some(event) = subscription.recv().await {
                 let Event::Message(delivery) = event else { continue };
                 let resource = delivery.topic.rsplit('.').next().unwrap_or_default();

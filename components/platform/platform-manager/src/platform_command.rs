@@ -254,41 +254,39 @@ async fn run(args: &PlatformArgs, prepared: &Prepared, context: &Context) -> any
         .with_context(|| format!("cannot make the folder {} for this run", folder.display()))?;
     let copy = folder.join("configuration.yml");
     std::fs::write(&copy, &prepared.run_text).with_context(|| format!("cannot write {}", copy.display()))?;
-    let mut display = Display::new(&context.terminal, plan.epochs, false);
-    display.line(&headline(plan, surroundings));
+    let mut display = Display::start(&context.terminal, plan.epochs, false)?;
+    display.line(headline(plan, surroundings));
     let runner = runner(args, prepared, context).await?;
     let mut session = Session::open(plan, surroundings, runner, context.clock.clone(), args.wait).await?;
     let width = plan.launches.iter().map(|launch| launch.name.len()).max().unwrap_or(0);
     let types = plan.launches.iter().map(|launch| launch.component_type.len()).max().unwrap_or(0);
     let started = |launch: &Launch, place: &str| {
-        display.line(&format!("  {:<width$}  {:<types$}  {place}", launch.name, launch.component_type));
+        display.line(format!("  {:<width$}  {:<types$}  {place}", launch.name, launch.component_type));
     };
     session.start(started).await?;
     for (name, component_type) in &plan.externals {
-        display.line(&format!("  {name:<width$}  {component_type:<types$}  external: it joins by Start"));
+        display.line(format!("  {name:<width$}  {component_type:<types$}  external: it joins by Start"));
     }
     let logs = folder.join("logs");
     if !args.wait {
         session.leave().await?;
-        display.line(&format!("started; the run goes on by itself, its logs are in {}", logs.display()));
+        display.line(format!("started; the run goes on by itself, its logs are in {}", logs.display()));
         return Ok(ExitCode::SUCCESS);
     }
     let verdict = session.follow(&mut stop, |news| show(&mut display, &news)).await?;
-    Ok(conclude(&mut display, &verdict, &logs))
+    Ok(conclude(display, &verdict, &logs, context))
 }
 
 fn show(display: &mut Display, news: &News<'_>) {
     match news {
-        News::Told(Told::Progress(progress)) => display.tell(&RunTold::Progress(progress.clone())),
-        News::Told(Told::Line(line)) => display.line(line),
-        News::Told(Told::Died { name, ended, .. }) => {
-            display.line(&format!("{name} {ended} before its time"))
-        }
-        News::LastLines(name, []) => display.line(&format!("  {name} has written nothing")),
+        News::Told(Told::Progress(progress)) => display.tell(RunTold::Progress(progress.clone())),
+        News::Told(Told::Line(line)) => display.line(line.as_str()),
+        News::Told(Told::Died { name, ended, .. }) => display.line(format!("{name} {ended} before its time")),
+        News::LastLines(name, []) => display.line(format!("  {name} has written nothing")),
         News::LastLines(name, lines) => {
-            display.line(&format!("  the last lines of {name}:"));
+            display.line(format!("  the last lines of {name}:"));
             for line in *lines {
-                display.line(&format!("  | {}", printable(line)));
+                display.line(format!("  | {}", printable(line)));
             }
         }
     }
@@ -299,14 +297,16 @@ fn printable(line: &str) -> String {
     line.chars().map(|c| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
-fn conclude(display: &mut Display, verdict: &Verdict, logs: &Path) -> ExitCode {
+fn conclude(mut display: Display, verdict: &Verdict, logs: &Path, context: &Context) -> ExitCode {
     let outcome = match verdict.outcome {
         Outcome::Completed => "completed",
         Outcome::Stopped => "stopped",
         Outcome::Failed => "FAILED",
     };
     let finished = Progress::Finished { outcome: verdict.outcome, reason: verdict.reason.clone() };
-    display.tell(&RunTold::Progress(finished));
+    display.tell(RunTold::Progress(finished));
+    drop(display);
+    context.end_log();
     print_line(&format!("\n{outcome}: {}", verdict.reason));
     print_line(&format!("logs        {}", logs.display()));
     if verdict.outcome == Outcome::Failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }

@@ -1,5 +1,6 @@
 //! `report.json`: [`RunReport`].
 
+use crate::verdict::{Deadlines, Verdict};
 use anyhow::Context as _;
 use gridloop_bus::Statistics;
 use gridloop_gateway::DeviceReport;
@@ -24,6 +25,8 @@ pub struct RunReport {
     pub started_at: String,
     /// When it ended, wall-clock UTC.
     pub ended_at: String,
+    /// Whether its deadlines were kept.
+    pub verdict: Verdict,
     /// Outcome, reason, epochs and pacing.
     #[serde(flatten)]
     pub manager: Report,
@@ -60,10 +63,10 @@ impl BusReport {
 }
 
 impl RunReport {
-    /// Whether an epoch was late, or periods were passed over.
+    /// Whether an epoch was late, periods were passed over, or the run broke off.
     #[must_use]
     pub fn missed_deadlines(&self) -> bool {
-        self.manager.epochs.late > 0 || self.manager.epochs.skipped > 0
+        self.verdict.deadlines == Deadlines::NotMet
     }
 
     /// Whether the run did not fail, nothing of its log was lost and every device was left as it should be.

@@ -2,43 +2,76 @@
 
 use crate::check::refuse;
 use crate::cli::RunArgs;
-use crate::context::{BAD_CONFIGURATION, Context, DEADLINES_MISSED, FAILED, runtime};
+use crate::context::{BAD_CONFIGURATION, Context, DEADLINES_MISSED, FAILED, background, runtime};
 use crate::display::{Display, print_line};
 use crate::folder::RunFolder;
+use crate::metrics_page;
 use crate::summary::summary;
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use gridloop_messages::SimulationId;
+use gridloop_metrics::Metrics;
 use gridloop_platform_manager::{Configuration, RunReport, Session, bus_for};
-use gridloop_realtime_manager::{Pace, PacerThread, Settings};
+use gridloop_realtime_manager::{Journal, Pace, PacerThread, Settings, Speed};
+use std::fs::File;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
-    let configuration = match args.configuration.load() {
-        Ok(configuration) => configuration,
-        Err(diagnostics) => return Ok(refuse(&diagnostics, args.configuration.json)),
-    };
     let context = Context::new()?;
-    let id = match context.simulation_id(args.simulation_id.as_deref()) {
-        Ok(id) => id,
-        Err(error) => {
-            eprintln!("--simulation-id: {error}");
-            return Ok(ExitCode::from(BAD_CONFIGURATION));
-        }
+    let code = begin(args, &context);
+    context.end_log();
+    code
+}
+
+/// A run that is to be begun, or gone on with.
+struct Planned {
+    configuration: Configuration,
+    settings: Settings,
+    id: SimulationId,
+    /// The folder of a run that broke off.
+    resumed: Option<RunFolder>,
+}
+
+fn begin(args: &RunArgs, context: &Context) -> anyhow::Result<ExitCode> {
+    let mut planned = match plan(args, context)? {
+        Ok(planned) => planned,
+        Err(code) => return Ok(code),
     };
-    let settings = configuration.manager_settings(&id, false);
-    let problems = settings.problems();
+    planned.configuration.make_room_for_epoch_1();
+    let problems = planned.settings.problems();
     if !problems.is_empty() {
         for problem in problems {
             eprintln!("{}: {problem}", args.configuration.config.display());
         }
         return Ok(ExitCode::from(BAD_CONFIGURATION));
     }
-    let runtime = runtime()?;
-    let (report, folder) = runtime.block_on(session(args, configuration, &settings, &id, &context))?;
+    let pace = match planned.settings.speed {
+        Speed::Max => Pace::Clock(context.clock.clone()),
+        Speed::Times(_) => {
+            Pace::Thread(PacerThread::start(context.wall.clone(), planned.configuration.manager.pacer)?)
+        }
+    };
+    if args.strict
+        && let Pace::Thread(thread) = &pace
+        && thread.granted().all_refusals().next().is_some()
+    {
+        for refusal in thread.granted().all_refusals() {
+            eprintln!("{refusal}");
+        }
+        eprintln!("--strict: nothing was started; `gridloop doctor` tells more");
+        return Ok(ExitCode::from(DEADLINES_MISSED));
+    }
+    let (runtime, background) = (runtime()?, background()?);
+    let session = session(args, planned, pace, context, background.handle());
+    let ran = runtime.block_on(session);
     // Threads that still wait for a socket or a file have nothing left to say.
     runtime.shutdown_timeout(Duration::from_millis(200));
+    background.shutdown_timeout(Duration::from_millis(200));
+    let (report, folder) = ran?;
     let written = write(args, &report, &folder);
+    context.end_log();
     if args.configuration.json {
         print_line(&serde_json::to_string_pretty(&report)?);
     } else {
@@ -52,6 +85,43 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// What is to be run: a configuration, or the run of a folder.
+fn plan(args: &RunArgs, context: &Context) -> anyhow::Result<Result<Planned, ExitCode>> {
+    let bad = ExitCode::from(BAD_CONFIGURATION);
+    if let Some(run) = &args.resume {
+        let (folder, begun) = match RunFolder::find(&args.runs, run) {
+            Ok(found) => found,
+            Err(error) => {
+                eprintln!("--resume: {error:#}");
+                return Ok(Err(bad));
+            }
+        };
+        let id = SimulationId::parse(&begun.simulation_id).context("the run's id")?;
+        let configuration = match begun.load(&args.configuration.overrides()) {
+            Ok(configuration) => configuration,
+            Err(error) => {
+                eprintln!("--resume: {error:#}");
+                return Ok(Err(bad));
+            }
+        };
+        let settings = configuration.manager_settings(&id, false);
+        return Ok(Ok(Planned { configuration, settings, id, resumed: Some(folder) }));
+    }
+    let configuration = match args.configuration.load() {
+        Ok(configuration) => configuration,
+        Err(diagnostics) => return Ok(Err(refuse(&diagnostics, args.configuration.json))),
+    };
+    let id = match context.simulation_id(args.simulation_id.as_deref()) {
+        Ok(id) => id,
+        Err(error) => {
+            eprintln!("--simulation-id: {error}");
+            return Ok(Err(bad));
+        }
+    };
+    let settings = configuration.manager_settings(&id, false);
+    Ok(Ok(Planned { configuration, settings, id, resumed: None }))
+}
+
 fn write(args: &RunArgs, report: &RunReport, folder: &RunFolder) -> anyhow::Result<()> {
     report.write(&folder.report())?;
     args.report.iter().try_for_each(|path| report.write(path))
@@ -59,30 +129,81 @@ fn write(args: &RunArgs, report: &RunReport, folder: &RunFolder) -> anyhow::Resu
 
 async fn session(
     args: &RunArgs,
-    configuration: Configuration,
-    settings: &Settings,
-    id: &SimulationId,
+    planned: Planned,
+    pace: Pace,
     context: &Context,
+    background: &Handle,
 ) -> anyhow::Result<(RunReport, RunFolder)> {
+    let Planned { configuration, settings, id, resumed } = planned;
     context.watch_signals("stopping: the devices are being released")?;
     if let Some(path) = &args.report {
-        // Better now than after the run.
-        std::fs::File::create(path).with_context(|| format!("cannot write the report {}", path.display()))?;
+        can_be_written(path)?;
     }
-    let bus = bus_for(&configuration, id, "gridloop", &context.clock).await?;
-    let folder = RunFolder::create(&args.runs, id, &configuration)?;
-    let mut display = Display::new(&context.terminal, settings.epochs, args.configuration.json);
-    display.line(&headline(&configuration, settings));
+    let metrics = match &args.metrics {
+        None => Metrics::default(),
+        Some(address) => {
+            let metrics = Metrics::shown();
+            let url = metrics_page::serve(address, metrics.clone(), background)
+                .await
+                .with_context(|| format!("cannot serve --metrics {address}"))?;
+            eprintln!("serving metrics on {url}");
+            metrics
+        }
+    };
+    let resumes = resumed.is_some();
+    let journal = resumed.as_ref().map(|folder| open_journal(folder, &settings)).transpose()?;
+    let bus = bus_for(&configuration, &id, "gridloop", &context.clock).await?;
+    let folder = match resumed {
+        Some(folder) => folder,
+        None => RunFolder::create(&args.runs, &id, &args.configuration.config, &configuration)?,
+    };
+    let journal = match journal {
+        Some(journal) => journal,
+        None => open_journal(&folder, &settings)?,
+    };
+    let mut display = Display::start(&context.terminal, settings.epochs, args.configuration.json)?;
+    display.line(headline(&configuration, &settings));
+    if resumes {
+        display.line(format!("going on with {}", folder.report().with_file_name("").display()));
+    }
     let session = Session {
-        id: id.clone(),
+        id,
         bus,
         clock: context.clock.clone(),
         cancel: context.cancel.clone(),
         messages: Some(folder.messages()),
+        journal: Some(journal),
+        metrics,
+        background: Some(background.clone()),
     };
-    let pace = Pace::Thread(PacerThread::start(context.wall.clone())?);
-    let report = session.run(pace, configuration, |told| display.tell(&told)).await?;
-    Ok((report, folder))
+    let report = session.run(pace, configuration, |told| display.tell(told)).await;
+    drop(display);
+    Ok((report?, folder))
+}
+
+/// Opens the journal of a run; the run of one that is resumed must have begun and not ended.
+fn open_journal(folder: &RunFolder, settings: &Settings) -> anyhow::Result<Journal> {
+    let journal = Journal::open(&folder.journal(), settings)?;
+    if let Some(past) = journal.past() {
+        if past.is_finished() {
+            bail!(
+                "the run in {} has come to its end; there is nothing to resume",
+                folder.journal().display()
+            );
+        }
+        if past.torn_bytes > 0 {
+            tracing::info!(
+                "{} bytes that were half written when the run broke off were cut off",
+                past.torn_bytes
+            );
+        }
+    }
+    Ok(journal)
+}
+
+/// Better now than after the run.
+fn can_be_written(path: &Path) -> anyhow::Result<()> {
+    File::create(path).map(drop).with_context(|| format!("cannot write the report {}", path.display()))
 }
 
 fn headline(configuration: &Configuration, settings: &Settings) -> String {

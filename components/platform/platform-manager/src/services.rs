@@ -2,15 +2,18 @@
 //! `gridloop component`, each from a configuration or, as a process of a SimCES platform, from its environment.
 
 use crate::check::refuse;
-use crate::cli::{ComponentArgs, ServiceArgs};
+use crate::cli::{ComponentArgs, ManagerArgs, ServiceArgs};
 use crate::context::{BAD_CONFIGURATION, Context, FAILED, runtime};
 use crate::from_environment;
 use anyhow::bail;
 use gridloop_bus::{Bus, BusUrl};
 use gridloop_gateway::{Gateway, Timing};
 use gridloop_messages::SimulationId;
-use gridloop_platform_manager::{ComponentSettings, Configuration, Parts, bus_for};
-use gridloop_realtime_manager::{Outcome, Pace, PacerThread, Progress, Settings};
+use gridloop_metrics::Metrics;
+use gridloop_platform_manager::{ComponentSettings, Configuration, Manager, Membership, Parts, bus_for};
+use gridloop_realtime_manager::{
+    Equipment, Journal, Outcome, Pace, PacerSettings, PacerThread, Progress, Settings, Speed,
+};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -44,19 +47,32 @@ fn serve(
 }
 
 /// `gridloop manager`
-pub(crate) fn manager(args: &ServiceArgs) -> anyhow::Result<ExitCode> {
-    if args.from_environment {
+pub(crate) fn manager(args: &ManagerArgs) -> anyhow::Result<ExitCode> {
+    if args.service.from_environment {
         return from_environment::manager();
     }
-    let work = async |configuration: Configuration, id: SimulationId, bus: Bus, context: &Context| {
-        manage(configuration.manager_settings(&id, true), bus, context).await
+    let work = async |mut configuration: Configuration, id: SimulationId, bus: Bus, context: &Context| {
+        configuration.make_room_for_epoch_1();
+        let settings = configuration.manager_settings(&id, true);
+        let journal = args.journal.as_ref().map(|file| Journal::open(file, &settings)).transpose()?;
+        manage(settings, configuration.manager.pacer, journal, bus, context).await
     };
-    serve(args, work, "manager")
+    serve(&args.service, work, "manager")
 }
 
 /// Manages a run and prints the manager's report.
-pub(crate) async fn manage(settings: Settings, bus: Bus, context: &Context) -> anyhow::Result<ExitCode> {
-    let pace = Pace::Thread(PacerThread::start(context.wall.clone())?);
+pub(crate) async fn manage(
+    settings: Settings,
+    pacer: PacerSettings,
+    journal: Option<Journal>,
+    bus: Bus,
+    context: &Context,
+) -> anyhow::Result<ExitCode> {
+    let pace = match settings.speed {
+        Speed::Max => Pace::Clock(context.clock.clone()),
+        Speed::Times(_) => Pace::Thread(PacerThread::start(context.wall.clone(), pacer)?),
+    };
+    let equipment = Equipment { pace, journal, metrics: Metrics::default() };
     let (clock, cancel) = (context.clock.clone(), context.cancel.clone());
     let told = |progress| {
         if let Progress::Running { missing } = &progress {
@@ -64,12 +80,13 @@ pub(crate) async fn manage(settings: Settings, bus: Bus, context: &Context) -> a
         }
         tracing::info!(?progress);
     };
-    let report = gridloop_realtime_manager::run(settings, bus, clock, pace, cancel, told).await?;
+    let report = gridloop_realtime_manager::run(settings, bus, clock, equipment, cancel, told).await?;
     println!("{}", serde_json::to_string_pretty(&report)?);
     if report.outcome != Outcome::Failed {
         return Ok(ExitCode::SUCCESS);
     }
     // Last, so that it is what is seen of a long log.
+    context.end_log();
     eprintln!("FAILED: {}", report.reason);
     Ok(ExitCode::from(FAILED))
 }
@@ -95,11 +112,14 @@ pub(crate) async fn serve_devices(
     context: &Context,
 ) -> anyhow::Result<ExitCode> {
     let period = configuration.manager_settings(id, true).period();
-    let (gateway, started) = Gateway::start(configuration.devices, Timing { period }, &context.clock).await?;
+    let membership = membership(&configuration, manager, id, bus, context)?;
+    let timing = Timing { period };
+    let (gateway, started) =
+        Gateway::start(configuration.devices, timing, &context.clock, &Metrics::default()).await?;
     for device in &started {
         println!("{:<8} {}", device.name, device.headline);
     }
-    let served = match Parts::join(Vec::new(), started, manager, id, bus, &context.clock).await {
+    let served = match Parts::join(Vec::new(), started, membership.membership).await {
         Ok(parts) => Ok(parts.serve(&context.cancel).await),
         Err(error) => Err(error),
     };
@@ -115,26 +135,50 @@ pub(crate) async fn serve_devices(
 pub(crate) fn component(args: &ComponentArgs) -> anyhow::Result<ExitCode> {
     let Some(name) = &args.name else { return from_environment::component(args.kind) };
     let work = async |configuration: Configuration, id: SimulationId, bus: Bus, context: &Context| {
+        let membership = membership(&configuration, Some(&configuration.manager.name), &id, &bus, context)?;
         let names: Vec<String> = configuration.components.iter().map(|it| it.name.clone()).collect();
         let mut components = configuration.components;
         components.retain(|component| component.name == *name);
         if components.is_empty() {
             bail!("no component `{name}` in this configuration; it has {}", names.join(", "));
         }
-        serve_components(components, Some(&configuration.manager.name), &id, &bus, context).await
+        serve_components(components, membership.membership, context).await
     };
     serve(&args.service, work, name)
+}
+
+/// What the components of a process need, and the thread that lets them begin at the instants of epochs which are
+/// published before them; there is none where they are not.
+struct Sharp {
+    membership: Membership,
+    _thread: Option<PacerThread>,
+}
+
+fn membership(
+    configuration: &Configuration,
+    manager: Option<&str>,
+    id: &SimulationId,
+    bus: &Bus,
+    context: &Context,
+) -> anyhow::Result<Sharp> {
+    let Manager { release_lead, pacer, .. } = &configuration.manager;
+    let thread = match release_lead.is_zero() {
+        true => None,
+        false => Some(PacerThread::start(context.wall.clone(), *pacer)?),
+    };
+    let openings = thread.as_ref().map_or_else(|| context.clock.clone(), PacerThread::clock);
+    let manager = manager.map(ToOwned::to_owned);
+    let membership = Membership { manager, openings, ..Membership::new(id, bus, &context.clock) };
+    Ok(Sharp { membership, _thread: thread })
 }
 
 /// Lets components take part in a run until it is over.
 pub(crate) async fn serve_components(
     components: Vec<ComponentSettings>,
-    manager: Option<&str>,
-    id: &SimulationId,
-    bus: &Bus,
+    membership: Membership,
     context: &Context,
 ) -> anyhow::Result<ExitCode> {
-    let parts = Parts::join(components, Vec::new(), manager, id, bus, &context.clock).await?;
+    let parts = Parts::join(components, Vec::new(), membership).await?;
     let regular = parts.serve(&context.cancel).await;
     Ok(if regular { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }

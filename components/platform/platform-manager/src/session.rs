@@ -6,8 +6,9 @@
 
 use crate::bus::BusSettings;
 use crate::configuration::Configuration;
-use crate::parts::{Parts, Strays};
+use crate::parts::{Membership, Parts, Strays};
 use crate::report::{BusReport, RunReport};
+use crate::verdict::Verdict;
 use anyhow::{Context as _, anyhow};
 use futures_util::FutureExt;
 use gridloop_bus::Bus;
@@ -15,14 +16,19 @@ use gridloop_clock::SharedClock;
 use gridloop_gateway::{Gateway, Timing};
 use gridloop_logging::{LogCounts, RunLog};
 use gridloop_messages::{SimulationId, Timestamp};
-use gridloop_realtime_manager::{Pace, Progress, Report, Settings};
+use gridloop_metrics::Metrics;
+use gridloop_realtime_manager::{Equipment, Journal, NUMBERED_APART, Pace, Past, Progress, Report, Settings};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 /// How long components may take to end once the manager has.
 const COMPONENTS_END_WITHIN: Duration = Duration::from_secs(5);
+
+/// Steps of the run that may wait for whoever watches. Beyond that they are not told.
+const PROGRESS_MAX: usize = 4096;
 
 /// The surroundings of a run.
 pub struct Session {
@@ -36,6 +42,12 @@ pub struct Session {
     pub cancel: CancellationToken,
     /// Where to store the messages; `None` for nowhere.
     pub messages: Option<PathBuf>,
+    /// Where epochs are written down before they begin; `None` for nowhere. One with a run in it is gone on with.
+    pub journal: Option<Journal>,
+    /// Where measurements are shown.
+    pub metrics: Metrics,
+    /// Where everything runs that nothing of the run waits for; `None` for the session's own runtime.
+    pub background: Option<Handle>,
 }
 
 /// What a run tells while it goes on.
@@ -55,12 +67,19 @@ pub enum Told {
 }
 
 impl Session {
-    /// Runs the configuration to its end, `tell`ing what happens. `pace` waits for the epoch instants.
+    /// A run that leaves nothing behind but its report.
+    #[must_use]
+    pub fn new(id: SimulationId, bus: Bus, clock: SharedClock, cancel: CancellationToken) -> Self {
+        let metrics = Metrics::default();
+        Self { id, bus, clock, cancel, messages: None, journal: None, metrics, background: None }
+    }
+
+    /// Runs the configuration to its end, `tell`ing what happens, which must not wait. `pace` waits for the epoch instants.
     ///
     /// # Errors
     /// When the run could not be begun, or its bus or manager broke off. The devices have been released then too.
     pub async fn run(
-        self,
+        mut self,
         pace: Pace,
         configuration: Configuration,
         mut tell: impl FnMut(Told),
@@ -68,28 +87,41 @@ impl Session {
         let started_at = Timestamp::from(self.clock.utc()).to_string();
         let settings = configuration.manager_settings(&self.id, false);
         let period = settings.period();
+        let background = self.background.clone().unwrap_or_else(Handle::current);
         let log = match &self.messages {
             Some(path) => {
-                Some(RunLog::start(path, &self.bus.session(), self.clock.clone(), period.is_some()).await?)
+                let (bus, clock, paced) = (self.bus.session(), self.clock.clone(), period.is_some());
+                Some(RunLog::start_on(&background, path, &bus, clock, paced).await?)
             }
             None => None,
         };
         let Configuration {
             components, devices, bus: BusSettings { url, .. }, simulation, overrides, ..
         } = configuration;
-        let (gateway, started) = Gateway::start(devices, Timing { period }, &self.clock).await?;
+        let (gateway, started) =
+            Gateway::start(devices, Timing { period }, &self.clock, &self.metrics).await?;
         for device in &started {
             let (name, headline, remarks) =
                 (device.name.clone(), device.headline.clone(), device.remarks.clone());
             tell(Told::Device { name, headline, remarks });
         }
-        let strays = Strays::watch(&self.bus.session(), settings.components.clone()).await;
-        let manager = Some(settings.name.as_str());
-        let joined = Parts::join(components, started, manager, &self.id, &self.bus, &self.clock).await;
+        let strays = Strays::watch(&self.bus.session(), settings.components.clone(), &background).await;
+        let journal = self.journal.take();
+        let processes = journal.as_ref().and_then(Journal::past).map_or(0, Past::processes);
+        let membership = Membership {
+            manager: Some(settings.name.clone()),
+            openings: pace.sharp_clock(),
+            numbered_from: processes.saturating_mul(NUMBERED_APART),
+            ..Membership::new(&self.id, &self.bus, &self.clock)
+        };
+        let equipment = Equipment { pace, journal, metrics: self.metrics.clone() };
+        let start_at = settings.start_at;
+        let joined = Parts::join(components, started, membership).await;
         let (managed, parts) = match joined {
             Ok(parts) => {
                 // Not even a panic keeps the devices from being released.
-                let managed = AssertUnwindSafe(self.manage(settings, pace, &mut tell)).catch_unwind().await;
+                let managed =
+                    AssertUnwindSafe(self.manage(settings, equipment, &mut tell)).catch_unwind().await;
                 (managed.unwrap_or_else(|_| Err(anyhow!("the run broke off: a bug"))), Some(parts))
             }
             Err(error) => (Err(error), None),
@@ -109,7 +141,9 @@ impl Session {
             let left = devices.iter().map(|device| format!("{} was left {}", device.id, device.left));
             format!("the run broke off; {}", left.collect::<Vec<_>>().join(", "))
         })?;
+        let bus = BusReport::new(url.to_string(), &statistics);
         Ok(RunReport {
+            verdict: Verdict::on(&manager, start_at, &devices, &log, &bus),
             gridloop: env!("CARGO_PKG_VERSION"),
             simulation_id: self.id.to_string(),
             name: simulation.name,
@@ -120,7 +154,7 @@ impl Session {
             devices,
             setpoints_for_nobody: strays.map(Strays::end)?,
             log,
-            bus: BusReport::new(url.to_string(), &statistics),
+            bus,
         })
     }
 
@@ -128,18 +162,19 @@ impl Session {
     async fn manage(
         &self,
         settings: Settings,
-        pace: Pace,
+        equipment: Equipment,
         tell: &mut impl FnMut(Told),
     ) -> anyhow::Result<Report> {
-        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        let (sender, mut receiver) = tokio::sync::mpsc::channel(PROGRESS_MAX);
         let manager = gridloop_realtime_manager::run(
             settings,
             self.bus.session(),
             self.clock.clone(),
-            pace,
+            equipment,
             self.cancel.clone(),
             move |progress| {
-                let _ = sender.send(progress);
+                // Who watches slower than the run goes sees less of it; the report has everything.
+                let _ = sender.try_send(progress);
             },
         );
         let manager = tokio::spawn(manager);

@@ -1,8 +1,9 @@
 //! The closing words of a run, for people.
 
 use gridloop_gateway::{DeviceReport, StepReport};
+use gridloop_metrics::Distribution;
 use gridloop_platform_manager::RunReport;
-use gridloop_realtime_manager::{Outcome, Percentiles};
+use gridloop_realtime_manager::{Outcome, Pacing};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -23,18 +24,17 @@ fn write(text: &mut String, report: &RunReport, file: &Path) -> std::fmt::Result
         Outcome::Failed => "FAILED",
     };
     writeln!(text, "\n{outcome}: {}", manager.reason)?;
+    writeln!(text, "deadlines   {}", report.verdict.deadlines)?;
+    for reason in report.verdict.missed.iter().chain(&report.verdict.exceptions) {
+        writeln!(text, "            - {reason}")?;
+    }
     writeln!(
         text,
         "epochs      {} of {} completed, {} late, {} skipped",
         epochs.completed, epochs.planned, epochs.late, epochs.skipped
     )?;
-    for (component, count) in &manager.late_components {
-        writeln!(text, "            {component} was late in {count} epochs")?;
-    }
-    for (name, count) in &manager.other_managers {
-        writeln!(text, "            ANOTHER MANAGER, `{name}`, spoke {count} times in this run")?;
-    }
-    writeln!(text, "pacing      speed {}, {}", manager.pacing.speed, manager.pacing.scheduler)?;
+    let memory = if manager.pacing.memory_locked { ", memory locked" } else { "" };
+    writeln!(text, "pacing      speed {}, {}{memory}", manager.pacing.speed, manager.pacing.scheduler)?;
     writeln!(
         text,
         "            epoch start after its instant: {}",
@@ -45,6 +45,13 @@ fn write(text: &mut String, report: &RunReport, file: &Path) -> std::fmt::Result
         "            everybody ready after epoch start: {}",
         micros(&manager.pacing.turnaround_us)
     )?;
+    if let Some((component, least)) = least_slack(&manager.pacing) {
+        writeln!(
+            text,
+            "            least time left: {component}, {} before the end of an epoch",
+            time(least)
+        )?;
+    }
     let bus = &report.bus;
     writeln!(
         text,
@@ -87,6 +94,14 @@ fn write_device(text: &mut String, device: &DeviceReport) -> std::fmt::Result {
         device.reconnects,
         device.left
     )?;
+    if let (Some(age), Some(to_bus)) = (device.read_age_us.p99, device.device_to_bus_us.p99) {
+        writeln!(
+            text,
+            "  99 of 100 values at most {} old when published, on the bus {} after the device was asked",
+            time(age),
+            time(to_bus)
+        )?;
+    }
     if device.unreliable_epochs > 0 {
         writeln!(
             text,
@@ -122,8 +137,14 @@ fn write_step(text: &mut String, step: &StepReport) -> std::fmt::Result {
     writeln!(text, "  {:>5}  {:<22}  {held:<22}  {after:>12}  {measured}{remark}", step.epoch, step.asked)
 }
 
-fn micros(spread: &Percentiles) -> String {
-    let Percentiles { p50: Some(p50), p99: Some(p99), max: Some(max) } = spread else {
+/// Who came nearest to the end of an epoch, and by how much, in microseconds.
+fn least_slack(pacing: &Pacing) -> Option<(&str, f64)> {
+    let least = pacing.slack_us.iter().filter_map(|(name, slack)| Some((name.as_str(), slack.min?)));
+    least.min_by(|(_, a), (_, b)| a.total_cmp(b))
+}
+
+fn micros(spread: &Distribution) -> String {
+    let Distribution { p50: Some(p50), p99: Some(p99), max: Some(max), .. } = spread else {
         return "not measured".to_owned();
     };
     format!("p50 {}, p99 {}, max {}", time(*p50), time(*p99), time(*max))

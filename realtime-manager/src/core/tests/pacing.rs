@@ -117,7 +117,7 @@ fn stretch_waits_for_everybody_and_moves_the_grid() {
     assert_eq!(rig.progress.last(), Some(&Progress::EpochOverran { number: 1, missing: vec!["B".into()] }));
     rig.now = rig.now + MS * 399;
     rig.ready("B", 1);
-    assert_eq!(rig.last(), "Clock-3 ep2 trig[A-1,B-1]");
+    assert_eq!(rig.last(), "Clock-5 ep2 trig[A-1,B-1]");
     rig.both_ready(2);
     rig.instant(Duration::ZERO);
     assert_eq!(nominal_ms(&rig), [0, 1400, 2400]);
@@ -129,7 +129,7 @@ fn stretch_sends_again_and_gives_up_as_an_unpaced_run_does() {
     rig.both_ready(0);
     rig.instant(Duration::ZERO);
     rig.ring();
-    assert_eq!(rig.last(), "Clock-3 ep1 trig[A-0,B-0]");
+    assert_eq!(rig.last(), "Clock-4 ep1 trig[A-0,B-0]");
     rig.ring();
     assert!(matches!(rig.ending, Some(Ending::NoAnswer { epoch: 1, .. })));
 }
@@ -141,7 +141,7 @@ fn skip_leaves_the_missing_behind_and_keeps_the_grid() {
     rig.ready("A", 1);
     rig.instant(MS);
     assert_eq!(rig.ends, [(1, vec!["B".to_owned()])]);
-    assert_eq!(rig.last(), "Clock-3 ep2 trig[A-1]");
+    assert_eq!(rig.last(), "Clock-4 ep2 trig[A-1]");
     assert_eq!(nominal_ms(&rig), [0, 1000]);
     assert_eq!(rig.starts[1].skipped, 0);
 }
@@ -158,7 +158,7 @@ fn skip_records_a_late_answer_without_counting_it_for_the_present_epoch() {
     assert!(rig.collects(2));
     rig.ready("B", 2);
     rig.instant(Duration::ZERO);
-    assert_eq!(rig.last(), "Clock-4 ep3 trig[A-2,B-2]");
+    assert_eq!(rig.last(), "Clock-6 ep3 trig[A-2,B-2]");
 }
 
 #[test]
@@ -168,8 +168,11 @@ fn skip_has_triggers_even_if_nobody_answers() {
     rig.instant(Duration::ZERO);
     rig.instant(Duration::ZERO);
     assert_eq!(
-        rig.wire[1..],
-        ["Clock-2 ep1", "Clock-3 ep2", "Clock-4 ep3"].map(|s| format!("{s} trig[A-0,B-0]"))
+        rig.wire.iter().filter(|line| !line.contains("overran")).skip(1).collect::<Vec<_>>(),
+        ["Clock-2 ep1", "Clock-4 ep2", "Clock-6 ep3"]
+            .map(|s| format!("{s} trig[A-0,B-0]"))
+            .iter()
+            .collect::<Vec<_>>()
     );
 }
 
@@ -235,7 +238,7 @@ fn abort_fails_the_run_and_names_the_missing() {
     rig.both_ready(0);
     rig.ready("A", 1);
     rig.instant(Duration::ZERO);
-    assert_eq!(rig.last(), "Clock-3 stopped");
+    assert_eq!(rig.last(), "Clock-4 stopped");
     assert_eq!(rig.ending, Some(Ending::Overrun { epoch: 1, missing: vec!["B".into()] }));
 }
 

@@ -71,7 +71,11 @@ fn each_epoch_begins_where_the_one_before_ends() {
     rig.both_ready(1);
     let windows: Vec<_> = rig.starts.iter().map(|start| start.message.body.clone()).collect();
     let window = |start, end| {
-        Body::Epoch(gridloop_messages::Epoch { start_time: timestamp(start), end_time: timestamp(end) })
+        Body::Epoch(gridloop_messages::Epoch {
+            start_time: timestamp(start),
+            end_time: timestamp(end),
+            pacing: None,
+        })
     };
     let first = window("2023-02-01T00:00:00.000Z", "2023-02-01T01:00:00.000Z");
     let second = window("2023-02-01T01:00:00.000Z", "2023-02-01T02:00:00.000Z");

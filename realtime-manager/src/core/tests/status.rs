@@ -61,7 +61,7 @@ fn the_value_decides_and_an_error_after_initialisation_stops_at_once() {
 fn an_error_without_a_description_stops_the_run_too() {
     let mut rig = Rig::started(settings());
     rig.both_ready(0);
-    rig.status("A", 1, "A-1", Status { value: StatusValue::Error, description: None });
+    rig.status("A", 1, "A-1", Status { value: StatusValue::Error, ..READY });
     let errors = vec![component_error("A", None, true)];
     assert_eq!(rig.ending, Some(Ending::ComponentErrors { epoch: 1, errors }));
 }

@@ -34,7 +34,14 @@ impl File {
 fn step(component: &mut impl Component, number: u64) -> Result<Vec<Output>, Fault> {
     let time = Timestamp::parse("2026-11-22T15:19:25.203Z").unwrap();
     let opened_at = MonoTime::default();
-    let epoch = OpenEpoch { number, start_time: time, end_time: time, opened_at };
+    let epoch = OpenEpoch {
+        number,
+        start_time: time,
+        end_time: time,
+        nominal_start: opened_at,
+        deadline: None,
+        opened_at,
+    };
     match component.step(&epoch, opened_at)? {
         Step::Done(outputs) => Ok(outputs),
         other => panic!("{other:?}"),

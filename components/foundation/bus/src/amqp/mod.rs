@@ -100,6 +100,25 @@ impl Shared {
     }
 }
 
+/// A message that has its place in the outbox.
+pub(crate) struct Reserved {
+    place: mpsc::OwnedPermit<Outgoing>,
+    item: Outgoing,
+    shared: Arc<Shared>,
+}
+
+impl Reserved {
+    pub(crate) fn send(self) -> Result<(), BusError> {
+        // A supervisor that has ended takes nothing any more, and the place would not tell.
+        if self.shared.ended.get().is_some() {
+            return Err(self.shared.closed());
+        }
+        self.place.send(self.item);
+        Counters::add(&self.shared.counters.published, 1);
+        Ok(())
+    }
+}
+
 impl Session {
     pub(crate) async fn connect(
         url: &AmqpUrl,
@@ -130,6 +149,24 @@ impl Session {
         Ok(())
     }
 
+    pub(crate) async fn prepare(&self, topic: &str, body: Bytes) -> Result<Reserved, BusError> {
+        let deadline = self.clock.now() + PUBLISH_DEADLINE;
+        let place = match until(&*self.clock, deadline, self.outgoing.clone().reserve_owned()).await {
+            Some(place) => place.map_err(|_| self.shared.closed())?,
+            None => return Err(self.full()),
+        };
+        let shared = Arc::clone(&self.shared);
+        Ok(Reserved { place, item: Outgoing::Message { topic: topic.into(), body }, shared })
+    }
+
+    /// Why there is no room for another message.
+    fn full(&self) -> BusError {
+        match self.shared.blocked().clone() {
+            Some(why) => BusError::Blocked { why },
+            None => BusError::OutboxFull,
+        }
+    }
+
     async fn hand_over(&self, item: Outgoing) -> Result<(), BusError> {
         let item = match self.outgoing.try_send(item) {
             Ok(()) => return Ok(()),
@@ -139,10 +176,7 @@ impl Session {
         let deadline = self.clock.now() + PUBLISH_DEADLINE;
         match until(&*self.clock, deadline, self.outgoing.send(item)).await {
             Some(sent) => sent.map_err(|_| self.shared.closed()),
-            None => Err(match self.shared.blocked().clone() {
-                Some(why) => BusError::Blocked { why },
-                None => BusError::OutboxFull,
-            }),
+            None => Err(self.full()),
         }
     }
 

@@ -44,7 +44,7 @@ pub(crate) fn sim_state(id: &str, simulation_state: SimulationState) -> Message 
 
 pub(crate) fn epoch(id: &str, number: u64, triggers: &[&str]) -> Message {
     let start_time = utc().plus(Duration::from_secs(number));
-    let epoch = Epoch { start_time, end_time: start_time.plus(Duration::from_secs(1)) };
+    let epoch = Epoch { start_time, end_time: start_time.plus(Duration::from_secs(1)), pacing: None };
     message("Clock", id, Some((number, triggers)), Body::Epoch(epoch))
 }
 
@@ -108,7 +108,8 @@ impl Rig<Probe> {
 
 impl<C: Component> Rig<C> {
     pub(crate) fn of(component: C, diary: Diary) -> Self {
-        let identity = Identity { name: NAME.into(), simulation_id: run_id(), manager: None };
+        let identity =
+            Identity { name: NAME.into(), simulation_id: run_id(), manager: None, numbered_from: 0 };
         let core = ComponentCore::new(component, identity);
         Self { core, diary, now: MonoTime::from_nanos(0), ended: None }
     }

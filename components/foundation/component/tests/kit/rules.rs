@@ -51,7 +51,7 @@ fn a_component_that_knows_its_manager_obeys_nobody_else() {
     let obeying = |manager: &str| {
         let mut rig = Rig::new(Probe::default());
         let manager = Some(manager.to_owned());
-        let identity = Identity { name: NAME.into(), simulation_id: run_id(), manager };
+        let identity = Identity { name: NAME.into(), simulation_id: run_id(), manager, numbered_from: 0 };
         rig.core = ComponentCore::new(Probe::default(), identity);
         rig
     };
@@ -484,7 +484,7 @@ fn a_component_is_stopped_after_a_fault_too() {
 #[test]
 fn a_status_of_another_component_is_an_input_like_any_other() {
     let mut rig = Rig::new(Probe::needing(1)).in_epoch(1);
-    let body = Body::Status(Status { value: StatusValue::Ready, description: None });
+    let body = Body::Status(Status::READY);
     let ready = message("pgo", "pgo-1", Some((1, &["Clock-e1"])), body);
     assert_eq!(rig.hear(&ready).len(), 3);
 }

@@ -46,7 +46,8 @@ impl World {
         name: &str,
         component: C,
     ) -> JoinHandle<Result<Ended, RunError>> {
-        let identity = Identity { name: name.into(), simulation_id: run_id(), manager: None };
+        let identity =
+            Identity { name: name.into(), simulation_id: run_id(), manager: None, numbered_from: 0 };
         let joined = join(component, identity, self.bus.session(), Arc::clone(&self.clock)).await.unwrap();
         tokio::spawn(joined.run(self.poke.clone(), self.cancel.clone()))
     }
@@ -177,7 +178,7 @@ async fn a_component_that_is_cancelled_before_it_runs_is_stopped_too() {
     let probe = Probe::default();
     let diary = probe.diary.clone();
     world.cancel.cancel();
-    let identity = Identity { name: NAME.into(), simulation_id: run_id(), manager: None };
+    let identity = Identity { name: NAME.into(), simulation_id: run_id(), manager: None, numbered_from: 0 };
     let (bus, clock) = (world.bus.session(), Arc::clone(&world.clock));
     let ended = world.bounded(run(probe, identity, bus, clock, Poke::new(), world.cancel.clone())).await;
     assert_eq!(ended.unwrap(), Ended::Cancelled);
@@ -189,14 +190,14 @@ async fn a_closed_bus_stops_the_component_with_an_error() {
     let world = World::new().await;
     let probe = Probe::default();
     let diary = probe.diary.clone();
-    let identity = Identity { name: NAME.into(), simulation_id: run_id(), manager: None };
+    let identity = Identity { name: NAME.into(), simulation_id: run_id(), manager: None, numbered_from: 0 };
     let session = world.bus.session();
     let joined = join(probe, identity, session.clone(), Arc::clone(&world.clock)).await.unwrap();
     session.close().await;
     let ended = world.bounded(joined.run(Poke::new(), world.cancel.clone())).await;
     assert!(matches!(ended, Err(RunError::BusClosed { name }) if name == NAME));
     assert_eq!(diary.lines(), ["stopped"]);
-    let identity = Identity { name: NAME.into(), simulation_id: run_id(), manager: None };
+    let identity = Identity { name: NAME.into(), simulation_id: run_id(), manager: None, numbered_from: 0 };
     let refused = join(Probe::default(), identity, session, Arc::clone(&world.clock)).await;
     assert!(matches!(refused.err(), Some(RunError::Subscribe { .. })));
 }

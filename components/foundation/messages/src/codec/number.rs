@@ -38,6 +38,8 @@ pub(crate) const KVA: In = In::unit("kV.A");
 pub(crate) const PERCENT: In = In::unit("%").within(0.0, 100.0);
 /// Age of a device point.
 pub(crate) const SECONDS: In = In::unit("s").within(0.0, f64::INFINITY);
+/// Time left, which may be negative.
+pub(crate) const SIGNED_SECONDS: In = In::unit("s");
 /// Offered or needed power of the flexibility market (wire contract 2.6).
 pub(crate) const MARKET_KW: In = In::unit("kW").within(0.0, f64::INFINITY).or_integer();
 /// How long flexibility is needed.

@@ -112,7 +112,7 @@ fn a_message_without_timestamp_was_made_now() {
 #[test]
 fn an_error_without_description_is_still_an_error() {
     let without = decoded(&status().without("Description"));
-    assert_eq!(without.body, Body::Status(Status { value: StatusValue::Error, description: None }));
+    assert_eq!(without.body, Body::Status(Status { value: StatusValue::Error, ..Status::READY }));
 }
 
 #[test]

@@ -58,6 +58,7 @@ fn rows(prefix: &str, fields: &[Field], units: bool) -> Vec<String> {
         let presence = match field.presence {
             Presence::Required => "always",
             Presence::Optional => "optional",
+            Presence::Hint => "hint",
             Presence::Nullable => "or null",
         };
         let name = format!("{prefix}{}", field.name);
@@ -105,6 +106,7 @@ fn every_topic_is_named() {
         topic::START,
         topic::SIM_STATE,
         topic::EPOCH,
+        topic::EPOCH_OVERRUN,
         topic::STATUS_READY,
         topic::STATUS_ERROR,
         topic::RESULT,

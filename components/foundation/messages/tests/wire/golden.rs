@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use gridloop_messages::{
     Announcement, AnyResult, Body, BranchCurrent, BusType, BusVoltage, Conductor, CurrentForecast,
-    CurrentStatus, CustomerInfo, Decoded, Direction, Dispatch, DmsCurrent, DmsVoltage, FlexibilityNeed,
-    IterationStatus, LfmMarketResult, LimitStatus, LogWriterParameters, ManagerParameters, Message,
-    NetworkBusInfo, NetworkComponentInfo, NetworkLoss, NetworkState, Offer, OfferTerms, PriceForecastState,
-    ProcessParameters, Quantity, ResourceForecast, SelectedOffer, Simple, Start, TimeSeries, ValueArray,
-    VoltageForecast, VoltageStatus, Warning, WarningKind, decode, types,
+    CurrentStatus, CustomerInfo, Decoded, Direction, Dispatch, DmsCurrent, DmsVoltage, Epoch, EpochOverrun,
+    EpochPacing, FlexibilityNeed, IterationStatus, LateComponent, LfmMarketResult, LimitStatus,
+    LogWriterParameters, ManagerParameters, Message, NetworkBusInfo, NetworkComponentInfo, NetworkLoss,
+    NetworkState, Offer, OfferTerms, PriceForecastState, ProcessParameters, Quantity, ResourceForecast,
+    SelectedOffer, Simple, Start, Status, TimeSeries, ValueArray, VoltageForecast, VoltageStatus, WallTime,
+    Warning, WarningKind, decode, types,
 };
 use serde_json::json;
 
@@ -223,11 +224,33 @@ fn with_every_common_field() -> Message {
     message
 }
 
+/// What gridloop adds to a paced run.
+fn pacing() -> Vec<Message> {
+    let wall = |text: &str| WallTime::from(text.parse::<chrono::DateTime<chrono::Utc>>().unwrap());
+    let epoch = Body::Epoch(Epoch {
+        start_time: time("2024-02-29T23:45:00.000Z"),
+        end_time: time("2024-03-01T00:00:00.000Z"),
+        pacing: Some(EpochPacing {
+            nominal_start: wall("2025-06-01T11:59:30.250125Z"),
+            deadline: wall("2025-06-01T11:59:31.250125Z"),
+            speed: 900.0,
+        }),
+    });
+    let ready = Body::Status(Status { slack_s: Some(0.125), ..Status::READY });
+    let late = |component: &str, late_by_s| LateComponent { component: component.to_owned(), late_by_s };
+    let overrun = Body::EpochOverrun(EpochOverrun {
+        deadline: wall("2025-06-01T11:59:31.250125Z"),
+        late_components: vec![late("pv1", None), late("oltc1", Some(0.5))],
+    });
+    [epoch, ready, overrun].map(message).to_vec()
+}
+
 /// Every message of the files but Start, as values.
 pub(crate) fn values() -> Vec<Message> {
     let new = [test_components(), forecasts(), network_data(), network_states(), judgements(), market()];
     let new = new.into_iter().flatten().map(message);
-    messages().into_iter().map(|(message, _)| message).chain(new).chain([with_every_common_field()]).collect()
+    let known = messages().into_iter().map(|(message, _)| message).chain(new).chain(pacing());
+    known.chain([with_every_common_field()]).collect()
 }
 
 fn start() -> Start {

@@ -2,10 +2,11 @@
 
 use chrono::DateTime;
 use gridloop_messages::{
-    AnyResult, Body, CustomerInfo, Decoded, DeviceState, Direction, Dispatch, Epoch, EpochFields, Header,
-    IterationStatus, Message, Offer, OfferTerms, PointQuality, PointSource, PointState, PowerSetpoint,
-    ResourceState, SimState, SimulationId, SimulationState, Status, StatusValue, TapPosition, TimeSeries,
-    Timestamp, ValueArray, Values, VoltageSetpoint, Warning, WarningKind, decode,
+    AnyResult, Body, CustomerInfo, Decoded, DeviceState, Direction, Dispatch, Epoch, EpochFields,
+    EpochOverrun, EpochPacing, Header, IterationStatus, LateComponent, Message, Offer, OfferTerms,
+    PointQuality, PointSource, PointState, PowerSetpoint, ResourceState, SimState, SimulationId,
+    SimulationState, Status, StatusValue, TapPosition, TimeSeries, Timestamp, ValueArray, Values,
+    VoltageSetpoint, WallTime, Warning, WarningKind, decode,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -65,20 +66,41 @@ fn device_state() -> impl Strategy<Value = DeviceState> {
     })
 }
 
+fn wall_time() -> impl Strategy<Value = WallTime> {
+    (0..250_000_000_000_i64, 0..1_000_000_u32).prop_map(|(seconds, micros)| {
+        chrono::DateTime::from_timestamp(seconds, micros * 1000).unwrap().into()
+    })
+}
+
+fn pacing() -> impl Strategy<Value = EpochPacing> {
+    (wall_time(), wall_time(), number()).prop_filter_map("no time", |(a, b, speed)| {
+        (a != b).then(|| EpochPacing { nominal_start: a.min(b), deadline: a.max(b), speed })
+    })
+}
+
 fn core_body() -> impl Strategy<Value = Body> {
     let sim_state = (select(SimulationState::ALL.to_vec()), option::of(text()), option::of(text()))
         .prop_map(|(simulation_state, name, description)| SimState { simulation_state, name, description });
-    let epoch = (timestamp(), timestamp()).prop_filter_map("no length", |(a, b)| {
-        (a != b).then(|| Epoch { start_time: a.min(b), end_time: a.max(b) })
+    let epoch = (timestamp(), timestamp(), option::of(pacing()))
+        .prop_filter_map("no length", |(a, b, pacing)| {
+            (a != b).then(|| Epoch { start_time: a.min(b), end_time: a.max(b), pacing })
+        });
+    let ready = (option::of(text()), option::of(number())).prop_map(|(description, slack_s)| Status {
+        value: StatusValue::Ready,
+        description,
+        slack_s,
     });
-    let ready = option::of(text()).prop_map(|description| Status { value: StatusValue::Ready, description });
-    let error = text()
-        .prop_map(|text| Status { value: StatusValue::Error, description: Some(format!("failed: {text}")) });
+    let error = text().prop_map(|text| Status::error(format!("failed: {text}")));
+    let late = (name(), option::of(0.0..1e9))
+        .prop_map(|(component, late_by_s)| LateComponent { component, late_by_s });
+    let overrun = (wall_time(), vec(late, 1..4))
+        .prop_map(|(deadline, late_components)| EpochOverrun { deadline, late_components });
     prop_oneof![
         sim_state.prop_map(Body::SimState),
         epoch.prop_map(Body::Epoch),
         ready.prop_map(Body::Status),
         error.prop_map(Body::Status),
+        overrun.prop_map(Body::EpochOverrun),
     ]
 }
 
@@ -266,7 +288,7 @@ fn damaged(mut bytes: Vec<u8>, damages: &[Damage]) -> Vec<u8> {
 /// Whatever is accepted keeps every rule that `encode` checks, but for the Description that SimCES may leave out.
 fn accepted_is_sendable(bytes: &[u8]) {
     let Ok(Decoded::Message(mut message)) = decode(bytes, now()) else { return };
-    if let Body::Status(Status { value: StatusValue::Error, description }) = &mut message.body {
+    if let Body::Status(Status { value: StatusValue::Error, description, .. }) = &mut message.body {
         *description = Some("added".to_owned());
     }
     let sent = message.encode().unwrap();

@@ -184,6 +184,7 @@ pub(crate) fn messages() -> Vec<(Message, Sample)> {
             Body::Epoch(Epoch {
                 start_time: time("2024-02-29T23:45:00.000Z"),
                 end_time: time("2024-03-01T00:00:00.000Z"),
+                pacing: None,
             }),
             epoch(),
         ),
@@ -191,6 +192,7 @@ pub(crate) fn messages() -> Vec<(Message, Sample)> {
             Body::Status(Status {
                 value: StatusValue::Error,
                 description: Some("no answer from pv1".to_owned()),
+                slack_s: None,
             }),
             status(),
         ),

@@ -47,7 +47,7 @@ fn load() -> VoltageDependentLoad {
 
 fn epoch(number: u64) -> OpenEpoch {
     let start_time = Timestamp::parse("2026-11-22T15:19:25.203Z").unwrap();
-    OpenEpoch { number, start_time, end_time: start_time, opened_at: NOW }
+    OpenEpoch { number, start_time, end_time: start_time, nominal_start: NOW, deadline: None, opened_at: NOW }
 }
 
 fn message(source: &str, triggers: &[&str], status: Option<IterationStatus>, body: Body) -> Message {

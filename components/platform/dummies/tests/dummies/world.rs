@@ -63,7 +63,7 @@ impl World {
     pub(crate) fn new(components: Vec<(&str, Box<dyn Component>)>) -> Self {
         let core = |(name, component): (&str, Box<dyn Component>)| {
             let (name, simulation_id) = (name.to_owned(), SimulationId::new(start()));
-            let identity = Identity { name: name.clone(), simulation_id, manager: None };
+            let identity = Identity { name: name.clone(), simulation_id, manager: None, numbered_from: 0 };
             (name, ComponentCore::new(component, identity))
         };
         let cores = components.into_iter().map(core).collect();
@@ -82,7 +82,7 @@ impl World {
             triggering_message_ids: vec!["everybody-1".into()],
             ..EpochFields::default()
         };
-        let epoch = Epoch { start_time, end_time: start_time.plus(EPOCH) };
+        let epoch = Epoch { start_time, end_time: start_time.plus(EPOCH), pacing: None };
         self.ask(topic::EPOCH, Some(fields), Body::Epoch(epoch))
     }
 

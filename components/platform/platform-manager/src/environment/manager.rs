@@ -49,7 +49,9 @@ impl ManagerVariables {
             resend_interval: seconds("SIMULATION_EPOCH_TIMER_INTERVAL", 0.001..=86_400.0, 120),
             max_resends: reader.whole("SIMULATION_MAX_EPOCH_RESENDS", 0..=1000).unwrap_or(5),
             speed: read_speed(reader).unwrap_or(Speed::Max),
-            overrun: reader.choice("SIMULATION_OVERRUN", OVERRUNS).unwrap_or(Overrun::Stretch),
+            overrun: reader
+                .parsed("SIMULATION_OVERRUN", "stretch, skip, abort or catch-up N", |text| text.parse().ok())
+                .unwrap_or(Overrun::Stretch),
             start_delay: seconds("SIMULATION_START_DELAY", 0.0..=86_400.0, 10),
         }
     }
@@ -73,12 +75,10 @@ impl ManagerVariables {
             resend_interval: self.resend_interval,
             max_resends: self.max_resends,
             late_tolerance: None,
+            release_lead: Duration::ZERO,
         }
     }
 }
-
-const OVERRUNS: &[(&str, Overrun)] =
-    &[("stretch", Overrun::Stretch), ("skip", Overrun::Skip), ("abort", Overrun::Abort)];
 
 /// Python knows whole seconds; `900.0` and whole milliseconds are understood here.
 pub(crate) fn read_epoch_length(reader: &Reader<'_>) -> Option<Duration> {

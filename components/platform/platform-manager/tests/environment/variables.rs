@@ -198,6 +198,7 @@ fn a_manager_without_variables_is_as_in_the_python_platform() {
         resend_interval: Duration::from_secs(120),
         max_resends: 5,
         late_tolerance: None,
+        release_lead: Duration::ZERO,
     };
     assert_eq!(settings, expected);
 }

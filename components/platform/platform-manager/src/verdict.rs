@@ -1,0 +1,168 @@
+//! Whether a run kept its deadlines: [`Verdict`], one of four words and the reasons for it. A run that overran is never
+//! called a normal one.
+
+use gridloop_gateway::DeviceReport;
+use gridloop_logging::LogCounts;
+use gridloop_realtime_manager::{Lateness, Outcome, Report, Speed, StartAt};
+use serde::Serialize;
+use std::fmt;
+
+use crate::report::BusReport;
+
+/// Whether the deadlines of a run were kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deadlines {
+    /// All of them, and nothing happened that an operator should know before trusting the run.
+    Met,
+    /// All of them, but.
+    MetWithExceptions,
+    /// Not all of them, or the run did not reach its end by itself.
+    NotMet,
+    /// There were none: the run was not paced.
+    NotPaced,
+}
+
+/// The judgement on a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// The word.
+    pub deadlines: Deadlines,
+    /// What was missed; anything here makes it [`Deadlines::NotMet`].
+    pub missed: Vec<String>,
+    /// What else an operator should know before trusting the run.
+    pub exceptions: Vec<String>,
+}
+
+impl fmt::Display for Deadlines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Met => "met",
+            Self::MetWithExceptions => "MET WITH EXCEPTIONS",
+            Self::NotMet => "NOT MET",
+            Self::NotPaced => "none: the run was not paced",
+        })
+    }
+}
+
+impl Verdict {
+    /// Judges a run by what is reported of it. `start_at` is when it was to begin.
+    pub(crate) fn on(
+        manager: &Report,
+        start_at: StartAt,
+        devices: &[DeviceReport],
+        log: &LogCounts,
+        bus: &BusReport,
+    ) -> Self {
+        let paced = matches!(manager.pacing.speed, Speed::Times(_));
+        let missed = missed(manager, paced);
+        let mut exceptions = of_the_run(manager, paced);
+        exceptions.extend(of_the_clock(manager, start_at));
+        exceptions.extend(of_devices(devices));
+        exceptions.extend(of_log_and_bus(log, bus));
+        let deadlines = match (missed.is_empty(), paced, exceptions.is_empty()) {
+            (false, _, _) => Deadlines::NotMet,
+            (true, false, _) => Deadlines::NotPaced,
+            (true, true, true) => Deadlines::Met,
+            (true, true, false) => Deadlines::MetWithExceptions,
+        };
+        Self { deadlines, missed, exceptions }
+    }
+}
+
+fn missed(manager: &Report, paced: bool) -> Vec<String> {
+    let mut missed = Vec::new();
+    let (epochs, pacing) = (&manager.epochs, &manager.pacing);
+    if epochs.late > 0 {
+        missed.push(format!(
+            "{} of {} epochs were late: {} started more than {} ms after their instant, in {} somebody was missing at \
+             the end",
+            epochs.late, epochs.planned, pacing.started_late, pacing.late_tolerance_ms, pacing.overran
+        ));
+    }
+    for (component, Lateness { epochs, longest_ms }) in &manager.late_components {
+        let longest =
+            longest_ms.map_or("no answer in time at all".to_owned(), |ms| format!("up to {ms:.1} ms"));
+        missed.push(format!("{component} was late in {epochs} epochs, {longest}"));
+    }
+    if epochs.skipped > 0 {
+        missed.push(format!("{} whole periods were passed over", epochs.skipped));
+    }
+    for resumed in &manager.resumed {
+        let again = if resumed.repeated { ", which was sent again as it was" } else { "" };
+        let (at, epoch) = (&resumed.at, resumed.epoch);
+        missed.push(format!("the run broke off, and was resumed at {at} with epoch {epoch}{again}"));
+    }
+    if paced && manager.outcome == Outcome::Failed {
+        missed.push(format!("the run failed after {} of {} epochs", epochs.completed, epochs.planned));
+    }
+    missed
+}
+
+fn of_the_run(manager: &Report, paced: bool) -> Vec<String> {
+    let mut exceptions = Vec::new();
+    let epochs = &manager.epochs;
+    if paced && manager.outcome == Outcome::Stopped {
+        exceptions.push(format!("stopped after {} of {} epochs", epochs.completed, epochs.planned));
+    }
+    if manager.resends > 0 {
+        exceptions.push(format!("{} messages were sent again for missing answers", manager.resends));
+    }
+    for (name, count) in &manager.other_managers {
+        exceptions.push(format!("ANOTHER MANAGER, `{name}`, spoke {count} times in this run"));
+    }
+    exceptions
+}
+
+fn of_the_clock(manager: &Report, start_at: StartAt) -> Vec<String> {
+    let Some(clock) = &manager.clock else { return Vec::new() };
+    let mut exceptions: Vec<String> = clock.events.iter().map(ToString::to_string).collect();
+    if clock.more_events > 0 {
+        exceptions.push(format!("the system's clock was changed {} more times", clock.more_events));
+    }
+    let synchronised = clock.synchronisation_at_start.is_none_or(|it| it.synchronised);
+    let aligned = matches!(start_at, StartAt::Aligned(_) | StartAt::At(_));
+    if aligned && !synchronised {
+        exceptions
+            .push("the start was aligned to UTC, but the system's clock was not synchronised".to_owned());
+    }
+    exceptions
+}
+
+fn of_devices(devices: &[DeviceReport]) -> Vec<String> {
+    let mut exceptions = Vec::new();
+    for device in devices {
+        let id = &device.id;
+        if device.unreliable_epochs > 0 {
+            exceptions.push(format!(
+                "{id} was not good in {} epochs, {} of them substituted by its twin",
+                device.unreliable_epochs, device.fallback_epochs
+            ));
+        }
+        if device.dead_man_releases > 0 {
+            exceptions
+                .push(format!("{id} was released {} times by the dead-man timer", device.dead_man_releases));
+        }
+        if device.left.starts_with("unknown") {
+            exceptions.push(format!("{id} was left {}", device.left));
+        }
+    }
+    exceptions
+}
+
+fn of_log_and_bus(log: &LogCounts, bus: &BusReport) -> Vec<String> {
+    let mut exceptions = Vec::new();
+    if log.shed > 0 {
+        exceptions.push(format!("{} messages are missing from the log", log.shed));
+    }
+    if let Some(error) = &log.error {
+        exceptions.push(format!("the log broke off: {error}"));
+    }
+    if bus.reconnects > 0 {
+        exceptions.push(format!("the broker was lost and found again {} times", bus.reconnects));
+    }
+    if bus.blocks > 0 {
+        exceptions.push(format!("the broker took no messages for a while, {} times", bus.blocks));
+    }
+    exceptions
+}
