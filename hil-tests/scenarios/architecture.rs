@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Every crate of the workspace and its folder. A new crate earns its line by keeping a dependency out of the others.
-const TREE: [(&str, &str); 17] = [
+const TREE: [(&str, &str); 18] = [
     ("gridloop", "components/platform/platform-manager"),
     ("gridloop-bus", "components/foundation/bus"),
     ("gridloop-clock", "components/foundation/clock"),
@@ -21,6 +21,7 @@ const TREE: [(&str, &str); 17] = [
     ("gridloop-log-reader", "components/platform/log-reader"),
     ("gridloop-logging", "components/platform/logging"),
     ("gridloop-messages", "components/foundation/messages"),
+    ("gridloop-metrics", "components/foundation/metrics"),
     ("gridloop-modbus", "adapters/modbus"),
     ("gridloop-plant", "adapters/plant"),
     ("gridloop-realtime-manager", "realtime-manager"),
@@ -149,8 +150,11 @@ fn every_crate_sits_where_the_tree_says() {
     assert_eq!(actual, BTreeMap::from(stated));
 }
 
+/// The one file that may: it has a single system call that no library wraps.
+const UNWRAPPED: &str = "realtime-manager/src/rt.rs";
+
 #[test]
-fn no_rust_file_steps_outside_the_language_s_safety() {
+fn no_rust_file_but_one_steps_outside_the_language_s_safety_and_that_one_once() {
     // Put together from two halves, so that this file passes its own test.
     let forbidden = concat!("un", "safe");
     let files = rust_files(&root());
@@ -160,9 +164,11 @@ fn no_rust_file_steps_outside_the_language_s_safety() {
         let text = std::fs::read_to_string(&file).expect("a readable source file");
         let lines = text.lines().enumerate();
         let wrong = lines.filter(|(_, line)| has_word(without_comment(line), forbidden));
-        found.extend(wrong.map(|(at, _)| format!("{}:{}", file.display(), at + 1)));
+        let name = file.strip_prefix(root()).unwrap_or(&file).display().to_string();
+        found.extend(wrong.map(|(at, _)| (name.clone(), at + 1)));
     }
-    assert_eq!(found, [""; 0]);
+    let files: Vec<&str> = found.iter().map(|(file, _)| file.as_str()).collect();
+    assert_eq!(files, [UNWRAPPED], "{found:?}");
 }
 
 /// The Rust files of the repository, in the order of their names; not what a build or a run has left there.

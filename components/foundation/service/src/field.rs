@@ -185,6 +185,25 @@ impl<'a> Field<'a, String> {
         )
     }
 
+    /// As [`Field::parsed`], for texts of which most are one of `words`: what is none is told the nearest of them.
+    pub fn parsed_near<U: 'a>(
+        self,
+        words: &[&str],
+        parse: impl FnOnce(&str) -> Result<U, String>,
+    ) -> Field<'a, U> {
+        self.map(
+            |_| None,
+            |text| {
+                parse(&text).map_err(|reason| match suggest::nearest(&text, words.iter().copied()) {
+                    Some(near) => {
+                        Read::Wrong { reason: None, help: Some(format!("did you mean {near:?}?")) }
+                    }
+                    None => Read::Wrong { reason: Some(reason), help: None },
+                })
+            },
+        )
+    }
+
     /// A secret may be part of the value: errors do not repeat it.
     pub fn sensitive(mut self) -> Self {
         if let Some((_, found)) = &mut self.written {

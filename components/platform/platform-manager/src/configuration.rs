@@ -278,7 +278,7 @@ fn read_manager(section: &Section<'_>) -> Manager {
                 "When an epoch's end comes and somebody is missing: stretch (wait), skip, abort, or catch-up N (wait, \
                  then run at most N epochs faster).",
             )
-            .parsed(str::parse)
+            .parsed_near(&["stretch", "skip", "abort", "catch-up 3"], str::parse)
             .such_as("catch-up 3")
             .or(Overrun::Stretch),
         start_at: section

@@ -21,7 +21,7 @@ fn the_help_names_every_command_and_says_what_gridloop_is_not() {
         ("A SimCES run of several processes:", &["platform", "convert"]),
         ("One service of a run:", &["manager", "gateway", "component", "log-writer", "log-reader", "probe"]),
         ("Stored runs:", &["export", "token"]),
-        ("Devices:", &["device"]),
+        ("This computer and devices:", &["doctor", "device"]),
     ] {
         let listed: Vec<&str> = under(&done.stdout, group)
             .into_iter()
@@ -39,7 +39,9 @@ fn the_help_names_every_command_and_says_what_gridloop_is_not() {
 fn run_has_every_switch_that_is_promised() {
     let folder = folder();
     let help = gridloop(folder.path(), &["run", "--help"]).stdout;
-    for switch in ["--bus", "--set", "--report", "--strict", "--json", "--epochs", "--speed"] {
+    let promised =
+        ["--bus", "--set", "--report", "--strict", "--json", "--epochs", "--speed", "--resume", "--metrics"];
+    for switch in promised {
         let named = help.lines().any(|line| line.split_whitespace().next() == Some(switch));
         assert!(named, "{switch}: {help}");
     }
