@@ -15,3 +15,4 @@ mod setpoint_abuse;
 mod stopping;
 mod tap_changer;
 mod time;
+mod whole_system;

@@ -320,6 +320,9 @@ impl ManagerCore {
         let who = self.roster.find(&source);
         match (status.value, who) {
             (StatusValue::Ready, Some(who)) => {
+                if epoch.epoch_number == self.epoch {
+                    self.on_answer_before_the_end_is_noticed(&source, status.slack_s, present, out);
+                }
                 self.on_late_answer(&source, epoch.epoch_number, &id, present, out);
                 let mark = self.roster.ready(who, epoch.epoch_number, id);
                 if let (Mark::Counted, Some(deadline)) = (mark, self.deadline)

@@ -146,6 +146,19 @@ impl Journal {
     /// # Errors
     /// The file cannot be used, is damaged, is another's, or belongs to a run with other settings.
     pub fn open(path: &Path, settings: &Settings) -> Result<Self, JournalError> {
+        Self::open_with(path, settings, settings.period().is_none())
+    }
+
+    /// As [`Journal::open`], and the manager itself waits for the disk: for simulated time, which must not go on
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open_in_place(path: &Path, settings: &Settings) -> Result<Self, JournalError> {
+        Self::open_with(path, settings, true)
+    }
+
+    fn open_with(path: &Path, settings: &Settings, in_place: bool) -> Result<Self, JournalError> {
         let failed = failure(path);
         let mut options = OpenOptions::new();
         let mut file = options
@@ -167,10 +180,10 @@ impl Journal {
             File::open(folder)
                 .and_then(|folder| folder.sync_all())
                 .map_err(|error| failed("keep its name", error))?;
-            return Self::on(path, Box::new(file), settings, None);
+            return Self::on(path, Box::new(file), in_place, None);
         }
         past.check(path, settings)?;
-        Self::on(path, Box::new(file), settings, Some(past))
+        Self::on(path, Box::new(file), in_place, Some(past))
     }
 
     /// A journal on any disk, for tests of what happens when the disk fails.
@@ -178,18 +191,18 @@ impl Journal {
     /// # Errors
     /// When the operating system refuses the thread.
     pub fn on_disk(disk: Box<dyn Disk>, settings: &Settings) -> Result<Self, JournalError> {
-        Self::on(Path::new("a disk of the test's"), disk, settings, None)
+        Self::on(Path::new("a disk of the test's"), disk, settings.period().is_none(), None)
     }
 
     fn on(
         path: &Path,
         disk: Box<dyn Disk>,
-        settings: &Settings,
+        in_place: bool,
         past: Option<Past>,
     ) -> Result<Self, JournalError> {
-        let hand = match settings.period() {
-            None => Hand::Own(Writer { disk, failed: None }),
-            Some(_) => {
+        let hand = match in_place {
+            true => Hand::Own(Writer { disk, failed: None }),
+            false => {
                 let (sender, orders) = sync_channel(QUEUE);
                 let disk = Writer { disk, failed: None };
                 thread::Builder::new()

@@ -27,6 +27,8 @@ pub enum Progress {
         number: u64,
         /// Who was missing.
         missing: Vec<String>,
+        /// How long after the end it was noticed.
+        noticed_after: Duration,
     },
     /// A component that was missing at the end of an epoch has answered.
     ComponentLate {

@@ -135,6 +135,7 @@ pub(crate) struct Recorder {
     epochs: EpochCounts,
     /// The newest epoch counted as late, so that it is counted once.
     newest_late: Option<u64>,
+    newest_overran: Option<u64>,
     started_late: u64,
     overran: u64,
     late_components: BTreeMap<String, Lateness>,
@@ -162,6 +163,7 @@ impl Recorder {
             tolerance: settings.tolerance(),
             epochs: EpochCounts { planned: settings.epochs, ..EpochCounts::default() },
             newest_late: None,
+            newest_overran: None,
             started_late: 0,
             overran: 0,
             late_components: BTreeMap::new(),
@@ -193,7 +195,10 @@ impl Recorder {
     }
 
     pub(crate) fn overran(&mut self, number: u64, missing: &[String]) {
-        self.overran += 1;
+        if self.newest_overran != Some(number) {
+            self.newest_overran = Some(number);
+            self.overran += 1;
+        }
         if let Some(epoch) = self.count_late(number) {
             epoch.missing.extend(missing.iter().map(|component| (component.clone(), None)));
         }

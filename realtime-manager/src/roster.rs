@@ -73,6 +73,11 @@ impl Roster {
         self.index.get(name).copied()
     }
 
+    /// Whether the component of this name has not answered the present epoch.
+    pub(crate) fn is_missing(&self, name: &str) -> bool {
+        self.find(name).is_some_and(|who| !self.entries[who].has_answered(self.epoch))
+    }
+
     /// The component at `who` is ready for `epoch`, says message `id`.
     pub(crate) fn ready(&mut self, who: usize, epoch: u64, id: String) -> Mark {
         let entry = &mut self.entries[who];

@@ -164,7 +164,6 @@ pub async fn run(
         actions: Vec::new(),
         prepared: None,
         sent_at: None,
-        instant: MonoTime::default(),
         heard_at: None,
         started: MonoTime::default(),
         ending: None,
@@ -277,8 +276,6 @@ struct Run<P> {
     prepared: Option<(Arc<Message>, Bytes)>,
     /// When the pacer handed the Epoch to the bus that the core is about to start.
     sent_at: Option<MonoTime>,
-    /// The instant that came last.
-    instant: MonoTime,
     /// When the message was taken that the core hears of, if it hears of one.
     heard_at: Option<MonoTime>,
     /// When the present epoch was handed to the bus.
@@ -340,7 +337,7 @@ impl<P: FnMut(Progress) + Send> Run<P> {
         if sent_at.is_none() {
             self.take_delivered(inbox).await;
         }
-        (self.instant, self.sent_at) = (instant, sent_at);
+        self.sent_at = sent_at;
         self.take(Input::Instant(instant)).await;
     }
 
@@ -566,10 +563,9 @@ impl<P: FnMut(Progress) + Send> Run<P> {
 
     fn tell(&mut self, progress: Progress) {
         match &progress {
-            Progress::EpochOverran { number, missing } => {
+            Progress::EpochOverran { number, missing, noticed_after } => {
                 self.recorder.overran(*number, missing);
-                let detected = self.clock.now().since(self.instant);
-                self.recorder.measures().overrun_detected.add(detected);
+                self.recorder.measures().overrun_detected.add(*noticed_after);
                 let (number, missing) = (*number, missing.clone());
                 tracing::warn!(epoch = number, "its end has come, missing: {}", missing.join(", "));
                 self.note_down(|| Record::Overran { number, missing });

@@ -6,7 +6,7 @@ use gridloop_gateway::DeviceReport;
 use gridloop_messages::{Body, Decoded, Message, SimulationId, Timestamp, decode, topic};
 use gridloop_platform_manager::{Configuration, RunReport, Session};
 use gridloop_realtime_manager::Pace;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -74,13 +74,19 @@ impl World {
     }
 }
 
-struct Listener {
+/// Hears every message.
+pub struct Listener {
     bus: Bus,
-    task: JoinHandle<Vec<Heard>>,
+    task: JoinHandle<()>,
+    heard: Arc<Mutex<Vec<Heard>>>,
 }
 
 impl Listener {
-    async fn start(bus: Bus, clock: SimulatedClock) -> Result<Self, BusError> {
+    /// Listens in this session, which is closed at its end.
+    ///
+    /// # Errors
+    /// When the bus cannot be listened to.
+    pub async fn start(bus: Bus, clock: SimulatedClock) -> Result<Self, BusError> {
         let subscribe = Subscribe {
             name: "listener".into(),
             patterns: vec!["#".into()],
@@ -88,8 +94,9 @@ impl Listener {
             when_full: WhenFull::Wait,
         };
         let mut subscription = bus.subscribe(subscribe).await?;
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let hears = Arc::clone(&heard);
         let task = tokio::spawn(async move {
-            let mut heard = Vec::new();
             while let Some(event) = subscription.recv().await {
                 let Event::Message(delivery) = event else { continue };
                 let message = match decode(&delivery.body, Timestamp::from(clock.utc())) {
@@ -97,17 +104,27 @@ impl Listener {
                     Ok(Decoded::General(_)) | Err(_) => None,
                 };
                 let (at, bytes) = (clock.now(), delivery.body.to_vec());
-                heard.push(Heard { at, topic: delivery.topic, bytes, message });
+                let heard = Heard { at, topic: delivery.topic, bytes, message };
+                hears.lock().unwrap_or_else(PoisonError::into_inner).push(heard);
             }
-            heard
         });
-        Ok(Self { bus, task })
+        Ok(Self { bus, task, heard })
+    }
+
+    /// What was heard up to now.
+    #[must_use]
+    pub fn heard(&self) -> Vec<Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Hears what still waits, then ends.
-    async fn end(self) -> anyhow::Result<Vec<Heard>> {
+    ///
+    /// # Errors
+    /// When the listener broke off.
+    pub async fn end(self) -> anyhow::Result<Vec<Heard>> {
         self.bus.close().await;
-        Ok(self.task.await?)
+        self.task.await?;
+        Ok(std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 

@@ -56,12 +56,32 @@ impl ManagerCore {
         out: &mut Vec<Action>,
     ) {
         let number = self.epoch;
-        out.push(Action::Tell(Progress::EpochOverran { number, missing: missing.to_vec() }));
+        let noticed_after = present.now.since(deadline);
+        out.push(Action::Tell(Progress::EpochOverran { number, missing: missing.to_vec(), noticed_after }));
         let late_components = missing.iter().map(|component| late(component, None)).collect();
         let trigger = self.standing.as_ref().map(|message| message.header.message_id.clone());
         let overrun = EpochOverrun { deadline: self.anchor.utc_of(deadline).into(), late_components };
         self.tell_overrun(number, overrun, trigger, present, out);
         self.lateness.add(Overrun { epoch: number, deadline, missing: missing.to_vec() });
+    }
+
+    /// `component` is ready for the present epoch, by its own word `slack_s` before the end. An end that has come and is
+    /// not noticed yet, because the manager itself was held up, must not hide that somebody was late; who does not say
+    /// when it answered may have answered in time.
+    pub(super) fn on_answer_before_the_end_is_noticed(
+        &mut self,
+        component: &str,
+        slack_s: Option<f64>,
+        present: Present,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(deadline) = self.deadline.filter(|_| self.awaited == self.deadline && !self.behind) else {
+            return;
+        };
+        let was_late = slack_s.is_some_and(|slack_s| slack_s < 0.0) && present.now > deadline;
+        if was_late && self.roster.is_missing(component) {
+            self.note_overrun(deadline, &[component.to_owned()], present, out);
+        }
     }
 
     /// `component` is ready for `answered`, says message `id`: it may have been missed before.

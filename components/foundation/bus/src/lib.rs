@@ -25,6 +25,9 @@ pub use counters::Statistics;
 pub use error::BusError;
 pub use kept::{Keep, KeptSubscription, Position};
 pub use lease::Lease;
+#[cfg(feature = "weather")]
+#[doc(hidden)]
+pub use memory::Weather;
 pub use pattern::matches;
 pub use url::{AmqpUrl, BusUrl, BusUrlError};
 
@@ -92,6 +95,26 @@ impl Bus {
     #[must_use]
     pub fn memory(shuffle_seed: Option<u64>) -> Self {
         Self(Transport::Memory(memory::Publisher::new(shuffle_seed)))
+    }
+
+    /// A bus inside this process with bad weather on it. It needs a runtime.
+    #[cfg(feature = "weather")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn in_weather(weather: Weather, clock: SharedClock) -> Self {
+        Self(Transport::Memory(memory::Publisher::in_weather(weather, clock)))
+    }
+
+    /// Another session on a bus with bad weather, to which nothing of it happens: for whoever only listens.
+    #[cfg(feature = "weather")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn sheltered(&self) -> Self {
+        let session = self.session();
+        if let Transport::Memory(publisher) = &session.0 {
+            publisher.shelter();
+        }
+        session
     }
 
     /// For another publisher: in memory a new session on the same bus, over RabbitMQ this session.

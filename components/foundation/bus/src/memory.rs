@@ -6,6 +6,12 @@
 //! circle of components waiting for one another goes over the bound instead: a full queue slows a publisher down, it
 //! never stops a run.
 
+#[cfg(feature = "weather")]
+mod weather;
+
+#[cfg(feature = "weather")]
+pub use weather::Weather;
+
 use crate::lease::{GiveBack, Lease, State};
 use crate::queue::{PublisherId, Queue};
 use crate::{BusError, Counters, Delivery, Event, Statistics, Subscribe, WhenFull, matches};
@@ -21,6 +27,8 @@ const ROUTES_MAX: usize = 4096;
 /// Everything published and subscribed in one process.
 struct Hub {
     shuffle_seed: Option<u64>,
+    #[cfg(feature = "weather")]
+    sky: Option<weather::Sky>,
     next_session: AtomicU64,
     table: RwLock<Table>,
     waits: Mutex<Waits>,
@@ -75,14 +83,7 @@ pub(crate) struct Inbox {
 impl Publisher {
     /// The first session of a new hub.
     pub(crate) fn new(shuffle_seed: Option<u64>) -> Self {
-        let hub = Hub {
-            shuffle_seed,
-            next_session: AtomicU64::new(0),
-            table: RwLock::default(),
-            waits: Mutex::default(),
-            leases: Mutex::default(),
-        };
-        Self::on(Arc::new(hub))
+        Self::on(Arc::new(Hub::new(shuffle_seed)))
     }
 
     /// Another session on the same hub.
@@ -102,6 +103,10 @@ impl Publisher {
         }
         let (topic, receivers) = self.hub.route(topic);
         let event = Event::Message(Delivery { topic, body });
+        #[cfg(feature = "weather")]
+        if self.leave_to_the_weather(&event, &receivers) {
+            return Ok(());
+        }
         for receiver in receivers.iter() {
             if receiver.queue.offer(self.session.id, &event) {
                 continue;
@@ -122,6 +127,10 @@ impl Publisher {
         }
         let (topic, receivers) = self.hub.route(topic);
         let event = Event::Message(Delivery { topic, body });
+        #[cfg(feature = "weather")]
+        if self.leave_to_the_weather(&event, &receivers) {
+            return Ok(());
+        }
         for receiver in receivers.iter() {
             if receiver.queue.offer(self.session.id, &event) {
                 continue;
@@ -223,6 +232,18 @@ impl Drop for Inbox {
 }
 
 impl Hub {
+    fn new(shuffle_seed: Option<u64>) -> Self {
+        Self {
+            shuffle_seed,
+            #[cfg(feature = "weather")]
+            sky: None,
+            next_session: AtomicU64::new(0),
+            table: RwLock::default(),
+            waits: Mutex::default(),
+            leases: Mutex::default(),
+        }
+    }
+
     /// The topic, and whom it reaches in the order of their subscriptions.
     fn route(&self, topic: &str) -> Route {
         if let Some(route) = self.read().routes.get(topic) {

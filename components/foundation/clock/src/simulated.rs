@@ -17,6 +17,8 @@ pub struct SimulatedClock {
 struct State {
     now: MonoTime,
     next_wait: u64,
+    /// By how much UTC has been set.
+    stepped_nanos: i64,
     waits: BTreeMap<(MonoTime, u64), Waker>,
 }
 
@@ -24,8 +26,20 @@ impl SimulatedClock {
     /// A clock at instant zero, which carries the label `utc_at_zero`.
     #[must_use]
     pub fn new(utc_at_zero: Utc) -> Self {
-        let state = State { now: MonoTime::default(), next_wait: 0, waits: BTreeMap::new() };
+        Self::at(utc_at_zero, MonoTime::default())
+    }
+
+    /// The same clock at another instant: for the second part of a story.
+    #[must_use]
+    pub fn at(utc_at_zero: Utc, now: MonoTime) -> Self {
+        let state = State { now, next_wait: 0, stepped_nanos: 0, waits: BTreeMap::new() };
         Self { utc_at_zero, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Sets UTC forward or back by so many nanoseconds, as an operator or a time service does. No wait takes notice.
+    pub fn step_utc(&self, nanos: i64) {
+        let mut state = self.lock();
+        state.stepped_nanos = state.stepped_nanos.saturating_add(nanos);
     }
 
     /// Moves to the earliest instant waited for and wakes its first waiter; `false` when nobody waits.
@@ -50,8 +64,9 @@ impl Clock for SimulatedClock {
     }
 
     fn utc(&self) -> Utc {
-        let nanos = i64::try_from(self.now().as_nanos()).unwrap_or(i64::MAX);
-        self.utc_at_zero + chrono::TimeDelta::nanoseconds(nanos)
+        let state = self.lock();
+        let nanos = i64::try_from(state.now.as_nanos()).unwrap_or(i64::MAX);
+        self.utc_at_zero + chrono::TimeDelta::nanoseconds(nanos.saturating_add(state.stepped_nanos))
     }
 
     fn sleep_until(&self, instant: MonoTime) -> Sleep {

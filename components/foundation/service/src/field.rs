@@ -195,9 +195,7 @@ impl<'a> Field<'a, String> {
             |_| None,
             |text| {
                 parse(&text).map_err(|reason| match suggest::nearest(&text, words.iter().copied()) {
-                    Some(near) => {
-                        Read::Wrong { reason: None, help: Some(format!("did you mean {near:?}?")) }
-                    }
+                    Some(near) => Read::Wrong { reason: None, help: Some(format!("did you mean {near:?}?")) },
                     None => Read::Wrong { reason: Some(reason), help: None },
                 })
             },

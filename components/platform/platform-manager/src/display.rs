@@ -134,7 +134,7 @@ impl Screen {
             Progress::EpochCompleted { number, turnaround, missing } => {
                 self.completed(*number, turnaround.as_secs_f64() * 1000.0, missing);
             }
-            Progress::EpochOverran { number, missing } => {
+            Progress::EpochOverran { number, missing, .. } => {
                 self.late += 1;
                 self.line(&format!(
                     "epoch {number}: its end has come, still waiting for {}",

@@ -44,6 +44,26 @@ fn who_was_left_behind_is_told_of_when_it_answers_epochs_later() {
 }
 
 #[test]
+fn an_end_that_the_manager_itself_notices_late_hides_nobody_and_blames_nobody_who_may_have_been_in_time() {
+    let said = |slack_s| Status { slack_s, ..READY };
+    let mut rig = Rig::started(Settings {
+        components: ["A", "B", "C"].map(String::from).to_vec(),
+        ..paced(Overrun::Skip)
+    });
+    for name in ["A", "B", "C"] {
+        rig.ready(name, 0);
+    }
+    rig.now = rig.now + MS * 1400;
+    rig.status("A", 1, "A-1", said(Some(-0.3)));
+    rig.status("B", 1, "B-1", said(Some(0.2)));
+    rig.status("C", 1, "C-1", said(None));
+    assert_eq!(late(&rig), [("A".to_owned(), 1, 400)]);
+    assert_eq!(rig.wire[2..], ["Clock-3 overran1 A", "Clock-4 overran1 A by 0.4"]);
+    rig.instant(Duration::ZERO);
+    assert!(rig.collects(2));
+}
+
+#[test]
 fn a_component_that_never_answers_fills_no_memory() {
     let mut rig = Rig::started(Settings { epochs: 1000, ..paced(Overrun::Skip) });
     rig.both_ready(0);

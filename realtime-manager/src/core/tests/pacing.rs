@@ -114,7 +114,8 @@ fn stretch_waits_for_everybody_and_moves_the_grid() {
     rig.ready("A", 1);
     rig.instant(MS);
     assert!(rig.collects(1));
-    assert_eq!(rig.progress.last(), Some(&Progress::EpochOverran { number: 1, missing: vec!["B".into()] }));
+    let overran = Progress::EpochOverran { number: 1, missing: vec!["B".into()], noticed_after: MS };
+    assert_eq!(rig.progress.last(), Some(&overran));
     rig.now = rig.now + MS * 399;
     rig.ready("B", 1);
     assert_eq!(rig.last(), "Clock-5 ep2 trig[A-1,B-1]");

@@ -60,7 +60,10 @@ fn a_run_is_kept_in_a_folder_of_its_own_with_its_configuration() {
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert_eq!(entries(folder.path()), ["runs"]);
     let run = folder.path().join("runs/20260621-120000-000");
-    assert_eq!(entries(&run), ["begun.json", "configuration.toml", "journal", "messages.sqlite", "report.json"]);
+    assert_eq!(
+        entries(&run),
+        ["begun.json", "configuration.toml", "journal", "messages.sqlite", "report.json"]
+    );
     assert_eq!(report(&run.join("report.json")), done.json(), "--json prints the report and nothing else");
     let kept = std::fs::read_to_string(run.join("configuration.toml")).expect("the copy");
     let (overrides, file) = kept.split_at(kept.find("# A minute").expect("the beginning of the demo"));
