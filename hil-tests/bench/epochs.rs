@@ -11,7 +11,7 @@ use gridloop_clock::{MonoTime, SharedClock};
 use gridloop_component::{Component, Fault, Identity, OpenEpoch, Output, Poke, Step, join};
 use gridloop_hil_tests::rabbitmq::RabbitMq;
 use gridloop_messages::{Body, Message, ResourceState, SimulationId, Timestamp, topic};
-use gridloop_realtime_manager::{Outcome, Overrun, Pace, Progress, Settings, Speed, StartAt};
+use gridloop_realtime_manager::{Outcome, Overrun, Pace, Progress, Report, Settings, Speed, StartAt};
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
@@ -32,7 +32,7 @@ pub(crate) const WARM_UP: u32 = 20;
 pub(crate) const BODY_BYTES: usize = 500;
 
 pub(crate) async fn in_memory(clock: &SharedClock) -> anyhow::Result<Figure> {
-    let work = async || epochs_per_s(&Bus::memory(None), MEMORY_SIZE, MEMORY_EPOCHS, clock).await;
+    let work = async || Ok(epochs_per_s(&Bus::memory(None), MEMORY_SIZE, MEMORY_EPOCHS, clock).await?.0);
     let floor = async || rounds_per_s(MEMORY_SIZE, MEMORY_EPOCHS, clock).await;
     alternate(MEMORY, UNIT, work, floor).await
 }
@@ -47,7 +47,7 @@ pub(crate) async fn over_amqp(name: &str, size: usize, clock: &SharedClock) -> a
         let bus = Bus::connect(&connect, clock.clone()).await?;
         let rate = epochs_per_s(&bus, size, rounds, clock).await;
         bus.close().await;
-        rate
+        Ok(rate?.0)
     };
     let floor = async || {
         let measured = Barrier { participants: size, body_bytes: BODY_BYTES, warm_up: WARM_UP, rounds };
@@ -63,7 +63,7 @@ pub(crate) async fn epochs_per_s(
     size: usize,
     epochs: u32,
     clock: &SharedClock,
-) -> anyhow::Result<f64> {
+) -> anyhow::Result<(f64, Report)> {
     let simulation_id = SimulationId::new(Timestamp::from(clock.utc()));
     let listening = Subscribe {
         name: "listener".into(),
@@ -113,7 +113,7 @@ pub(crate) async fn epochs_per_s(
     listener.abort();
     let began = instants.recv().await.context("the first epoch did not begin")?;
     let ended = instants.recv().await.context("the last epoch did not end")?;
-    Ok(per_second(epochs, ended.since(began)))
+    Ok((per_second(epochs, ended.since(began)), report))
 }
 
 fn settings(simulation_id: SimulationId, components: Vec<String>, epochs: u64) -> Settings {

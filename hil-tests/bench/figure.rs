@@ -46,6 +46,21 @@ pub(crate) async fn alternate(
     Ok(Figure { name: name.to_owned(), value, unit, floor, ratio: value / floor, runs: RUNS })
 }
 
+impl Figure {
+    /// A figure whose two sides were measured in `runs` blocks each, in turn.
+    pub(crate) fn new(name: &str, unit: &'static str, value: f64, floor: f64, runs: usize) -> Self {
+        Self { name: name.to_owned(), value, unit, floor, ratio: value / floor, runs }
+    }
+}
+
+/// The sample that so many of a hundred are at most, in microseconds.
+pub(crate) fn percentile_us(samples: &[Duration], percent: usize) -> f64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_unstable();
+    let rank = (sorted.len() * percent).div_ceil(100).max(1) - 1;
+    sorted.get(rank).map_or(f64::NAN, |sample| sample.as_secs_f64() * 1e6)
+}
+
 /// How many of `count` fit into a second when all of them took `taken`.
 pub(crate) fn per_second(count: u32, taken: Duration) -> f64 {
     f64::from(count) / taken.as_secs_f64()

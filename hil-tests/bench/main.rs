@@ -7,18 +7,23 @@
 
 mod epochs;
 mod figure;
+mod handling;
 mod log_reader;
 mod log_writer;
 mod memory;
 mod modbus;
+mod pacer;
+mod punctuality;
 mod turnaround;
 
 use anyhow::{Context, bail};
 use clap::Parser;
 use figure::Figure;
+use gridloop_bus::Bus;
 use gridloop_clock::{SharedClock, WallClock};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Measures gridloop beside its floors.
 #[derive(Debug, Parser)]
@@ -27,9 +32,27 @@ struct Arguments {
     /// Write the figures to this file as a JSON array.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Measure only the figure of this name.
+    /// Measure only the figure of this name, or those whose names begin so.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
+    /// Measure what takes ten minutes as well.
+    #[arg(long)]
+    long: bool,
+    /// Instead: one block of steps of a component in a paced run, for the comparison with other platforms.
+    #[arg(long, conflicts_with_all = ["json", "only", "long"])]
+    step_block: bool,
+    /// Instead: one block of the pacer's thread alone.
+    #[arg(long, conflicts_with_all = ["json", "only", "long", "step_block"])]
+    pacer_block: bool,
+    /// Instead: one block of a bare loop of an ordinary thread.
+    #[arg(long, conflicts_with_all = ["json", "only", "long", "step_block", "pacer_block"])]
+    loop_block: bool,
+    /// Of a block.
+    #[arg(long, value_name = "P", default_value_t = 10)]
+    period_ms: u64,
+    /// Of a block.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    steps: u32,
 }
 
 /// Before the number of components.
@@ -46,19 +69,23 @@ fn main() -> anyhow::Result<()> {
             .block_on(memory::bystander(&url));
     }
     let arguments = Arguments::parse();
-    let names = names();
-    let chosen: Vec<&String> =
-        names.iter().filter(|name| arguments.only.as_ref().is_none_or(|only| only == *name)).collect();
+    if arguments.step_block || arguments.pacer_block || arguments.loop_block {
+        return block(&arguments);
+    }
+    let names = names(arguments.long);
+    let wanted = |name: &str| arguments.only.as_ref().is_none_or(|only| name.starts_with(only.as_str()));
+    let chosen: Vec<&String> = names.iter().filter(|name| wanted(name)).collect();
     if let (true, Some(only)) = (chosen.is_empty(), &arguments.only) {
         bail!("there is no figure `{only}`; there are {}", names.join(", "));
     }
-    let clock: SharedClock = Arc::new(WallClock::start()?);
+    let wall = WallClock::start()?;
+    let clock: SharedClock = Arc::new(wall.clone());
     // As the `gridloop` command has it.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     println!("{}", figure::HEADLINE);
     let mut figures = Vec::new();
     for name in chosen {
-        let figure = runtime.block_on(measure(name, &clock)).with_context(|| name.clone())?;
+        let figure = runtime.block_on(measure(name, &clock, &wall)).with_context(|| name.clone())?;
         println!("{figure}");
         figures.push(figure);
     }
@@ -69,8 +96,37 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every figure, in the order of the table.
-fn names() -> Vec<String> {
+/// One block, as one line of JSON: how late each step was.
+fn block(arguments: &Arguments) -> anyhow::Result<()> {
+    let (wall, period, steps) =
+        (WallClock::start()?, Duration::from_millis(arguments.period_ms), arguments.steps);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let (system, lateness) = if arguments.step_block {
+        let paced = punctuality::Paced {
+            components: 1,
+            period,
+            epochs: u64::from(steps),
+            lead: Duration::ZERO,
+            takes: Duration::ZERO,
+        };
+        let (_, arrivals) = runtime.block_on(punctuality::run(&Bus::memory(None), paced, &wall))?;
+        ("gridloop, a component in a paced run", arrivals)
+    } else if arguments.pacer_block {
+        ("gridloop, the pacer alone", runtime.block_on(pacer::pacer_block(&wall, period, steps))?)
+    } else {
+        ("clock_nanosleep, SCHED_OTHER", pacer::bare_loop(&wall, period, steps, false)?)
+    };
+    let at = |percent| figure::percentile_us(&lateness, percent);
+    let block = serde_json::json!({
+        "system": system, "period_ms": arguments.period_ms, "steps": lateness.len(),
+        "p50_us": at(50), "p99_us": at(99), "max_us": at(100), "early": 0,
+    });
+    println!("{block}");
+    Ok(())
+}
+
+/// Every figure, in the order of the table; with those that take ten minutes if they are wanted.
+fn names(long: bool) -> Vec<String> {
     let epochs = AMQP_SIZES.map(|size| format!("{EPOCHS}{size}"));
     let turnarounds = AMQP_SIZES.map(|size| format!("{TURNAROUND}{size}"));
     let others = [
@@ -81,11 +137,35 @@ fn names() -> Vec<String> {
         memory::COMPONENT,
         modbus::READS,
     ];
-    let fixed = [epochs::MEMORY.to_owned()];
-    fixed.into_iter().chain(epochs).chain(turnarounds).chain(others.map(str::to_owned)).collect()
+    let punctual = [
+        punctuality::PUBLISH,
+        punctuality::ARRIVAL_MEMORY,
+        punctuality::PUBLISH_AMQP,
+        punctuality::ARRIVAL_AMQP,
+        punctuality::ARRIVAL_LEAD,
+        punctuality::OVERRUN,
+    ];
+    let handling = handling::SIZES.map(|size| format!("{}{size}", handling::HANDLING));
+    let drift = long.then(|| punctuality::DRIFT.to_owned());
+    let pacing = pacer::names().into_iter().chain([pacer::UNPRIVILEGED.to_owned()]);
+    let fixed = pacing
+        .chain(punctual.map(str::to_owned))
+        .chain(drift)
+        .chain(handling)
+        .chain([epochs::MEMORY.to_owned()]);
+    fixed.chain(epochs).chain(turnarounds).chain(others.map(str::to_owned)).collect()
 }
 
-async fn measure(name: &str, clock: &SharedClock) -> anyhow::Result<Figure> {
+async fn measure(name: &str, clock: &SharedClock, wall: &WallClock) -> anyhow::Result<Figure> {
+    if let Some(size) = name.strip_prefix(handling::HANDLING) {
+        return handling::handling(name, size.parse()?, clock).await;
+    }
+    if name == pacer::UNPRIVILEGED {
+        return tokio::task::block_in_place(pacer::unprivileged);
+    }
+    if name.starts_with(pacer::LATENESS) {
+        return pacer::lateness(name, wall).await;
+    }
     if let Some(size) = name.strip_prefix(EPOCHS) {
         return epochs::over_amqp(name, size.parse()?, clock).await;
     }
@@ -93,6 +173,12 @@ async fn measure(name: &str, clock: &SharedClock) -> anyhow::Result<Figure> {
         return turnaround::over_amqp(name, size.parse()?, clock).await;
     }
     match name {
+        punctuality::PUBLISH | punctuality::ARRIVAL_MEMORY => punctuality::in_memory(name, wall).await,
+        punctuality::PUBLISH_AMQP | punctuality::ARRIVAL_AMQP | punctuality::ARRIVAL_LEAD => {
+            punctuality::over_amqp(name, wall).await
+        }
+        punctuality::OVERRUN => punctuality::overrun(name, wall).await,
+        punctuality::DRIFT => punctuality::drift(name, wall).await,
         epochs::MEMORY => epochs::in_memory(clock).await,
         log_writer::SQLITE => log_writer::into_sqlite(clock).await,
         log_writer::MONGODB => log_writer::into_mongodb(clock).await,

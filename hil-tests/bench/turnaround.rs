@@ -38,7 +38,9 @@ pub(crate) async fn over_amqp(name: &str, size: usize, clock: &SharedClock) -> a
         typical(watched.await?)
     };
     let floor = async || {
-        let taken = round_trips(plain, "procem.floor", BODY_BYTES, WARM_UP + ROUNDS, &**clock).await?;
+        let taken =
+            round_trips(plain, "procem.floor", BODY_BYTES, WARM_UP + ROUNDS, Duration::ZERO, &**clock)
+                .await?;
         typical(taken)
     };
     alternate(name, UNIT, work, floor).await

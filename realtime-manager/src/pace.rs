@@ -135,6 +135,33 @@ impl PacerThread {
     }
 }
 
+#[cfg(feature = "bare")]
+#[doc(hidden)]
+impl PacerThread {
+    /// When the thread was really there for each of so many instants, `period` apart: its own lateness, without anybody
+    /// who has to be woken.
+    pub async fn lateness(&self, period: Duration, instants: u32) -> Vec<Duration> {
+        let mut lateness = Vec::new();
+        let mut instant = self.clock.now() + period;
+        for _ in 0..instants {
+            let handover = Arc::new(Handover::default());
+            self.shared.add(instant, Job::HandOver(Arc::clone(&handover)));
+            let stamp = loop {
+                match handover.reached() {
+                    Some(stamp) => break stamp,
+                    None => handover.arrived.notified().await,
+                }
+            };
+            lateness.push(stamp.since(instant));
+            // Whole periods are passed over if this task was the late one.
+            let next = instant + period;
+            let behind = self.clock.now().since(next).as_nanos() / period.as_nanos().max(1);
+            instant = next + period * u32::try_from(behind).unwrap_or(0);
+        }
+        lateness
+    }
+}
+
 impl Drop for PacerThread {
     fn drop(&mut self) {
         self.shared.lock().closed = true;

@@ -7,7 +7,7 @@
 
 use crate::AmqpUrl;
 use futures_util::StreamExt;
-use gridloop_clock::Clock;
+use gridloop_clock::{Clock, sleep};
 use lapin::options::{
     BasicConsumeOptions, BasicPublishOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
 };
@@ -86,7 +86,8 @@ async fn measure(
     Ok(taken)
 }
 
-/// How long a message takes to the broker and back, once for each round: published and consumed on one connection.
+/// How long a message takes to the broker and back, once for each round: published and consumed on one connection, one
+/// after the other or, with a `pause`, with so much time between two.
 ///
 /// # Errors
 /// When the broker cannot be used, or the connection is lost.
@@ -95,9 +96,10 @@ pub async fn round_trips(
     exchange: &str,
     body_bytes: usize,
     rounds: u32,
+    pause: Duration,
     clock: &dyn Clock,
 ) -> io::Result<Vec<Duration>> {
-    measure_round_trips(url, exchange, body_bytes, rounds, clock).await.map_err(io::Error::other)
+    measure_round_trips(url, exchange, body_bytes, rounds, pause, clock).await.map_err(io::Error::other)
 }
 
 async fn measure_round_trips(
@@ -105,6 +107,7 @@ async fn measure_round_trips(
     exchange: &str,
     body_bytes: usize,
     rounds: u32,
+    pause: Duration,
     clock: &dyn Clock,
 ) -> lapin::Result<Vec<Duration>> {
     let connection = Connection::connect_uri(uri(url), ConnectionProperties::default()).await?;
@@ -116,6 +119,9 @@ async fn measure_round_trips(
     let body = vec![b' '; body_bytes];
     let mut taken = Vec::new();
     for _ in 0..rounds {
+        if !pause.is_zero() {
+            sleep(clock, pause).await;
+        }
         let began = clock.now();
         publish(&publisher, &exchange, START, &body).await?;
         if let Some(arrival) = arrivals.next().await {
