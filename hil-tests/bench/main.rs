@@ -101,6 +101,7 @@ fn block(arguments: &Arguments) -> anyhow::Result<()> {
     let (wall, period, steps) =
         (WallClock::start()?, Duration::from_millis(arguments.period_ms), arguments.steps);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut early = 0;
     let (system, lateness) = if arguments.step_block {
         let paced = punctuality::Paced {
             components: 1,
@@ -110,7 +111,9 @@ fn block(arguments: &Arguments) -> anyhow::Result<()> {
             takes: Duration::ZERO,
         };
         let (_, arrivals) = runtime.block_on(punctuality::run(&Bus::memory(None), paced, &wall))?;
-        ("gridloop, a component in a paced run", arrivals)
+        early = arrivals.iter().filter(|arrival| arrival.early).count();
+        let late = arrivals.iter().map(|arrival| arrival.late).collect();
+        ("gridloop, a component in a paced run", late)
     } else if arguments.pacer_block {
         ("gridloop, the pacer alone", runtime.block_on(pacer::pacer_block(&wall, period, steps))?)
     } else {
@@ -119,7 +122,7 @@ fn block(arguments: &Arguments) -> anyhow::Result<()> {
     let at = |percent| figure::percentile_us(&lateness, percent);
     let block = serde_json::json!({
         "system": system, "period_ms": arguments.period_ms, "steps": lateness.len(),
-        "p50_us": at(50), "p99_us": at(99), "max_us": at(100), "early": 0,
+        "p50_us": at(50), "p99_us": at(99), "max_us": at(100), "early": early,
     });
     println!("{block}");
     Ok(())

@@ -34,7 +34,14 @@ const EPOCHS: u64 = 100;
 const BLOCKS: usize = 5;
 
 /// When components were given their epochs, after the instants at which those begin.
-type Arrivals = Arc<Mutex<Vec<Duration>>>;
+type Arrivals = Arc<Mutex<Vec<Arrival>>>;
+
+/// After its instant, or before it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival {
+    pub(crate) late: Duration,
+    pub(crate) early: bool,
+}
 
 /// Notes when it is given its epochs, and is done after a while.
 struct Witness {
@@ -53,7 +60,8 @@ impl Component for Witness {
 
     fn open(&mut self, epoch: &OpenEpoch) -> Result<(), Fault> {
         let late = epoch.opened_at.since(epoch.nominal_start);
-        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).push(late);
+        let early = epoch.opened_at < epoch.nominal_start;
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).push(Arrival { late, early });
         Ok(())
     }
 
@@ -82,11 +90,7 @@ const TWENTY: Paced = Paced {
 };
 
 /// What a run reported, and how late its components were given their epochs.
-pub(crate) async fn run(
-    bus: &Bus,
-    paced: Paced,
-    wall: &WallClock,
-) -> anyhow::Result<(Report, Vec<Duration>)> {
+pub(crate) async fn run(bus: &Bus, paced: Paced, wall: &WallClock) -> anyhow::Result<(Report, Vec<Arrival>)> {
     let clock: SharedClock = Arc::new(wall.clone());
     let simulation_id = SimulationId::new(Timestamp::from(clock.utc()));
     let names: Vec<String> = (1..=paced.components).map(|n| format!("witness{n}")).collect();
@@ -143,7 +147,7 @@ pub(crate) async fn in_memory(name: &str, wall: &WallClock) -> anyhow::Result<Fi
     for _ in 0..BLOCKS {
         let (report, arrived) = run(&Bus::memory(None), TWENTY, wall).await?;
         publish.push(report.pacing.start_lateness_us.p99.context("a lateness")?);
-        arrivals.extend(arrived);
+        arrivals.extend(arrived.iter().map(|arrival| arrival.late));
         floor.extend(pacer_alone(wall).await?);
     }
     Ok(match name {
@@ -168,7 +172,7 @@ pub(crate) async fn over_amqp(name: &str, wall: &WallClock) -> anyhow::Result<Fi
         let (report, arrived) = run(&bus, Paced { lead, ..TWENTY }, wall).await?;
         bus.close().await;
         publish.push(report.pacing.start_lateness_us.p99.context("a lateness")?);
-        arrivals.extend(arrived);
+        arrivals.extend(arrived.iter().map(|arrival| arrival.late));
         let rounds = u32::try_from(EPOCHS)?;
         trips.extend(round_trips(plain, "procem.floor", BODY_BYTES, rounds, PERIOD, &*clock).await?);
         alone.extend(pacer_alone(wall).await?);
@@ -201,7 +205,10 @@ pub(crate) async fn drift(name: &str, wall: &WallClock) -> anyhow::Result<Figure
     let ten_minutes = Paced { components: 1, period: Duration::from_millis(10), epochs: 60_000, ..TWENTY };
     let (report, arrivals) = run(&Bus::memory(None), ten_minutes, wall).await?;
     ensure!(arrivals.len() >= 60_000, "only {} epochs arrived", arrivals.len());
-    let (first, last) = (percentile_us(&arrivals[..6000], 50), percentile_us(&arrivals[54_000..], 50));
+    let typical = |arrivals: &[Arrival]| {
+        percentile_us(&arrivals.iter().map(|arrival| arrival.late).collect::<Vec<_>>(), 50)
+    };
+    let (first, last) = (typical(&arrivals[..6000]), typical(&arrivals[54_000..]));
     println!(
         "  {} of 60000 epochs late; first minute {first:.1} us, last minute {last:.1} us",
         report.epochs.late

@@ -74,6 +74,21 @@ fn stretch_waits_for_everybody_and_moves_the_grid() {
 }
 
 #[test]
+fn catching_up_waits_for_everybody_and_is_back_on_the_grid_with_the_next_epoch() {
+    let run = run("catch-up 3");
+    let report = &run.report.manager;
+    // The epoch that overran, and the one that began late because of it.
+    assert_eq!((report.outcome, report.epochs.completed, report.epochs.late), (Outcome::Completed, 6, 2));
+    let expected: Vec<_> = [0, 1000, 2000, 3400, 4000, 5000].map(Duration::from_millis).to_vec();
+    assert_eq!(starts(&run), expected);
+    let late: Vec<_> = report.late_components.iter().map(|(name, late)| (name.as_str(), *late)).collect();
+    let slow = gridloop_realtime_manager::Lateness { epochs: 1, longest_ms: Some(400.0) };
+    assert_eq!(late, [("slow", slow)], "nobody is blamed for an epoch with less time than others");
+    let told: Vec<_> = run.on(topic::EPOCH_OVERRUN).filter_map(|it| it.epoch()).collect();
+    assert_eq!(told, [SLOW_EPOCH, SLOW_EPOCH], "at its end and when the answer came");
+}
+
+#[test]
 fn skip_leaves_the_late_one_behind_and_keeps_the_grid() {
     let run = run("skip");
     let report = &run.report.manager;

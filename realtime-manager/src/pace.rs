@@ -91,10 +91,10 @@ enum Job {
 #[derive(Default)]
 struct Handover {
     message: Mutex<Option<Prepared>>,
-    /// When the thread was there, in nanoseconds; 0 before.
+    /// When the bus had the message, in nanoseconds; 0 if there was none.
+    sent_at: AtomicU64,
+    /// When the thread was there, in nanoseconds; 0 before. Set last.
     stamp: AtomicU64,
-    /// The message was given to the bus.
-    sent: std::sync::atomic::AtomicBool,
     arrived: Notify,
 }
 
@@ -196,7 +196,7 @@ impl Shared {
             let stamp = clock.now();
             while let Some(job) = self.take_due(stamp) {
                 match job {
-                    Job::HandOver(handover) => handover.carry_out(stamp),
+                    Job::HandOver(handover) => handover.carry_out(stamp, clock),
                     Job::Wake(waker) => waker.wake(),
                 }
             }
@@ -240,10 +240,12 @@ impl Jobs {
 
 impl Handover {
     /// On the pacer's thread, at the instant.
-    fn carry_out(&self, stamp: MonoTime) {
-        if let Some(message) = self.message().take() {
-            // A session that is closed is heard of by the manager anyway, and there is nothing to be done here.
-            self.sent.store(message.send().is_ok(), Ordering::Relaxed);
+    fn carry_out(&self, stamp: MonoTime, clock: &WallClock) {
+        // A session that is closed is heard of by the manager anyway, and there is nothing to be done here.
+        let sent = self.message().take().is_some_and(|message| message.send().is_ok());
+        if sent {
+            // Not before: whatever the bus took to have it is lateness too.
+            self.sent_at.store(clock.now().as_nanos().max(1), Ordering::Relaxed);
         }
         self.stamp.store(stamp.as_nanos().max(1), Ordering::Release);
         self.arrived.notify_one();
@@ -254,11 +256,16 @@ impl Handover {
     }
 
     fn reached(&self) -> Option<MonoTime> {
-        match self.stamp.load(Ordering::Acquire) {
-            0 => None,
-            nanos => Some(MonoTime::from_nanos(nanos)),
-        }
+        some(self.stamp.load(Ordering::Acquire))
     }
+
+    fn sent_at(&self) -> Option<MonoTime> {
+        some(self.sent_at.load(Ordering::Relaxed))
+    }
+}
+
+fn some(nanos: u64) -> Option<MonoTime> {
+    (nanos > 0).then_some(MonoTime::from_nanos(nanos))
 }
 
 /// Sleeps to an absolute instant, so that the time spent before the call does not count.
@@ -336,8 +343,7 @@ impl Drop for Wait {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reached {
     pub(crate) instant: MonoTime,
-    /// When the message that was loaded for it was handed to the bus; none if there was none, or if it is still to be
-    /// published.
+    /// When the bus had the message that was loaded for it; none if there was none, or if it is still to be published.
     pub(crate) sent_at: Option<MonoTime>,
 }
 
@@ -387,7 +393,7 @@ impl Instants {
         self.sleep = None;
         let Some((place, handover)) = self.flight.take() else { return false };
         let Pace::Thread(thread) = &self.pace else { return false };
-        !thread.shared.remove(place) && handover.sent.load(Ordering::Relaxed)
+        !thread.shared.remove(place) && handover.sent_at().is_some()
     }
 
     /// This message is to leave at the instant waited for.
@@ -410,13 +416,10 @@ impl Instants {
         match &self.pace {
             Pace::Thread(_) => {
                 let Some((_, handover)) = &self.flight else { return pending().await };
-                let stamp = loop {
-                    if let Some(stamp) = handover.reached() {
-                        break stamp;
-                    }
+                while handover.reached().is_none() {
                     handover.arrived.notified().await;
-                };
-                sent_at = handover.sent.load(Ordering::Relaxed).then_some(stamp);
+                }
+                sent_at = handover.sent_at();
             }
             Pace::Clock(_) => {
                 if let Some(sleep) = &mut self.sleep {

@@ -492,7 +492,7 @@ impl<P: FnMut(Progress) + Send> Run<P> {
         Ok(())
     }
 
-    /// Between the instant and the publishing there is nothing but the stamp; usually the pacer has done both.
+    /// Between the instant and the publishing there is nothing; usually the pacer has done it.
     async fn start_epoch(&mut self, start: EpochStart) -> Result<(), Ending> {
         let body = match self.prepared.take() {
             Some((prepared, body)) if Arc::ptr_eq(&prepared, &start.message) => body,
@@ -508,11 +508,12 @@ impl<P: FnMut(Progress) + Send> Run<P> {
                 Ok(())
             }
             None => {
-                self.started = self.clock.now();
                 if let Some(heard_at) = self.heard_at {
-                    self.recorder.measures().handling.add(self.started.since(heard_at));
+                    self.recorder.measures().handling.add(self.clock.now().since(heard_at));
                 }
-                self.publish(topic::EPOCH, body).await
+                let published = self.publish(topic::EPOCH, body).await;
+                self.started = self.clock.now();
+                published
             }
         };
         let EpochStart { number, release, skipped, .. } = start;

@@ -46,6 +46,29 @@ fn waking_late_does_not_move_the_grid() {
 }
 
 #[test]
+fn an_hour_at_ten_milliseconds_does_not_drift_by_a_nanosecond() {
+    const EPOCHS: u32 = 360_000;
+    // Ten milliseconds do not divide by seven: each instant is one that a sum of floats would miss.
+    let period = Duration::from_nanos(9_999_999);
+    let speed = Speed::Times(3600.0 / period.as_secs_f64());
+    let components = vec!["A".to_owned()];
+    let mut rig =
+        Rig::started(Settings { epochs: u64::from(EPOCHS), speed, components, ..paced(Overrun::Stretch) });
+    assert_eq!(rig.core.period, Some(period));
+    rig.ready("A", 0);
+    let first = rig.starts[0].nominal.unwrap();
+    for epoch in 1..u64::from(EPOCHS) {
+        rig.ready("A", epoch);
+        // Always awake a little late, and never as late twice.
+        rig.instant(Duration::from_nanos(epoch % 977));
+        rig.published.clear();
+        rig.wire.clear();
+    }
+    let last = rig.starts.last().unwrap().nominal.unwrap();
+    assert_eq!(last.since(first), period * (EPOCHS - 1));
+}
+
+#[test]
 fn the_last_epoch_ends_when_everybody_is_ready() {
     let mut rig = Rig::started(Settings { epochs: 1, ..paced(Overrun::Stretch) });
     rig.both_ready(0);

@@ -1,12 +1,15 @@
 //! The `gridloop` command as people and scripts meet it: what it prints, what it leaves behind, how it exits.
 //!
 //! Every test runs the built binary in an empty folder. `arguments`, `bus` and `configuration` are about what is refused
-//! before anything starts, `runs` about whole runs, `device` about the hand tool.
+//! before anything starts, `runs` about whole runs, `resume` about those that break off, `real_time` about what is seen of
+//! it, `device` about the hand tool.
 
 mod arguments;
 mod bus;
 mod configuration;
 mod device;
+mod real_time;
+mod resume;
 mod runs;
 
 use serde_json::Value;

