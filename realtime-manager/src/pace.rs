@@ -242,11 +242,12 @@ impl Handover {
     /// On the pacer's thread, at the instant.
     fn carry_out(&self, stamp: MonoTime, clock: &WallClock) {
         // A session that is closed is heard of by the manager anyway, and there is nothing to be done here.
-        let sent = self.message().take().is_some_and(|message| message.send().is_ok());
-        if sent {
+        let mut loaded = self.message();
+        if loaded.take().is_some_and(|message| message.send().is_ok()) {
             // Not before: whatever the bus took to have it is lateness too.
             self.sent_at.store(clock.now().as_nanos().max(1), Ordering::Relaxed);
         }
+        drop(loaded);
         self.stamp.store(stamp.as_nanos().max(1), Ordering::Release);
         self.arrived.notify_one();
     }
@@ -393,7 +394,11 @@ impl Instants {
         self.sleep = None;
         let Some((place, handover)) = self.flight.take() else { return false };
         let Pace::Thread(thread) = &self.pace else { return false };
-        !thread.shared.remove(place) && handover.sent_at().is_some()
+        if thread.shared.remove(place) {
+            return false;
+        }
+        // The thread has the job: either the message is taken from it here, or it is out by now.
+        handover.message().take().is_none() && handover.sent_at().is_some()
     }
 
     /// This message is to leave at the instant waited for.

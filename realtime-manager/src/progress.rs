@@ -193,7 +193,7 @@ impl fmt::Display for Note {
                 write!(f, "epoch {epoch} began at the very instant at which the run was stopped")
             }
             Self::StartMissed { by } => {
-                write!(f, "the start time had passed {by:?} before everybody was ready")
+                write!(f, "everybody was ready {by:?} too late for the start time")
             }
         }
     }

@@ -69,7 +69,7 @@ pub struct LateEpoch {
     /// By how much it started later than its instant, in milliseconds, where that is more than tolerated.
     pub started_late_ms: Option<f64>,
     /// Who was missing at its end, and how long after it each answered in milliseconds; no time: not until the end of
-    /// the run, or the component was left behind and has answered a later epoch.
+    /// the run.
     pub missing: BTreeMap<String, Option<f64>>,
 }
 

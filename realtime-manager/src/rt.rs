@@ -163,9 +163,13 @@ fn lock_memory() -> Result<(), Refusal> {
     mlockall(all).map_err(|error| refusal(error.to_string()))
 }
 
-/// Whether this process has CAP_IPC_LOCK.
+/// Whether this process has CAP_IPC_LOCK, and not only inside a user namespace, where it does not count.
 fn may_lock_beyond_limits() -> bool {
     const CAP_IPC_LOCK: u32 = 14;
+    let users = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    if users.split_whitespace().collect::<Vec<_>>() != ["0", "0", "4294967295"] {
+        return false;
+    }
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let effective = effective.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());

@@ -9,9 +9,11 @@
 //! One run has one manager. Before anything else the loop takes the run's lease, and it holds it to the end; what other
 //! managers say all the same, because they know of no lease, it hears through [`Rivals`].
 
+mod epochs;
+mod watch;
+
 use crate::alarm::Alarm;
-use crate::clocks::{ClockWatcher, stolen_ms};
-use crate::core::{Action, EpochStart, Input, ManagerCore, NUMBERED_APART, Present};
+use crate::core::{Action, Input, ManagerCore, NUMBERED_APART, Present};
 use crate::ending::Ending;
 use crate::journal::{Journal, JournalError, Record};
 use crate::measures::Measures;
@@ -19,9 +21,9 @@ use crate::pace::{Instants, Pace, Reached};
 use crate::progress::{Note, Progress};
 use crate::report::{Recorder, Report, Resumed, Surroundings};
 use crate::rivals::{Rival, Rivals};
-use crate::rt::{Synchronisation, clock_synchronisation};
 use crate::settings::{Settings, SettingsError, Speed};
 use bytes::Bytes;
+use epochs::nanos;
 use futures_util::FutureExt;
 use gridloop_bus::{Bus, BusError, Event, Lease, Subscribe, Subscription, WhenFull};
 use gridloop_clock::{Anchor, MonoTime, SharedClock, until};
@@ -32,12 +34,10 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use watch::Watch;
 
 /// How long the last message of a run may take to leave.
 const FAREWELL: Duration = Duration::from_secs(5);
-
-/// A disk that has not answered for so long does not answer.
-const DISK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The lease that the manager of a run holds.
 const LEASE: &str = "manager";
@@ -202,31 +202,9 @@ pub async fn run(
         cpu: granted.and_then(|granted| granted.cpu),
         refused,
         stolen_ms: watch.as_ref().and_then(Watch::stolen_ms),
-        clock: watch.map(|watch| watch.clocks.report(watch.synchronisation)),
+        clock: watch.as_ref().map(Watch::clocks),
     };
     Ok(run.recorder.report(&ending, &settings, surroundings))
-}
-
-/// What is watched of the machine during a run in wall-clock time.
-struct Watch {
-    clocks: ClockWatcher,
-    /// At the start.
-    synchronisation: Option<Synchronisation>,
-    /// Up to the start.
-    stolen_ms: Option<u64>,
-}
-
-impl Watch {
-    fn start(pace: &Pace, anchor: Anchor) -> std::io::Result<Option<Self>> {
-        let Pace::Thread(_) = pace else { return Ok(None) };
-        let (synchronisation, stolen_ms) = (clock_synchronisation().ok(), stolen_ms());
-        Ok(Some(Self { clocks: ClockWatcher::start(anchor)?, synchronisation, stolen_ms }))
-    }
-
-    /// Since the start.
-    fn stolen_ms(&self) -> Option<u64> {
-        Some(stolen_ms()?.saturating_sub(self.stolen_ms?))
-    }
 }
 
 /// Contract 3.1: exactly these two topics. An answer must not be lost for lack of room, and two per component are
@@ -474,94 +452,6 @@ impl<P: FnMut(Progress) + Send> Run<P> {
         }
     }
 
-    /// Everything that an epoch needs before its instant: its message is written, in the journal, and with the pacer.
-    async fn prepare(&mut self, start: EpochStart) -> Result<(), Ending> {
-        let body = encode(&start.message)?;
-        self.write_down(&start, &body).await?;
-        if self.instants.granted().is_some() {
-            self.rivals.say(body.clone());
-            let preparing = self.bus.prepare(topic::EPOCH, body.clone());
-            match self.cancel.run_until_cancelled(preparing).await {
-                Some(Ok(prepared)) => self.instants.load(prepared),
-                // Said again when the runner publishes it itself.
-                Some(Err(error)) => tracing::debug!("an Epoch is left to the instant itself: {error}"),
-                None => return Err(Ending::Cancelled),
-            }
-        }
-        self.prepared = Some((start.message, body));
-        Ok(())
-    }
-
-    /// Between the instant and the publishing there is nothing; usually the pacer has done it.
-    async fn start_epoch(&mut self, start: EpochStart) -> Result<(), Ending> {
-        let body = match self.prepared.take() {
-            Some((prepared, body)) if Arc::ptr_eq(&prepared, &start.message) => body,
-            _ => {
-                let body = encode(&start.message)?;
-                self.write_down(&start, &body).await?;
-                body
-            }
-        };
-        let published = match self.sent_at.take() {
-            Some(sent_at) => {
-                self.started = sent_at;
-                Ok(())
-            }
-            None => {
-                if let Some(heard_at) = self.heard_at {
-                    self.recorder.measures().handling.add(self.clock.now().since(heard_at));
-                }
-                let published = self.publish(topic::EPOCH, body).await;
-                self.started = self.clock.now();
-                published
-            }
-        };
-        let EpochStart { number, release, skipped, .. } = start;
-        let late_by = release.map(|release| self.started.since(release));
-        self.recorder.started(number, late_by, skipped);
-        self.note_down(|| Record::Started { number, late_ns: late_by.map(nanos), skipped });
-        self.show(Progress::EpochStarted { number, late_by, skipped });
-        published
-    }
-
-    /// Completes when the journal has the epoch.
-    async fn write_down(&mut self, start: &EpochStart, body: &Bytes) -> Result<(), Ending> {
-        let Some(journal) = &mut self.journal else { return Ok(()) };
-        let anchor = self.core.anchor();
-        let writing = journal.epoch(start.number, start.nominal, anchor, body);
-        let deadline = self.clock.now() + DISK_PATIENCE;
-        let writing = until(self.clock.as_ref(), deadline, writing);
-        let cause = match self.cancel.run_until_cancelled(writing).await {
-            Some(Some(Ok(()))) => return Ok(()),
-            Some(Some(Err(error))) => error.to_string(),
-            Some(None) => format!("the disk has not answered for {DISK_PATIENCE:?}"),
-            None => return Err(Ending::Cancelled),
-        };
-        Err(Ending::Journal { epoch: Some(start.number), cause })
-    }
-
-    fn note_down(&mut self, record: impl FnOnce() -> Record) {
-        if let Some(journal) = &mut self.journal {
-            journal.note(&record());
-        }
-    }
-
-    /// A run that is over is not gone on with; one that broke off for want of the disk, the bus or a manager may be.
-    async fn close_journal(&mut self, ending: &Ending) {
-        let Some(journal) = &mut self.journal else { return };
-        if ending.may_be_resumed() {
-            return;
-        }
-        let outcome = format!("{:?}", ending.outcome()).to_lowercase();
-        let reason = ending.to_string();
-        let deadline = self.clock.now() + DISK_PATIENCE;
-        match until(self.clock.as_ref(), deadline, journal.finish(&outcome, &reason)).await {
-            Some(Ok(())) => {}
-            Some(Err(error)) => tracing::error!("the end of the run is not in its journal: {error}"),
-            None => tracing::error!("the end of the run is not in its journal: the disk does not answer"),
-        }
-    }
-
     fn tell(&mut self, progress: Progress) {
         match &progress {
             Progress::EpochOverran { number, missing, noticed_after } => {
@@ -620,10 +510,6 @@ impl<P: FnMut(Progress) + Send> Run<P> {
             }
         }
     }
-}
-
-fn nanos(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// What a panic said. Takes the payload away, which must not be held over a wait.

@@ -12,7 +12,7 @@ mod start;
 mod status;
 
 use super::*;
-use crate::settings::Speed;
+use crate::settings::{Speed, StartAt};
 use crate::settings::tests::{settings, timestamp};
 use gridloop_messages::{SimState, SimulationId, Warning, WarningKind};
 

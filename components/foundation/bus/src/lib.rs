@@ -160,7 +160,10 @@ impl Bus {
     pub async fn prepare(&self, topic: &str, body: Bytes) -> Result<Prepared, BusError> {
         check(topic, &body)?;
         Ok(Prepared(match &self.0 {
-            Transport::Memory(publisher) => Ready::Memory(publisher.clone(), topic.into(), body),
+            Transport::Memory(publisher) => {
+                publisher.check_open()?;
+                Ready::Memory(publisher.clone(), topic.into(), body)
+            }
             Transport::Amqp(session) => Ready::Amqp(session.prepare(topic, body).await?),
         }))
     }

@@ -97,10 +97,13 @@ impl Publisher {
         Self { hub, session: Arc::new(session) }
     }
 
+    /// Refuses work in a session that is closed.
+    pub(crate) fn check_open(&self) -> Result<(), BusError> {
+        if self.session.closed.load(Ordering::Acquire) { Err(BusError::Closed) } else { Ok(()) }
+    }
+
     pub(crate) async fn publish(&self, topic: &str, body: Bytes) -> Result<(), BusError> {
-        if self.session.closed.load(Ordering::Acquire) {
-            return Err(BusError::Closed);
-        }
+        self.check_open()?;
         let (topic, receivers) = self.hub.route(topic);
         let event = Event::Message(Delivery { topic, body });
         #[cfg(feature = "weather")]
@@ -122,9 +125,7 @@ impl Publisher {
 
     /// Publishes without ever waiting: a queue that is full takes it all the same.
     pub(crate) fn publish_now(&self, topic: &str, body: Bytes) -> Result<(), BusError> {
-        if self.session.closed.load(Ordering::Acquire) {
-            return Err(BusError::Closed);
-        }
+        self.check_open()?;
         let (topic, receivers) = self.hub.route(topic);
         let event = Event::Message(Delivery { topic, body });
         #[cfg(feature = "weather")]
@@ -158,9 +159,7 @@ impl Publisher {
     }
 
     pub(crate) fn subscribe(&self, subscribe: Subscribe) -> Result<Inbox, BusError> {
-        if self.session.closed.load(Ordering::Acquire) {
-            return Err(BusError::Closed);
-        }
+        self.check_open()?;
         let mut table = self.hub.write();
         let number = table.next_receiver;
         table.next_receiver += 1;
@@ -178,9 +177,7 @@ impl Publisher {
     }
 
     pub(crate) fn lease(&self, name: &str) -> Result<Lease, BusError> {
-        if self.session.closed.load(Ordering::Acquire) {
-            return Err(BusError::Closed);
-        }
+        self.check_open()?;
         let mut leases = self.hub.leases();
         if leases.iter().any(|lease| lease.name == name) {
             return Err(BusError::LeaseTaken { name: name.to_owned() });

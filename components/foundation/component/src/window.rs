@@ -33,8 +33,8 @@ pub(crate) fn window(
     if nominal_start.since(now) > length || now.since(nominal_start) > length * OLDEST_PERIODS {
         let apart = seconds(now.nanos_since(nominal_start));
         let doubt = format!(
-            "an epoch that is to begin {apart} s before it was heard of: the clocks of this host and of the manager's \
-             differ, or the manager is far behind; its deadline is counted from now"
+            "an epoch that was to begin {apart} s before it was heard of: the clocks of this host and of the manager's \
+             differ, the manager is far behind, or the run was resumed; its deadline is counted from now"
         );
         return (Window { nominal_start: now, deadline: Some(now + length) }, Some(doubt));
     }

@@ -8,7 +8,7 @@ use gridloop_dummies::iteration::{DroopGeneratorSettings, VoltageDependentLoadSe
 use gridloop_dummies::{DummySettings, SimpleSettings};
 use gridloop_gateway::{DeviceSettings, read_devices};
 use gridloop_messages::{SimulationId, Timestamp};
-use gridloop_realtime_manager::{Overrun, PacerSettings, Settings, Speed, StartAt};
+use gridloop_realtime_manager::{Overrun, PacerSettings, Settings, SettingsError, Speed, StartAt};
 use gridloop_resources::{
     RESOURCE_STATE_TOPIC, ResourceType, SeriesError, SetpointSeries, SetpointSeriesSettings,
     StaticTimeSeries, StaticTimeSeriesSettings,
@@ -225,7 +225,30 @@ pub fn read(root: &Section<'_>) -> Configuration {
         overrides: Vec::new(),
     };
     check_names(root, &manager, &configuration);
+    check_pace(&manager, &configuration);
     configuration
+}
+
+/// What the manager would refuse: values that are sound alone and not together.
+fn check_pace(manager: &Section<'_>, configuration: &Configuration) {
+    let id = SimulationId::new(Timestamp::from(chrono::DateTime::UNIX_EPOCH));
+    for problem in configuration.manager_settings(&id, false).problems() {
+        let (key, expected) = match problem {
+            SettingsError::ReleaseLead { period, .. } => (
+                "release_lead_s",
+                format!("less than half of an epoch, which takes {} s", period.as_secs_f64()),
+            ),
+            SettingsError::LeadUnpaced => {
+                ("release_lead_s", "no lead: an unpaced run has no instants to be ahead of".to_owned())
+            }
+            SettingsError::TooFast { period, .. } => {
+                ("speed", format!("a lower speed: this one makes epochs of {} s", period.as_secs_f64()))
+            }
+            // Told already, each with its own key.
+            _ => continue,
+        };
+        manager.error(Some(key), expected, None);
+    }
 }
 
 fn read_simulation(section: &Section<'_>) -> Simulation {

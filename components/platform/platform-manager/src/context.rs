@@ -92,8 +92,10 @@ impl Context {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
                 }
-                terminal.suspend(|| eprintln!("{said}"));
                 cancel.cancel();
+                // On a thread of its own: whoever reads the terminal may not be reading.
+                let terminal = terminal.clone();
+                std::thread::spawn(move || terminal.suspend(|| eprintln!("{said}")));
             }
         });
         Ok(())

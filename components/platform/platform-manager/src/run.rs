@@ -30,8 +30,8 @@ struct Planned {
     configuration: Configuration,
     settings: Settings,
     id: SimulationId,
-    /// The folder of a run that broke off.
-    resumed: Option<RunFolder>,
+    /// The folder of a run that broke off, and its journal.
+    resumed: Option<(RunFolder, Journal)>,
 }
 
 fn begin(args: &RunArgs, context: &Context) -> anyhow::Result<ExitCode> {
@@ -89,23 +89,10 @@ fn begin(args: &RunArgs, context: &Context) -> anyhow::Result<ExitCode> {
 fn plan(args: &RunArgs, context: &Context) -> anyhow::Result<Result<Planned, ExitCode>> {
     let bad = ExitCode::from(BAD_CONFIGURATION);
     if let Some(run) = &args.resume {
-        let (folder, begun) = match RunFolder::find(&args.runs, run) {
-            Ok(found) => found,
-            Err(error) => {
-                eprintln!("--resume: {error:#}");
-                return Ok(Err(bad));
-            }
-        };
-        let id = SimulationId::parse(&begun.simulation_id).context("the run's id")?;
-        let configuration = match begun.load(&args.configuration.overrides()) {
-            Ok(configuration) => configuration,
-            Err(error) => {
-                eprintln!("--resume: {error:#}");
-                return Ok(Err(bad));
-            }
-        };
-        let settings = configuration.manager_settings(&id, false);
-        return Ok(Ok(Planned { configuration, settings, id, resumed: Some(folder) }));
+        return Ok(plan_to_resume(args, run).map_err(|error| {
+            eprintln!("--resume: {error:#}");
+            bad
+        }));
     }
     let configuration = match args.configuration.load() {
         Ok(configuration) => configuration,
@@ -120,6 +107,29 @@ fn plan(args: &RunArgs, context: &Context) -> anyhow::Result<Result<Planned, Exi
     };
     let settings = configuration.manager_settings(&id, false);
     Ok(Ok(Planned { configuration, settings, id, resumed: None }))
+}
+
+fn plan_to_resume(args: &RunArgs, run: &Path) -> anyhow::Result<Planned> {
+    let (folder, begun) = RunFolder::find(&args.runs, run)?;
+    let id = SimulationId::parse(&begun.simulation_id).context("the run's id")?;
+    let configuration = begun.load(&args.configuration.overrides())?;
+    let settings = configuration.manager_settings(&id, false);
+    let journal = Journal::open(&folder.journal(), &settings)?;
+    if let Some(past) = journal.past() {
+        if past.is_finished() {
+            bail!(
+                "the run in {} has come to its end; there is nothing to resume",
+                folder.journal().display()
+            );
+        }
+        if past.torn_bytes > 0 {
+            tracing::info!(
+                "{} bytes that were half written when the run broke off were cut off",
+                past.torn_bytes
+            );
+        }
+    }
+    Ok(Planned { configuration, settings, id, resumed: Some((folder, journal)) })
 }
 
 fn write(args: &RunArgs, report: &RunReport, folder: &RunFolder) -> anyhow::Result<()> {
@@ -151,15 +161,15 @@ async fn session(
         }
     };
     let resumes = resumed.is_some();
-    let journal = resumed.as_ref().map(|folder| open_journal(folder, &settings)).transpose()?;
     let bus = bus_for(&configuration, &id, "gridloop", &context.clock).await?;
-    let folder = match resumed {
-        Some(folder) => folder,
-        None => RunFolder::create(&args.runs, &id, &args.configuration.config, &configuration)?,
-    };
-    let journal = match journal {
-        Some(journal) => journal,
-        None => open_journal(&folder, &settings)?,
+    let (folder, journal) = match resumed {
+        Some(resumed) => resumed,
+        None => {
+            let file = &args.configuration.config;
+            let folder = RunFolder::create(&args.runs, &id, file, &configuration)?;
+            let journal = Journal::open(&folder.journal(), &settings)?;
+            (folder, journal)
+        }
     };
     let mut display = Display::start(&context.terminal, settings.epochs, args.configuration.json)?;
     display.line(headline(&configuration, &settings));
@@ -179,26 +189,6 @@ async fn session(
     let report = session.run(pace, configuration, |told| display.tell(told)).await;
     drop(display);
     Ok((report?, folder))
-}
-
-/// Opens the journal of a run; the run of one that is resumed must have begun and not ended.
-fn open_journal(folder: &RunFolder, settings: &Settings) -> anyhow::Result<Journal> {
-    let journal = Journal::open(&folder.journal(), settings)?;
-    if let Some(past) = journal.past() {
-        if past.is_finished() {
-            bail!(
-                "the run in {} has come to its end; there is nothing to resume",
-                folder.journal().display()
-            );
-        }
-        if past.torn_bytes > 0 {
-            tracing::info!(
-                "{} bytes that were half written when the run broke off were cut off",
-                past.torn_bytes
-            );
-        }
-    }
-    Ok(journal)
 }
 
 /// Better now than after the run.

@@ -12,7 +12,7 @@ use gridloop_messages::SimulationId;
 use gridloop_metrics::Metrics;
 use gridloop_platform_manager::{ComponentSettings, Configuration, Manager, Membership, Parts, bus_for};
 use gridloop_realtime_manager::{
-    Equipment, Journal, Outcome, Pace, PacerSettings, PacerThread, Progress, Settings, Speed,
+    Equipment, Journal, Outcome, Pace, PacerSettings, PacerThread, Progress, RunError, Settings, Speed,
 };
 use std::process::ExitCode;
 use std::time::Duration;
@@ -80,7 +80,14 @@ pub(crate) async fn manage(
         }
         tracing::info!(?progress);
     };
-    let report = gridloop_realtime_manager::run(settings, bus, clock, equipment, cancel, told).await?;
+    let report = match gridloop_realtime_manager::run(settings, bus, clock, equipment, cancel, told).await {
+        // Whoever starts the command again and again after failures is to stop here.
+        Err(error @ RunError::Finished) => {
+            eprintln!("{error}");
+            return Ok(ExitCode::from(BAD_CONFIGURATION));
+        }
+        ran => ran?,
+    };
     println!("{}", serde_json::to_string_pretty(&report)?);
     if report.outcome != Outcome::Failed {
         return Ok(ExitCode::SUCCESS);

@@ -39,6 +39,16 @@ fn an_aligned_start_is_the_instant_not_the_release() {
 }
 
 #[test]
+fn an_aligned_start_that_is_too_near_for_the_lead_is_the_one_after_it() {
+    let mut rig = Rig::started(Settings { start_at: StartAt::Aligned(S * 60), ..leading(Overrun::Stretch) });
+    rig.now = (rig.now + S * 60).before(MS * 5);
+    rig.both_ready(0);
+    assert_eq!(rig.awaited, Some(rig.now + MS * 5 + S * 60).map(|instant| instant.before(MS * 20)));
+    rig.instant(Duration::ZERO);
+    assert_eq!(nominal_start(&rig.published[1]), "2024-03-01T08:02:00.000000Z");
+}
+
+#[test]
 fn an_overrun_with_a_lead_moves_the_grid_by_what_was_late_and_keeps_the_lead() {
     let mut rig = Rig::started(leading(Overrun::Stretch));
     rig.both_ready(0);

@@ -143,8 +143,13 @@ fn a_run_with_a_release_lead_is_met_and_its_devices_do_as_without_one() {
     let report = done.json();
     assert_eq!(report["pacing"]["release_lead_ms"], 20.0);
     assert_eq!(report["devices"][0]["setpoints"], 13);
-    let waits = &["run", "--set", "manager.release_lead_s=0.6", &config("demo.toml")];
-    let refused = gridloop(folder.path(), waits);
-    assert_eq!(refused.code, 2, "more than half of an epoch");
-    assert!(refused.stderr.contains("release_lead"), "{}", refused.stderr);
+    for (lead, speed) in [("0.6", "1"), ("0.01", "max")] {
+        let lead = format!("manager.release_lead_s={lead}");
+        for command in ["run", "check"] {
+            let arguments = [command, "--speed", speed, "--set", &lead, &config("demo.toml")];
+            let refused = gridloop(folder.path(), &arguments);
+            assert_eq!(refused.code, 2, "{lead} at speed {speed}");
+            assert!(refused.stderr.contains("`release_lead_s`"), "{}", refused.stderr);
+        }
+    }
 }

@@ -104,7 +104,7 @@ fn what_cannot_be_gone_on_with_is_told_with_what_to_do() {
     let whole = gridloop(folder.path(), &[&["run"][..], &id, &[&demo]].concat());
     assert_eq!(whole.code, 0, "{}", whole.stderr);
     let over = gridloop(folder.path(), &["run", "--resume", "20260621-120000-000"]);
-    assert_eq!(over.code, 1);
+    assert_eq!(over.code, 2);
     assert!(over.stderr.contains("has come to its end"), "{}", over.stderr);
     let both = gridloop(folder.path(), &["run", "--resume", "x", &demo]);
     assert_eq!(both.code, 2, "a run brings its own configuration along");
@@ -118,7 +118,7 @@ fn a_run_that_goes_on_is_not_taken_by_a_second_process() {
     first.line("epoch ");
     let run = entries_of_runs(folder.path());
     let second = gridloop(folder.path(), &["run", "--resume", &run]);
-    assert_eq!(second.code, 1);
+    assert_eq!(second.code, 2);
     assert!(second.stderr.contains("another process is the manager of this run"), "{}", second.stderr);
     let (code, rest) = first.interrupt();
     assert_eq!(code, 0, "{rest}");

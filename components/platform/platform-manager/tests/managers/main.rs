@@ -126,7 +126,7 @@ fn after_a_manager_was_killed_the_same_command_goes_on_with_the_components_that_
         assert!(status.success(), "it lived through the end of the first manager: {status}");
     }
     let third = manage().output().expect("it starts");
-    assert_eq!(third.status.code(), Some(1));
+    assert_eq!(third.status.code(), Some(2), "nothing was started");
     let complaint = String::from_utf8_lossy(&third.stderr);
     assert!(complaint.contains("the run is over"), "{complaint}");
 }
