@@ -138,14 +138,18 @@ impl PacerThread {
 #[cfg(feature = "bare")]
 #[doc(hidden)]
 impl PacerThread {
-    /// When the thread was really there for each of so many instants, `period` apart: its own lateness, without anybody
-    /// who has to be woken.
+    /// How late the thread was at each of so many instants, `period` apart. It is given all of them beforehand, so that
+    /// this is its own lateness, and no task's that would have to be woken between two of them.
     pub async fn lateness(&self, period: Duration, instants: u32) -> Vec<Duration> {
-        let mut lateness = Vec::new();
-        let mut instant = self.clock.now() + period;
-        for _ in 0..instants {
-            let handover = Arc::new(Handover::default());
+        let start = self.clock.now() + period;
+        let job = |n| {
+            let (instant, handover) = (start + period * n, Arc::new(Handover::default()));
             self.shared.add(instant, Job::HandOver(Arc::clone(&handover)));
+            (instant, handover)
+        };
+        let jobs: Vec<_> = (0..instants).map(job).collect();
+        let mut lateness = Vec::new();
+        for (instant, handover) in jobs {
             let stamp = loop {
                 match handover.reached() {
                     Some(stamp) => break stamp,
@@ -153,10 +157,6 @@ impl PacerThread {
                 }
             };
             lateness.push(stamp.since(instant));
-            // Whole periods are passed over if this task was the late one.
-            let next = instant + period;
-            let behind = self.clock.now().since(next).as_nanos() / period.as_nanos().max(1);
-            instant = next + period * u32::try_from(behind).unwrap_or(0);
         }
         lateness
     }
