@@ -22,9 +22,7 @@ use crate::rivals::Rival;
 use crate::roster::{Mark, Roster};
 use crate::settings::{Overrun, Settings};
 use gridloop_clock::{Anchor, MonoTime, Pacer, Utc};
-use gridloop_messages::{
-    Body, EpochFields, Header, Message, SimulationState, Status, StatusValue, topic,
-};
+use gridloop_messages::{Body, EpochFields, Header, Message, SimulationState, Status, StatusValue, topic};
 use lateness::Lateness;
 use messages::Author;
 pub use messages::NUMBERED_APART;

@@ -12,8 +12,8 @@ mod start;
 mod status;
 
 use super::*;
-use crate::settings::{Speed, StartAt};
 use crate::settings::tests::{settings, timestamp};
+use crate::settings::{Speed, StartAt};
 use gridloop_messages::{SimState, SimulationId, Warning, WarningKind};
 
 const S: Duration = Duration::from_secs(1);
