@@ -18,7 +18,7 @@ pub(crate) use record::Record;
 
 use crate::settings::Settings;
 use gridloop_clock::{Anchor, MonoTime};
-use past::{label, nanos};
+use past::{label, nanos, out_of_order};
 use record::Boot;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
@@ -237,6 +237,7 @@ impl Journal {
                 epoch_length_ns: nanos(settings.epoch_length),
                 initial_start_time: settings.initial_start_time.to_string(),
                 components: settings.components.clone(),
+                manager: settings.name.clone(),
                 boot,
             },
             Some(_) => Record::Resumed { boot, utc: label(anchor, anchor.at) },
@@ -369,7 +370,8 @@ fn read(path: &Path, file: &mut File) -> Result<Past, JournalError> {
         let record = line.strip_suffix(b"\n").and_then(Record::read);
         match record {
             Some(record) => records.push(record),
-            None if index + 1 == lines.len() => break,
+            // The line feed is written last.
+            None if !line.ends_with(b"\n") => break,
             None if index == 0 => return Err(JournalError::NoBeginning { path: path.to_owned() }),
             None => return Err(JournalError::Damaged { path: path.to_owned(), line: index + 1 }),
         }
@@ -383,6 +385,9 @@ fn read(path: &Path, file: &mut File) -> Result<Past, JournalError> {
     };
     if !begins {
         return Err(JournalError::NoBeginning { path: path.to_owned() });
+    }
+    if let Some(line) = out_of_order(&records) {
+        return Err(JournalError::Damaged { path: path.to_owned(), line });
     }
     let torn_bytes = u64::try_from(bytes.len() - sound).unwrap_or(0);
     if torn_bytes > 0 {

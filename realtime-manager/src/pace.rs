@@ -14,7 +14,7 @@ use rustix::thread::clock_nanosleep_absolute;
 use rustix::time::{ClockId, Timespec};
 use std::collections::BTreeMap;
 use std::future::{pending, poll_fn};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::task::{Poll, Waker};
 use std::thread;
@@ -91,6 +91,8 @@ enum Job {
 #[derive(Default)]
 struct Handover {
     message: Mutex<Option<Prepared>>,
+    /// Whether the thread is there. What is heard from then on may be an answer to the message.
+    begun: AtomicBool,
     /// When the bus had the message, in nanoseconds; 0 if there was none.
     sent_at: AtomicU64,
     /// When the thread was there, in nanoseconds; 0 before. Set last.
@@ -243,6 +245,7 @@ impl Handover {
     fn carry_out(&self, stamp: MonoTime, clock: &WallClock) {
         // A session that is closed is heard of by the manager anyway, and there is nothing to be done here.
         let mut loaded = self.message();
+        self.begun.store(true, Ordering::Release);
         if loaded.take().is_some_and(|message| message.send().is_ok()) {
             // Not before: whatever the bus took to have it is lateness too.
             self.sent_at.store(clock.now().as_nanos().max(1), Ordering::Relaxed);
@@ -409,9 +412,10 @@ impl Instants {
         }
     }
 
-    /// Whether the instant waited for has come, as far as can be told without waiting.
+    /// Whether the instant waited for has come, as far as can be told without waiting. Then it is reached at once, or as
+    /// soon as the thread has handed the message over.
     pub(crate) fn has_come(&self) -> bool {
-        self.flight.as_ref().is_some_and(|(_, handover)| handover.reached().is_some())
+        self.flight.as_ref().is_some_and(|(_, handover)| handover.begun.load(Ordering::Acquire))
     }
 
     /// The instant waited for, when it has come. May be dropped and asked for again.

@@ -52,6 +52,7 @@ impl Past {
             epoch_length_ns,
             initial_start_time,
             components,
+            manager,
             ..
         }) = self.records.first()
         else {
@@ -72,6 +73,9 @@ impl Past {
         }
         if *components != settings.components {
             return Err(differs("list of components"));
+        }
+        if *manager != settings.name {
+            return Err(differs("name of its manager"));
         }
         Ok(())
     }
@@ -135,6 +139,40 @@ impl Past {
             }
         }
     }
+}
+
+/// The first line, from 1, that cannot stand where it does: epochs are written down one after the other, each is started
+/// and comes to its end before the next one, and only another process repeats one.
+pub(super) fn out_of_order(records: &[Record]) -> Option<usize> {
+    let (mut ended, mut written, mut started) = (0, 0, 0);
+    let fits = |(index, record): (usize, &Record)| {
+        let fits = match record {
+            Record::Began { .. } => index == 0,
+            Record::Resumed { .. } => {
+                (written, started) = (ended, ended);
+                true
+            }
+            Record::Epoch { number, .. } => {
+                let follows = written == ended && *number == ended + 1;
+                written = *number;
+                follows
+            }
+            Record::Started { number, .. } => {
+                let follows = started == ended && *number == written;
+                started = *number;
+                follows
+            }
+            Record::Ended { number, .. } => {
+                let follows = *number == started && *number == ended + 1;
+                ended = *number;
+                follows
+            }
+            Record::Overran { number, .. } => *number == started && started == ended + 1,
+            Record::Late { .. } | Record::Finished { .. } => true,
+        };
+        (!fits).then_some(index + 1)
+    };
+    records.iter().enumerate().find_map(fits)
 }
 
 pub(super) fn nanos(span: Duration) -> u64 {

@@ -17,6 +17,8 @@ pub(crate) enum Record {
         epoch_length_ns: u64,
         initial_start_time: String,
         components: Vec<String>,
+        /// The manager's name: components obey no other.
+        manager: String,
         boot: Boot,
     },
     /// Another process goes on with the run.

@@ -92,6 +92,37 @@ async fn a_line_that_is_damaged_in_the_middle_is_told_and_nothing_is_guessed() {
     std::fs::write(&path, &damaged).unwrap();
     assert!(matches!(Journal::open(&path, &settings()), Err(JournalError::Damaged { line: 2, .. })));
     assert_eq!(std::fs::read(&path).unwrap(), damaged, "and nothing is cut");
+    // A whole last line that is damaged was no crash: what it said may have been published.
+    let mut damaged = sound.clone();
+    let last = sound.len() - 3;
+    damaged[last] ^= 4;
+    std::fs::write(&path, &damaged).unwrap();
+    assert!(matches!(Journal::open(&path, &settings()), Err(JournalError::Damaged { .. })));
+    assert_eq!(std::fs::read(&path).unwrap(), damaged);
+}
+
+#[tokio::test]
+async fn a_line_that_is_missing_or_stands_elsewhere_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    write_three(&path, &settings()).await;
+    let sound = std::fs::read(&path).unwrap();
+    let lines: Vec<&[u8]> = sound.split_inclusive(|byte| *byte == b'\n').collect();
+    let damaged = |lines: &[&[u8]]| {
+        std::fs::write(&path, lines.concat()).unwrap();
+        matches!(Journal::open(&path, &settings()), Err(JournalError::Damaged { .. }))
+    };
+    assert!(!damaged(&lines));
+    for gone in 1..lines.len() - 1 {
+        let mut fewer = lines.clone();
+        fewer.remove(gone);
+        assert!(damaged(&fewer), "without line {}", gone + 1);
+    }
+    for second in 2..lines.len() {
+        let mut swapped = lines.clone();
+        swapped.swap(second - 1, second);
+        assert!(damaged(&swapped), "with lines {second} and {} swapped", second + 1);
+    }
 }
 
 #[test]
@@ -116,6 +147,7 @@ async fn a_journal_of_another_run_is_refused_with_what_differs() {
         (Settings { epochs: 3, ..settings() }, "number of epochs"),
         (Settings { epoch_length: Duration::from_secs(1), ..settings() }, "length of an epoch"),
         (Settings { components: vec!["A".into()], ..settings() }, "list of components"),
+        (Settings { name: "boss".into(), ..settings() }, "name of its manager"),
         (
             Settings { initial_start_time: timestamp("2020-01-01T00:00:00.000Z"), ..settings() },
             "simulated time of the start",
@@ -177,6 +209,7 @@ async fn after_another_boot_the_grid_is_found_by_utc() {
                 epoch_length_ns,
                 initial_start_time,
                 components,
+                manager,
                 ..
             } => {
                 let boot = Boot("another".into());
@@ -187,6 +220,7 @@ async fn after_another_boot_the_grid_is_found_by_utc() {
                     epoch_length_ns,
                     initial_start_time,
                     components,
+                    manager,
                     boot,
                 }
             }

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use gridloop_log_reader::export::{csv, jsonl};
 use gridloop_logging::StoreUrl;
 use gridloop_logging::archive::Archive;
+use gridloop_platform_manager::{behind_links, is_special, open_special};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -61,6 +62,12 @@ pub(crate) fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
 /// Writes a file beside the one that is asked for, which it replaces only when it is whole.
 async fn write_file(args: &ExportArgs, archive: &Archive, path: &Path) -> anyhow::Result<()> {
     let failed = || format!("cannot write {}", path.display());
+    if is_special(path) {
+        let mut out = BufWriter::new(open_special(path).with_context(failed)?);
+        write(args, archive, &mut out).await?;
+        return out.flush().with_context(failed);
+    }
+    let path = &behind_links(path);
     let mut beside = path.as_os_str().to_owned();
     beside.push(".part");
     let beside = PathBuf::from(beside);

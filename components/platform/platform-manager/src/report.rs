@@ -1,5 +1,6 @@
 //! `report.json`: [`RunReport`].
 
+use crate::output::write_whole;
 use crate::verdict::{Deadlines, Verdict};
 use anyhow::Context as _;
 use gridloop_bus::Statistics;
@@ -82,9 +83,7 @@ impl RunReport {
     /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(self)?;
-        let unfinished = path.with_extension("json.unfinished");
-        std::fs::write(&unfinished, text + "\n")
-            .and_then(|()| std::fs::rename(&unfinished, path))
+        write_whole(path, &(text + "\n"))
             .with_context(|| format!("cannot write the report {}", path.display()))
     }
 }

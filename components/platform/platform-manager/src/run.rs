@@ -10,9 +10,9 @@ use crate::summary::summary;
 use anyhow::{Context as _, bail};
 use gridloop_messages::SimulationId;
 use gridloop_metrics::Metrics;
-use gridloop_platform_manager::{Configuration, RunReport, Session, bus_for};
+use gridloop_platform_manager::{Configuration, RunReport, Session, bus_for, is_special};
 use gridloop_realtime_manager::{Journal, Pace, PacerThread, Settings, Speed};
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -35,6 +35,10 @@ struct Planned {
 }
 
 fn begin(args: &RunArgs, context: &Context) -> anyhow::Result<ExitCode> {
+    if let Some(Err(error)) = args.report.as_deref().map(can_be_written) {
+        eprintln!("--report: {error:#}");
+        return Ok(ExitCode::from(BAD_CONFIGURATION));
+    }
     let mut planned = match plan(args, context)? {
         Ok(planned) => planned,
         Err(code) => return Ok(code),
@@ -115,19 +119,24 @@ fn plan_to_resume(args: &RunArgs, run: &Path) -> anyhow::Result<Planned> {
     let configuration = begun.load(&args.configuration.overrides())?;
     let settings = configuration.manager_settings(&id, false);
     let journal = Journal::open(&folder.journal(), &settings)?;
-    if let Some(past) = journal.past() {
-        if past.is_finished() {
-            bail!(
-                "the run in {} has come to its end; there is nothing to resume",
-                folder.journal().display()
-            );
-        }
-        if past.torn_bytes > 0 {
-            tracing::info!(
-                "{} bytes that were half written when the run broke off were cut off",
-                past.torn_bytes
-            );
-        }
+    let Some(past) = journal.past() else {
+        bail!(
+            "{} is empty: the run had not begun when it broke off, or its journal is lost; begin a new one",
+            folder.journal().display()
+        );
+    };
+    if past.is_finished() {
+        let report = if folder.report().exists() { "" } else { ", though it was killed before its report" };
+        bail!(
+            "the run in {} has come to its end{report}; there is nothing to resume",
+            folder.journal().display()
+        );
+    }
+    if past.torn_bytes > 0 {
+        tracing::info!(
+            "{} bytes that were half written when the run broke off were cut off",
+            past.torn_bytes
+        );
     }
     Ok(Planned { configuration, settings, id, resumed: Some((folder, journal)) })
 }
@@ -146,9 +155,6 @@ async fn session(
 ) -> anyhow::Result<(RunReport, RunFolder)> {
     let Planned { configuration, settings, id, resumed } = planned;
     context.watch_signals("stopping: the devices are being released")?;
-    if let Some(path) = &args.report {
-        can_be_written(path)?;
-    }
     let metrics = match &args.metrics {
         None => Metrics::default(),
         Some(address) => {
@@ -193,7 +199,11 @@ async fn session(
 
 /// Better now than after the run.
 fn can_be_written(path: &Path) -> anyhow::Result<()> {
-    File::create(path).map(drop).with_context(|| format!("cannot write the report {}", path.display()))
+    if is_special(path) && !path.is_dir() {
+        return Ok(());
+    }
+    let opened = OpenOptions::new().create(true).append(true).open(path);
+    opened.map(drop).with_context(|| format!("cannot write the report {}", path.display()))
 }
 
 fn headline(configuration: &Configuration, settings: &Settings) -> String {

@@ -106,6 +106,11 @@ fn what_cannot_be_gone_on_with_is_told_with_what_to_do() {
     let over = gridloop(folder.path(), &["run", "--resume", "20260621-120000-000"]);
     assert_eq!(over.code, 2);
     assert!(over.stderr.contains("has come to its end"), "{}", over.stderr);
+    let journal = folder.path().join("runs/20260621-120000-000/journal");
+    std::fs::write(&journal, "").expect("a journal that was lost");
+    let lost = gridloop(folder.path(), &["run", "--resume", "20260621-120000-000"]);
+    assert_eq!(lost.code, 2);
+    assert!(lost.stderr.contains("its journal is lost; begin a new one"), "{}", lost.stderr);
     let both = gridloop(folder.path(), &["run", "--resume", "x", &demo]);
     assert_eq!(both.code, 2, "a run brings its own configuration along");
 }
