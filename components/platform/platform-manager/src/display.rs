@@ -1,6 +1,7 @@
 //! What a run shows while it goes on: a bar on a terminal, plain lines elsewhere. [`Display`] hands everything to a thread
 //! and never waits: a reader that does not read holds up neither a run nor the release of its devices.
 
+use anyhow::Context as _;
 use gridloop_platform_manager::Told;
 use gridloop_realtime_manager::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -111,8 +112,8 @@ impl Screen {
     /// Prints a line, above the bar where there is one.
     fn line(&self, text: &str) {
         match &self.form {
-            Form::Bar(bar) => bar.suspend(|| print_line(text)),
-            Form::Lines { .. } => print_line(text),
+            Form::Bar(bar) => bar.suspend(|| show(text)),
+            Form::Lines { .. } => show(text),
             Form::Silent => {}
         }
     }
@@ -174,9 +175,7 @@ impl Screen {
             }
             Form::Lines { every } if number.is_multiple_of(*every) || number == self.epochs => {
                 let epochs = self.epochs;
-                print_line(&format!(
-                    "epoch {number}/{epochs}: everybody ready after {turnaround_ms:.0} ms{late}"
-                ));
+                show(&format!("epoch {number}/{epochs}: everybody ready after {turnaround_ms:.0} ms{late}"));
             }
             Form::Lines { .. } | Form::Silent => {}
         }
@@ -191,7 +190,18 @@ fn some(names: &[String]) -> String {
     }
 }
 
-/// Prints a line. A reader that has gone away is no reason to stop a run.
-pub(crate) fn print_line(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+/// Prints a line on the way. That it cannot be seen is no reason to stop a run; the last lines tell whether.
+fn show(text: &str) {
+    drop(print_line(text));
+}
+
+/// Prints a line. A reader that has gone away has had enough, and is no failure.
+///
+/// # Errors
+/// When the output takes no more, as on a full disk.
+pub(crate) fn print_line(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("cannot print"),
+        _ => Ok(()),
+    }
 }

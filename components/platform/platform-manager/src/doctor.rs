@@ -25,9 +25,9 @@ pub(crate) fn doctor(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     findings.push(runtime.block_on(wake_ups(&context, &thread)));
     if args.json {
-        print_line(&serde_json::to_string_pretty(&findings)?);
+        print_line(&serde_json::to_string_pretty(&findings)?)?;
     } else {
-        print_line(render(&findings).trim_end());
+        print_line(render(&findings).trim_end())?;
     }
     let problems = findings.iter().any(|finding| finding.grade == Grade::Problem);
     Ok(if problems { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })

@@ -123,7 +123,7 @@ pub(crate) fn platform(args: &PlatformArgs) -> anyhow::Result<ExitCode> {
         eprintln!("{}", remark.to_string().replacen(": error: ", ": note: ", 1));
     }
     if args.dry_run {
-        print_line(describe(&prepared)?.trim_end());
+        print_line(describe(&prepared)?.trim_end())?;
         return Ok(ExitCode::SUCCESS);
     }
     let runtime = runtime()?;
@@ -307,9 +307,13 @@ fn conclude(mut display: Display, verdict: &Verdict, logs: &Path, context: &Cont
     display.tell(RunTold::Progress(finished));
     drop(display);
     context.end_log();
-    print_line(&format!("\n{outcome}: {}", verdict.reason));
-    print_line(&format!("logs        {}", logs.display()));
-    if verdict.outcome == Outcome::Failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
+    let last = format!("\n{outcome}: {}\nlogs        {}", verdict.reason, logs.display());
+    let shown = print_line(&last).inspect_err(|error| eprintln!("{error:#}"));
+    if verdict.outcome == Outcome::Failed || shown.is_err() {
+        ExitCode::from(FAILED)
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 /// Ctrl-C and TERM, as often as they come.
@@ -399,13 +403,13 @@ pub(crate) fn convert(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
         Err(refused) => return Ok(refused.tell()),
     };
     match &args.output {
-        None => print_line(toml.trim_end()),
+        None => print_line(toml.trim_end())?,
         Some(path) => {
             std::fs::write(path, toml).with_context(|| format!("cannot write {}", path.display()))?;
             print_line(&format!(
                 "{}: `gridloop check {0}` tells whether everything is there",
                 path.display()
-            ));
+            ))?;
         }
     }
     Ok(ExitCode::SUCCESS)

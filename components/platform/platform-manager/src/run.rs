@@ -76,12 +76,13 @@ fn begin(args: &RunArgs, context: &Context) -> anyhow::Result<ExitCode> {
     let (report, folder) = ran?;
     let written = write(args, &report, &folder);
     context.end_log();
-    if args.configuration.json {
-        print_line(&serde_json::to_string_pretty(&report)?);
+    let shown = if args.configuration.json {
+        print_line(&serde_json::to_string_pretty(&report)?)
     } else {
-        print_line(summary(&report, &folder.report()).trim_end());
-    }
+        print_line(summary(&report, &folder.report()).trim_end())
+    };
     written?;
+    shown?;
     Ok(match (report.is_sound(), args.strict && report.missed_deadlines()) {
         (false, _) => ExitCode::from(FAILED),
         (true, true) => ExitCode::from(DEADLINES_MISSED),

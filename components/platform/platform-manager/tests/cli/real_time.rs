@@ -153,3 +153,15 @@ fn a_run_with_a_release_lead_is_met_and_its_devices_do_as_without_one() {
         }
     }
 }
+
+#[test]
+fn a_report_that_nobody_could_see_is_no_success() {
+    let folder = folder();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a full device");
+    let mut run =
+        command(folder.path(), &["run", "--json", "--epochs", "2", "--speed", "max", &config("demo.toml")]);
+    let done = run.stdout(full).output().expect("the command");
+    assert_eq!(done.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(said.contains("cannot print"), "{said}");
+}
