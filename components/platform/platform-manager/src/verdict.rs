@@ -120,11 +120,13 @@ fn of_the_clock(manager: &Report, start_at: StartAt) -> Vec<String> {
     if clock.more_events > 0 {
         exceptions.push(format!("the system's clock was changed {} more times", clock.more_events));
     }
-    let synchronised = clock.synchronisation_at_start.is_none_or(|it| it.synchronised);
+    let synchronised = clock.synchronisation_at_start.is_some_and(|it| it.synchronised);
     let aligned = matches!(start_at, StartAt::Aligned(_) | StartAt::At(_));
     if aligned && !synchronised {
-        exceptions
-            .push("the start was aligned to UTC, but the system's clock was not synchronised".to_owned());
+        exceptions.push(
+            "a start by UTC was asked for, but the system's clock was not known to be synchronised"
+                .to_owned(),
+        );
     }
     exceptions
 }
