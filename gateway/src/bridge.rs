@@ -131,7 +131,7 @@ impl Bridge {
         };
         self.passed = Some((command, arrived_at));
         let expires_at = arrived_at + self.settings.dead_man;
-        let setpoint = Setpoint { command, epoch, received_at: arrived_at, expires_at };
+        let setpoint = Setpoint { command, epoch, received_at: arrived_at, expires_at, order: 0 };
         if self.fallback.drives_device() {
             self.device.command(setpoint);
         }

@@ -47,6 +47,7 @@ pub(crate) fn point_state(name: &str, sample: Sample, age: Duration, source: Sou
         quality: match sample.quality {
             Quality::Good => PointQuality::Good,
             Quality::Stale => PointQuality::Stale,
+            Quality::Questionable => PointQuality::Questionable,
             Quality::OutOfRange => PointQuality::OutOfRange,
             Quality::CommLost => PointQuality::CommLost,
             Quality::Substituted => PointQuality::Substituted,

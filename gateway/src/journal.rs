@@ -329,6 +329,7 @@ mod tests {
             epoch: 1,
             received_at: MonoTime::default(),
             expires_at: MonoTime::from_nanos(9),
+            order: 0,
         };
         let applied = Occurrence::Applied { setpoint, readback: command, first: true };
         journal.occurred(&applied, MonoTime::default());

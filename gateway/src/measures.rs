@@ -35,7 +35,7 @@ impl Measures {
             ),
             quality: metrics.gauge(
                 "gridloop_device_quality",
-                "What was published last: 0 good, 1 stale, 2 out of range, 3 communication lost, 4 substituted.",
+                "What was published last: 0 good, 1 stale, 2 questionable or out of range, 3 communication lost, 4 substituted.",
                 &label,
             ),
             fallback: metrics.gauge(
@@ -52,7 +52,7 @@ impl Measures {
         self.quality.set(match quality {
             Some(Quality::Good) => 0,
             Some(Quality::Stale) => 1,
-            Some(Quality::OutOfRange) => 2,
+            Some(Quality::Questionable | Quality::OutOfRange) => 2,
             Some(Quality::CommLost) | None => 3,
             Some(Quality::Substituted) => 4,
         });

@@ -51,7 +51,7 @@ pub(crate) fn link_to(server: SocketAddr) -> LinkSettings {
 /// A setpoint that is good for a minute.
 pub(crate) fn setpoint(command: Command, clock: &SharedClock) -> Setpoint {
     let received_at = clock.now();
-    Setpoint { command, epoch: 1, received_at, expires_at: received_at + Duration::from_mins(1) }
+    Setpoint { command, epoch: 1, received_at, expires_at: received_at + Duration::from_mins(1), order: 0 }
 }
 
 /// Looks again and again until `state` holds.

@@ -79,7 +79,13 @@ fn setpoint(random: &mut fastrand::Rng, given: &[Setpoint], now: MonoTime) -> Se
     let fresh = Command::Power { real_power_w: f64::from(random.u16(..8000)), reactive_power_var: 0.0 };
     let repeated = given.last().filter(|_| random.bool()).map(|before| before.command);
     let epoch = u64::try_from(given.len()).unwrap_or(0);
-    Setpoint { command: repeated.unwrap_or(fresh), epoch, received_at: now, expires_at: now + DEAD_MAN }
+    Setpoint {
+        command: repeated.unwrap_or(fresh),
+        epoch,
+        received_at: now,
+        expires_at: now + DEAD_MAN,
+        order: 0,
+    }
 }
 
 /// What is called good was shown by the plant, at the instant that it says, and not long ago.

@@ -81,7 +81,13 @@ where
     /// A setpoint that is good for a minute.
     fn setpoint(&self, command: Command) -> Setpoint {
         let received_at = self.clock.now();
-        Setpoint { command, epoch: 1, received_at, expires_at: received_at + Duration::from_mins(1) }
+        Setpoint {
+            command,
+            epoch: 1,
+            received_at,
+            expires_at: received_at + Duration::from_mins(1),
+            order: 0,
+        }
     }
 }
 

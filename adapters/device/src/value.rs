@@ -70,6 +70,9 @@ pub enum Quality {
     Good,
     /// Measured, but longer ago than the device's configured age.
     Stale,
+    /// The device answers, and doubts the value itself (IEC 61850-7-3 validity `questionable` or `invalid`, or its test
+    /// mode).
+    Questionable,
     /// The device answers, but the value lies outside the range that the point can have.
     OutOfRange,
     /// The device does not answer; the value, where there is one, is the last that was good.
@@ -177,6 +180,8 @@ pub struct Setpoint {
     pub received_at: MonoTime,
     /// From this instant on it must not be applied any more.
     pub expires_at: MonoTime,
+    /// The number of the order in the audit log of whoever gave it; 0 where nobody keeps one.
+    pub order: u64,
 }
 
 /// What a device did with a [`Setpoint`] or a [`SafeState`].

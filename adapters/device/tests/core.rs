@@ -26,7 +26,7 @@ fn ms(millis: u64) -> MonoTime {
 
 fn power(kw: f64, epoch: u64, at: u64) -> Setpoint {
     let command = Command::Power { real_power_w: kw * 1000.0, reactive_power_var: 0.0 };
-    Setpoint { command, epoch, received_at: ms(at), expires_at: ms(at + 3000) }
+    Setpoint { command, epoch, received_at: ms(at), expires_at: ms(at + 3000), order: 0 }
 }
 
 fn timeout() -> DeviceError {

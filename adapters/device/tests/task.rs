@@ -127,7 +127,7 @@ impl Rig {
     fn command(&self, kw: f64, epoch: u64) {
         let received_at = self.clock.now();
         let expires_at = received_at + Duration::from_secs(3);
-        self.handle.command(Setpoint { command: power(kw), epoch, received_at, expires_at });
+        self.handle.command(Setpoint { command: power(kw), epoch, received_at, expires_at, order: 0 });
     }
 
     fn quality(&self, name: &str) -> Option<Quality> {
@@ -300,7 +300,7 @@ fn an_end_that_is_broken_off_in_the_middle_of_a_write_says_that_the_device_may_h
         let task = DeviceTask::start(Box::new(driver), patient, shared, Box::new(|_| {}));
         let received_at = MonoTime::default();
         let expires_at = received_at + Duration::from_secs(3);
-        task.handle().command(Setpoint { command: power(3.0), epoch: 1, received_at, expires_at });
+        task.handle().command(Setpoint { command: power(3.0), epoch: 1, received_at, expires_at, order: 0 });
         sleep(&clock, Duration::from_millis(10)).await;
         assert_eq!(task.end().await, Left::Unknown("a write was broken off".into()));
         assert_eq!(clock.now(), MonoTime::default() + Duration::from_millis(2010));

@@ -37,7 +37,7 @@ fn tap_changer() -> Plant {
 
 fn setpoint(command: Command, clock: &SharedClock) -> Setpoint {
     let now = clock.now();
-    Setpoint { command, epoch: 1, received_at: now, expires_at: now + Duration::from_secs(60) }
+    Setpoint { command, epoch: 1, received_at: now, expires_at: now + Duration::from_secs(60), order: 0 }
 }
 
 #[test]

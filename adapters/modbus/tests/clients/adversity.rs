@@ -21,7 +21,7 @@ fn power(real_power_w: f64, reactive_power_var: f64) -> Command {
 
 fn setpoint(command: Command) -> Setpoint {
     let now = gridloop_clock::MonoTime::default();
-    Setpoint { command, epoch: 1, received_at: now, expires_at: now }
+    Setpoint { command, epoch: 1, received_at: now, expires_at: now, order: 0 }
 }
 
 fn confirmed(readback: Command) -> Applied {

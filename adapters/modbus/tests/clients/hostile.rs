@@ -31,7 +31,13 @@ fn device(server: &Server, timeout: Duration, clock: &SharedClock) -> RegisterMa
 
 fn volts(voltage_v: f64) -> Setpoint {
     let now = gridloop_clock::MonoTime::default();
-    Setpoint { command: Command::Voltage { voltage_v }, epoch: 1, received_at: now, expires_at: now }
+    Setpoint {
+        command: Command::Voltage { voltage_v },
+        epoch: 1,
+        received_at: now,
+        expires_at: now,
+        order: 0,
+    }
 }
 
 /// A device whose counter moves with every request, so that no two answers are alike.

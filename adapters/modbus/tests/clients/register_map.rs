@@ -14,7 +14,7 @@ const TAP_COMMAND: u16 = 17;
 
 fn setpoint(command: Command) -> Setpoint {
     let now = gridloop_clock::MonoTime::default();
-    Setpoint { command, epoch: 1, received_at: now, expires_at: now }
+    Setpoint { command, epoch: 1, received_at: now, expires_at: now, order: 0 }
 }
 
 /// The tap changer's registers at position 9 of 1 to 17. Both tables are the same registers here.

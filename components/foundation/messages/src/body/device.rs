@@ -61,6 +61,8 @@ words! {
         Good = "Good",
         /// Measured too long ago.
         Stale = "Stale",
+        /// Lately measured, and doubted by the device itself.
+        Questionable = "Questionable",
         /// Lately measured, outside the range that the point can have.
         OutOfRange = "OutOfRange",
         /// The device does not answer; the last good value.

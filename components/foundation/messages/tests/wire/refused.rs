@@ -346,7 +346,7 @@ fn bad_fields_of_tap_positions_and_device_states_are_named() {
         (
             "an unknown quality",
             point(r#""Value":1.0,"UnitOfMeasure":"W","Quality":"good""#),
-            "Points.p.Quality: expected `Good` or `Stale` or `OutOfRange` or `CommLost` or `Substituted`, found \
+            "Points.p.Quality: expected `Good` or `Stale` or `Questionable` or `OutOfRange` or `CommLost` or `Substituted`, found \
              \"good\"",
         ),
         (
