@@ -5,7 +5,8 @@ mod register_map;
 mod simulated;
 mod sunspec;
 
-use crate::settings::{Address, TwinSettings};
+use crate::settings::Address;
+use crate::twin::TwinSettings;
 use async_trait::async_trait;
 use gridloop_clock::SharedClock;
 use gridloop_device::Device;

@@ -14,10 +14,12 @@ mod journal;
 mod limits;
 mod measures;
 mod settings;
+mod twin;
 
 pub use bridge::Bridge;
 pub use fallback::{Active, Fallback, FallbackPolicy};
 pub use gateway::{Gateway, StartedDevice, Timing};
 pub use journal::{DeviceReport, Journal, StepReport};
 pub use limits::{Decision, Limits, WhenOutside};
-pub use settings::{Address, DeviceSettings, TwinSettings, read_devices};
+pub use settings::{Address, DeviceSettings, read_devices};
+pub use twin::TwinSettings;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Every crate of the workspace and its folder. A new crate earns its line by keeping a dependency out of the others.
-const TREE: [(&str, &str); 18] = [
+const TREE: [(&str, &str); 20] = [
     ("gridloop", "components/platform/platform-manager"),
     ("gridloop-bus", "components/foundation/bus"),
     ("gridloop-clock", "components/foundation/clock"),
@@ -18,11 +18,13 @@ const TREE: [(&str, &str); 18] = [
     ("gridloop-dummies", "components/platform/dummies"),
     ("gridloop-gateway", "gateway"),
     ("gridloop-hil-tests", "hil-tests"),
+    ("gridloop-iec61850", "adapters/iec61850"),
     ("gridloop-log-reader", "components/platform/log-reader"),
     ("gridloop-logging", "components/platform/logging"),
     ("gridloop-messages", "components/foundation/messages"),
     ("gridloop-metrics", "components/foundation/metrics"),
     ("gridloop-modbus", "adapters/modbus"),
+    ("gridloop-mqtt", "adapters/mqtt"),
     ("gridloop-plant", "adapters/plant"),
     ("gridloop-realtime-manager", "realtime-manager"),
     ("gridloop-resources", "components/energy/resources"),

@@ -1,7 +1,8 @@
 //! `driver = "register-map"`: devices whose registers a profile describes, over Modbus TCP.
 
 use super::{Driver, OpenError, Opened, Opener, link};
-use crate::settings::{Address, TwinSettings};
+use crate::settings::Address;
+use crate::twin::TwinSettings;
 use async_trait::async_trait;
 use gridloop_clock::SharedClock;
 use gridloop_modbus::simulated::serve_tap_changer;

@@ -1,7 +1,8 @@
 //! `driver = "simulated"`: a plant behind the device contract, without a wire.
 
 use super::{Driver, OpenError, Opened, Opener};
-use crate::settings::{Address, TwinSettings};
+use crate::settings::Address;
+use crate::twin::TwinSettings;
 use async_trait::async_trait;
 use gridloop_clock::SharedClock;
 use gridloop_plant::LivePlant;

@@ -1,7 +1,8 @@
 //! `driver = "sunspec"`: inverters that describe themselves, over Modbus TCP.
 
 use super::{Driver, OpenError, Opened, Opener, link};
-use crate::settings::{Address, TwinSettings};
+use crate::settings::Address;
+use crate::twin::TwinSettings;
 use async_trait::async_trait;
 use gridloop_clock::SharedClock;
 use gridloop_modbus::simulated::{InverterSettings, serve_inverter};

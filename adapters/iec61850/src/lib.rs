@@ -1,0 +1,1 @@
+//! IEC 61850 over MMS: devices, and simulated IEDs.

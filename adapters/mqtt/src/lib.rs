@@ -1,0 +1,1 @@
+//! MQTT: devices, and simulated ones.
