@@ -173,6 +173,8 @@ async fn open(
 fn task_settings(settings: &DeviceSettings) -> TaskSettings {
     TaskSettings {
         mode: settings.mode,
+        armed_for: settings.armed_for,
+        write_interval: settings.write_interval,
         poll_interval: settings.poll_interval,
         job_timeout: settings.request_timeout * 4,
         connect_timeout: settings.request_timeout * 40,

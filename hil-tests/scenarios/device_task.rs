@@ -13,6 +13,8 @@ use std::time::Duration;
 
 const SETTINGS: TaskSettings = TaskSettings {
     mode: Mode::Armed,
+    armed_for: None,
+    write_interval: Duration::ZERO,
     poll_interval: Duration::from_millis(200),
     job_timeout: Duration::from_millis(500),
     connect_timeout: Duration::from_millis(500),

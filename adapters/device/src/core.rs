@@ -3,173 +3,20 @@
 //! It is asked [`DeviceCore::next`] and told [`DeviceCore::done`]. The order is fixed: connect before everything, one
 //! reading after every connect (the device's state is adopted, and a write of unknown outcome is settled), release
 //! before commands, commands before readings. A setpoint is written once, and again only to refresh the device's own
-//! timer or when the device has lost it. When it expires and no newer one has come, the device is released: that is the dead-man timer. A device that
-//! is connected and refuses to be read is not commanded, but it is released all the same.
+//! timer or when the device has lost it. When it expires and no newer one has come, the device is released: that is the
+//! dead-man timer. The same happens when the device is disarmed, by somebody's word or because the time is up for which
+//! it was armed. A device that is connected and refuses to be read is not commanded, but it is released all the same.
+
+mod interface;
 
 use crate::contract::{Description, DeviceError, FailSafe};
 use crate::image::{Link, ProcessImage};
-use crate::value::{Applied, Command, SafeState, Setpoint, Snapshot};
+use crate::value::{Applied, Command, Setpoint, Snapshot};
 use gridloop_clock::MonoTime;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How a device is treated.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct TaskSettings {
-    /// Whether it may be written to.
-    pub mode: Mode,
-    /// Time between readings that nobody asked for.
-    pub poll_interval: Duration,
-    /// Longest time one job may take; then it is abandoned and the link is given up.
-    pub job_timeout: Duration,
-    /// Longest time connecting may take: identifying a device takes many requests.
-    pub connect_timeout: Duration,
-    /// Wait after the first failure; it doubles with each further one.
-    pub backoff_min: Duration,
-    /// Longest wait between attempts.
-    pub backoff_max: Duration,
-    /// What it is left in when nobody drives it.
-    pub safe_state: SafeState,
-    /// Longest time the end of the run waits for that.
-    pub release_within: Duration,
-}
-
-/// Whether commands reach the device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Nothing is ever written; setpoints are refused.
-    ReadOnly,
-    /// Setpoints go the whole way, and are logged instead of written.
-    DryRun,
-    /// Setpoints are written.
-    Armed,
-}
-
-impl Mode {
-    /// The word of the configuration.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ReadOnly => "read-only",
-            Self::DryRun => "dry-run",
-            Self::Armed => "armed",
-        }
-    }
-}
-
-/// One call of the driver.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Job {
-    /// [`crate::Device::connect`]
-    Connect,
-    /// [`crate::Device::apply`]
-    Apply(Setpoint),
-    /// [`crate::Device::read`]
-    Read,
-    /// [`crate::Device::release`]
-    Release(SafeState),
-}
-
-/// What a job gave.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Done {
-    /// Of [`Job::Connect`].
-    Connected(Result<Description, DeviceError>),
-    /// Of [`Job::Apply`].
-    Applied(Result<Applied, DeviceError>),
-    /// Of [`Job::Read`].
-    Read(Result<Snapshot, DeviceError>),
-    /// Of [`Job::Release`].
-    Released(Result<Applied, DeviceError>),
-}
-
-/// What [`DeviceCore::next`] wants.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Next {
-    /// Do this now.
-    Do(Job),
-    /// Nothing before this instant, unless something is asked for.
-    Until(MonoTime),
-    /// The device is released, or given up; there is nothing more to do.
-    End,
-}
-
-/// Something an operator wants to know.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Occurrence {
-    /// The link came up.
-    Connected(Arc<Description>),
-    /// A request failed and the link with it.
-    LinkLost(String),
-    /// A setpoint was confirmed by read-back.
-    Applied {
-        /// The setpoint.
-        setpoint: Setpoint,
-        /// What the device holds.
-        readback: Command,
-        /// Whether this is the first write of it, not a refresh.
-        first: bool,
-    },
-    /// A setpoint was not accepted at all.
-    NotAccepted {
-        /// The setpoint.
-        setpoint: Setpoint,
-        /// Why.
-        reason: NotAccepted,
-    },
-    /// The device no longer held a setpoint that it had confirmed: something else had changed it. It was written again.
-    Restored {
-        /// The setpoint.
-        setpoint: Setpoint,
-        /// What the device holds now.
-        readback: Command,
-    },
-    /// A setpoint would have been written, were the device armed.
-    WouldApply(Setpoint),
-    /// The device or the driver said no to a setpoint.
-    Refused {
-        /// The setpoint.
-        setpoint: Setpoint,
-        /// Why.
-        reason: String,
-    },
-    /// A write timed out or broke off; whether the device holds it is unknown until it has been read.
-    OutcomeUnknown(Setpoint),
-    /// No newer setpoint came in time; the device is being put into its safe state.
-    DeadMan(Setpoint),
-    /// The safe state was confirmed by read-back.
-    Released,
-    /// The safe state could not be reached (yet).
-    ReleaseFailed(String),
-}
-
-/// Why a setpoint was not accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotAccepted {
-    /// The device's mode.
-    #[error("the device is read-only")]
-    ReadOnly,
-    /// Its time has passed.
-    #[error("it has expired")]
-    Expired,
-    /// One of a later epoch has been accepted already.
-    #[error("a setpoint of a later epoch is in force")]
-    Older,
-    /// The run is over.
-    #[error("the device is being released")]
-    Ending,
-}
-
-/// How a device was left.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Left {
-    /// Nothing of ours was ever on it.
-    Untouched,
-    /// In its safe state, confirmed by read-back.
-    Released,
-    /// Perhaps still holding a command; with the last error.
-    Unknown(String),
-}
+pub use interface::{Disarmed, Done, Job, Left, Mode, Next, NotAccepted, Occurrence, TaskSettings};
 
 /// The state machine.
 #[derive(Debug)]
@@ -184,6 +31,9 @@ pub struct DeviceCore {
     next_read: MonoTime,
     read_asked: bool,
     setpoint: Option<Driven>,
+    lease: Lease,
+    /// The last command that was written, and when.
+    written: Option<(Command, MonoTime)>,
     /// The device may hold something of ours.
     touched: bool,
     released: bool,
@@ -191,6 +41,14 @@ pub struct DeviceCore {
     last_unknown: Option<MonoTime>,
     release: Release,
     end_by: Option<MonoTime>,
+}
+
+/// Until when a device is armed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Lease {
+    None,
+    Until(MonoTime),
+    Unlimited,
 }
 
 /// The setpoint in force.
@@ -203,6 +61,8 @@ struct Driven {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Write {
     Due,
+    /// Under way, and to be applied again.
+    Continued,
     /// To be applied again after the next reading.
     AfterRead,
     /// Held by the device; applied again at the instant.
@@ -224,9 +84,16 @@ impl DeviceCore {
     /// A device that has not been connected.
     #[must_use]
     pub fn new(settings: TaskSettings, now: MonoTime) -> Self {
+        let lease = match (settings.mode, settings.armed_for) {
+            (Mode::Armed, None) => Lease::Unlimited,
+            (Mode::Armed, Some(time)) => Lease::Until(now + time),
+            (Mode::ReadOnly | Mode::DryRun, _) => Lease::None,
+        };
         Self {
             settings,
-            image: ProcessImage::default(),
+            image: ProcessImage { mode: settings.mode, ..ProcessImage::default() },
+            lease,
+            written: None,
             occurrences: Vec::new(),
             connected: false,
             read_first: false,
@@ -262,6 +129,12 @@ impl DeviceCore {
         }
     }
 
+    /// Whether something has happened since it was last asked.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        !self.occurrences.is_empty()
+    }
+
     /// Takes what has happened since it was last asked.
     pub fn occurrences(&mut self) -> std::vec::Drain<'_, Occurrence> {
         self.occurrences.drain(..)
@@ -275,7 +148,8 @@ impl DeviceCore {
         if self.end_by.is_some() {
             return Err(NotAccepted::Ending);
         }
-        if self.settings.mode == Mode::ReadOnly {
+        self.watch_lease(now);
+        if self.image.mode == Mode::ReadOnly {
             return Err(NotAccepted::ReadOnly);
         }
         if now >= setpoint.expires_at {
@@ -285,7 +159,7 @@ impl DeviceCore {
             return Err(NotAccepted::Older);
         }
         self.image.asked = Some(setpoint);
-        if self.settings.mode == Mode::DryRun {
+        if self.image.mode == Mode::DryRun {
             self.occurrences.push(Occurrence::WouldApply(setpoint));
             return Ok(());
         }
@@ -307,6 +181,25 @@ impl DeviceCore {
         self.read_asked = true;
     }
 
+    /// Arms the device until that instant, whatever its mode was.
+    pub fn arm(&mut self, until: MonoTime) {
+        self.lease = Lease::Until(until);
+        self.image.mode = Mode::Armed;
+        self.occurrences.push(Occurrence::Armed(until));
+    }
+
+    /// Disarms the device: it is put into its safe state if it may hold anything of ours.
+    pub fn disarm(&mut self, now: MonoTime) {
+        if self.lease != Lease::None {
+            self.disarmed(Disarmed::OnRequest, now);
+        }
+    }
+
+    /// Takes back the setpoint in force: the safe state if the device may hold anything of ours. It stays armed.
+    pub fn take_back(&mut self, now: MonoTime) {
+        self.want_release(now);
+    }
+
     /// Asks for the end: the safe state if the device may hold anything of ours, then nothing more.
     pub fn end(&mut self, now: MonoTime) {
         if self.end_by.is_none() {
@@ -317,6 +210,7 @@ impl DeviceCore {
 
     /// What to do at `now`.
     pub fn next(&mut self, now: MonoTime) -> Next {
+        self.watch_lease(now);
         self.watch_expiry(now);
         if self.end_by.is_some_and(|end_by| self.release == Release::No || now >= end_by) {
             return Next::End;
@@ -337,7 +231,7 @@ impl DeviceCore {
             return Next::Do(Job::Release(self.settings.safe_state));
         }
         if let Some(driven) = self.setpoint
-            && driven.is_due(now)
+            && self.due_at(driven).is_some_and(|at| now >= at)
             && !self.read_first
         {
             return Next::Do(Job::Apply(driven.setpoint));
@@ -346,6 +240,18 @@ impl DeviceCore {
             return Next::Do(Job::Read);
         }
         self.wait_until(self.next_read)
+    }
+
+    /// Notes that a job is about to be done, for whoever keeps a record of writes.
+    pub fn begins(&mut self, job: &Job) {
+        match job {
+            Job::Apply(setpoint) if self.setpoint.is_some_and(|driven| driven.write == Write::Due) => {
+                let before = self.image.held;
+                self.occurrences.push(Occurrence::Writing { setpoint: *setpoint, before });
+            }
+            Job::Release(_) => self.occurrences.push(Occurrence::Releasing),
+            Job::Apply(_) | Job::Connect | Job::Read => {}
+        }
     }
 
     /// Takes the result of a job that was asked for.
@@ -384,7 +290,7 @@ impl DeviceCore {
         if let Some(driven) = &mut self.setpoint
             && driven.write == Write::AfterRead
         {
-            driven.write = Write::Due;
+            driven.write = Write::Continued;
         }
     }
 
@@ -392,6 +298,9 @@ impl DeviceCore {
         let Some(driven) = self.setpoint.as_mut() else { return };
         let setpoint = driven.setpoint;
         self.touched = true;
+        if self.written.is_none_or(|(command, _)| command != setpoint.command) {
+            self.written = Some((setpoint.command, now));
+        }
         match result {
             Ok(Applied::Confirmed { readback }) => {
                 let first = !matches!(driven.write, Write::Held { .. });
@@ -483,6 +392,24 @@ impl DeviceCore {
         doubled.min(self.settings.backoff_max)
     }
 
+    fn watch_lease(&mut self, now: MonoTime) {
+        if let Lease::Until(until) = self.lease
+            && now >= until
+        {
+            self.disarmed(Disarmed::LeaseExpired, now);
+        }
+    }
+
+    fn disarmed(&mut self, why: Disarmed, now: MonoTime) {
+        self.lease = Lease::None;
+        self.image.mode = match self.settings.mode {
+            Mode::Armed | Mode::ReadOnly => Mode::ReadOnly,
+            Mode::DryRun => Mode::DryRun,
+        };
+        self.occurrences.push(Occurrence::Disarmed(why));
+        self.want_release(now);
+    }
+
     fn watch_expiry(&mut self, now: MonoTime) {
         if let Some(driven) = self.setpoint
             && now >= driven.setpoint.expires_at
@@ -499,30 +426,37 @@ impl DeviceCore {
         }
     }
 
+    /// When a setpoint is to be written, the present included; `None`: not before something else has happened.
+    fn due_at(&self, driven: Driven) -> Option<MonoTime> {
+        match driven.write {
+            Write::Due => Some(match self.written {
+                Some((command, at)) if command != driven.setpoint.command => {
+                    at + self.settings.write_interval
+                }
+                _ => MonoTime::default(),
+            }),
+            Write::Continued => Some(MonoTime::default()),
+            Write::Held { refresh_at } => Some(refresh_at),
+            Write::AfterRead | Write::Given => None,
+        }
+    }
+
     /// The instant to wait for: `wanted`, or earlier if something runs out before.
     fn wait_until(&self, wanted: MonoTime) -> Next {
         let expiry = self.setpoint.map(|driven| driven.setpoint.expires_at);
-        let refresh = self.setpoint.and_then(|driven| match driven.write {
-            Write::Held { refresh_at } => Some(refresh_at),
-            _ => None,
-        });
-        let refresh = refresh.filter(|_| self.connected);
+        let ready = self.connected && !self.read_first;
+        let write = self.setpoint.and_then(|driven| self.due_at(driven)).filter(|_| ready);
         let release = match self.release {
             Release::Wanted { at } if self.connected => Some(at),
             _ => None,
         };
-        let first = [expiry, refresh, release, self.end_by].into_iter().flatten().fold(wanted, MonoTime::min);
+        let lease = match self.lease {
+            Lease::Until(until) => Some(until),
+            Lease::None | Lease::Unlimited => None,
+        };
+        let first =
+            [expiry, write, release, lease, self.end_by].into_iter().flatten().fold(wanted, MonoTime::min);
         Next::Until(first)
-    }
-}
-
-impl Driven {
-    fn is_due(&self, now: MonoTime) -> bool {
-        match self.write {
-            Write::Due => true,
-            Write::Held { refresh_at } => now >= refresh_at,
-            Write::AfterRead | Write::Given => false,
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is known of a device: [`ProcessImage`], and how its values age.
 
 use crate::contract::{Description, PowerRange};
+use crate::core::Mode;
 use crate::value::{Command, PointName, Quality, Sample, Setpoint, Snapshot, point};
 use gridloop_clock::MonoTime;
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub struct ProcessImage {
     pub points: BTreeMap<PointName, Sample>,
     /// The link.
     pub link: Link,
+    /// Whether it may be written to at present.
+    pub mode: Mode,
     /// What the device said of itself when it was connected last.
     pub description: Option<Arc<Description>>,
     /// Readings so far. It moves when a new one is in.

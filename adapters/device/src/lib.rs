@@ -16,7 +16,7 @@ mod value;
 pub use contract::{
     Capabilities, Description, Device, DeviceError, FailSafe, PowerRange, TapRange, VoltageRange,
 };
-pub use core::{DeviceCore, Done, Job, Left, Mode, Next, NotAccepted, Occurrence, TaskSettings};
+pub use core::{DeviceCore, Disarmed, Done, Job, Left, Mode, Next, NotAccepted, Occurrence, TaskSettings};
 pub use image::{Ageing, Link, ProcessImage};
 pub use statistics::{Percentiles, Spread, Statistics};
 pub use tap::{TapAction, TapFailure, TapReading, TapRules, TapSequencer, TapSettled};

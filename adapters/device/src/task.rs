@@ -48,9 +48,18 @@ struct Inbox {
 #[derive(Default)]
 struct Wishes {
     setpoint: Option<Setpoint>,
+    /// Whether the setpoint in force is to be taken back, before a newer one is taken up.
+    take_back: bool,
+    arming: Option<Arming>,
     refresh: bool,
     /// When the end was asked for.
     end: Option<MonoTime>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Arming {
+    Arm { until: MonoTime },
+    Disarm,
 }
 
 impl DeviceTask {
@@ -98,6 +107,28 @@ impl DeviceHandle {
     /// [`ProcessImage::asked`], and whether it holds it in [`ProcessImage::held`].
     pub fn command(&self, setpoint: Setpoint) {
         self.wish(|wishes| wishes.setpoint = Some(setpoint));
+    }
+
+    /// Takes back what was handed over: the device is put into its safe state if it may hold anything of ours.
+    pub fn take_back(&self) {
+        self.wish(|wishes| {
+            wishes.setpoint = None;
+            wishes.take_back = true;
+        });
+    }
+
+    /// Arms the device for that long, from now on.
+    pub fn arm(&self, time: Duration) {
+        let until = self.clock.now() + time;
+        self.wish(|wishes| wishes.arming = Some(Arming::Arm { until }));
+    }
+
+    /// Disarms the device: it is put into its safe state if it may hold anything of ours.
+    pub fn disarm(&self) {
+        self.wish(|wishes| {
+            wishes.setpoint = None;
+            wishes.arming = Some(Arming::Disarm);
+        });
     }
 
     /// Asks for a reading as soon as possible.
@@ -168,6 +199,8 @@ impl Worker {
             let next = self.core.next(self.clock.now());
             match next {
                 Next::Do(job) => {
+                    self.core.begins(&job);
+                    self.tell_occurrences();
                     if let Job::Apply(_) = job {
                         *self.inbox.left() = Some(Left::Unknown("a write was broken off".into()));
                     }
@@ -178,6 +211,9 @@ impl Worker {
                     self.core.done(done, now);
                 }
                 Next::Until(instant) => {
+                    if self.core.has_news() {
+                        self.tell();
+                    }
                     let changed = self.inbox.changed.notified();
                     until(self.clock.as_ref(), instant, changed).await;
                     continue;
@@ -194,6 +230,14 @@ impl Worker {
     fn take_wishes(&mut self) {
         let wishes = std::mem::take(&mut *self.inbox.wishes());
         let now = self.clock.now();
+        match wishes.arming {
+            Some(Arming::Arm { until }) => self.core.arm(until),
+            Some(Arming::Disarm) => self.core.disarm(now),
+            None => {}
+        }
+        if wishes.take_back {
+            self.core.take_back(now);
+        }
         if let Some(setpoint) = wishes.setpoint
             && let Err(reason) = self.core.command(setpoint, now)
         {
@@ -242,6 +286,12 @@ impl Worker {
 
     /// Passes on what has happened and what is known now.
     fn tell(&mut self) {
+        self.tell_occurrences();
+        *self.inbox.left() = Some(self.core.left());
+        self.image.send_replace(Arc::new(self.core.image().clone()));
+    }
+
+    fn tell_occurrences(&mut self) {
         let now = self.clock.now();
         for occurrence in self.core.occurrences() {
             match &occurrence {
@@ -258,8 +308,6 @@ impl Worker {
             }
             (self.observer)(&occurrence);
         }
-        *self.inbox.left() = Some(self.core.left());
-        self.image.send_replace(Arc::new(self.core.image().clone()));
     }
 }
 

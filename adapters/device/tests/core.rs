@@ -2,8 +2,8 @@
 
 use gridloop_clock::MonoTime;
 use gridloop_device::{
-    Ageing, Applied, Capabilities, Command, Description, DeviceCore, DeviceError, Done, FailSafe, Job, Left,
-    Link, Mode, Next, NotAccepted, Occurrence, PowerRange, Quality, SafeState, Setpoint, Snapshot,
+    Ageing, Applied, Capabilities, Command, Description, DeviceCore, DeviceError, Disarmed, Done, FailSafe,
+    Job, Left, Link, Mode, Next, NotAccepted, Occurrence, PowerRange, Quality, SafeState, Setpoint, Snapshot,
     TaskSettings, Unit, point,
 };
 use proptest::prelude::*;
@@ -11,6 +11,8 @@ use std::time::Duration;
 
 const SETTINGS: TaskSettings = TaskSettings {
     mode: Mode::Armed,
+    armed_for: None,
+    write_interval: Duration::ZERO,
     poll_interval: Duration::from_millis(200),
     job_timeout: Duration::from_millis(500),
     connect_timeout: Duration::from_millis(500),
@@ -345,4 +347,86 @@ proptest! {
         }
         prop_assert!(false, "no end");
     }
+}
+
+#[test]
+fn another_command_waits_for_the_write_interval_and_the_newest_wins() {
+    let settings = TaskSettings { write_interval: Duration::from_secs(1), ..SETTINGS };
+    let mut core = connected(settings, Description::default());
+    confirm_first(&mut core);
+    core.command(power(2.0, 2, 200), ms(200)).unwrap();
+    core.command(power(1.0, 3, 300), ms(300)).unwrap();
+    core.done(Done::Read(Ok(reading(1000))), ms(1000));
+    assert_eq!(core.next(ms(1000)), Next::Until(ms(1100)));
+    confirm(&mut core, power(1.0, 3, 300), 1100);
+    core.end(ms(1100));
+    assert_eq!(
+        core.next(ms(1100)),
+        Next::Do(Job::Release(SafeState::Release)),
+        "the safe state does not wait"
+    );
+}
+
+#[test]
+fn when_the_lease_runs_out_the_device_is_released_and_takes_nothing_more() {
+    let settings = TaskSettings { armed_for: Some(Duration::from_secs(1)), ..SETTINGS };
+    let mut core = connected(settings, Description::default());
+    confirm_first(&mut core);
+    core.done(Done::Read(Ok(reading(900))), ms(900));
+    assert_eq!(core.next(ms(900)), Next::Until(ms(1000)));
+    assert_eq!(core.next(ms(1000)), Next::Do(Job::Release(SafeState::Release)));
+    assert_eq!(core.image().mode, Mode::ReadOnly);
+    assert_eq!(core.command(power(1.0, 2, 1000), ms(1000)), Err(NotAccepted::ReadOnly));
+    let disarmed = Occurrence::Disarmed(Disarmed::LeaseExpired);
+    assert_eq!(core.occurrences().filter(|it| *it == disarmed).count(), 1);
+}
+
+#[test]
+fn a_read_only_device_that_is_armed_is_driven_until_then_and_read_only_again() {
+    let settings = TaskSettings { mode: Mode::ReadOnly, ..SETTINGS };
+    let mut core = connected(settings, Description::default());
+    core.arm(ms(1000));
+    confirm_first(&mut core);
+    core.disarm(ms(500));
+    assert_eq!(core.next(ms(500)), Next::Do(Job::Release(SafeState::Release)));
+    core.done(Done::Released(Ok(Applied::Confirmed { readback: power(8.0, 0, 0).command })), ms(500));
+    assert_eq!((core.image().mode, core.left()), (Mode::ReadOnly, Left::Released));
+    core.arm(ms(900));
+    assert_eq!(core.command(power(1.0, 2, 950), ms(950)), Err(NotAccepted::ReadOnly), "after its time");
+}
+
+#[test]
+fn what_is_taken_back_is_released_and_a_newer_setpoint_is_written() {
+    let mut core = connected(SETTINGS, Description::default());
+    confirm_first(&mut core);
+    core.take_back(ms(200));
+    assert_eq!(core.next(ms(200)), Next::Do(Job::Release(SafeState::Release)));
+    core.done(Done::Released(Ok(Applied::Confirmed { readback: power(8.0, 0, 0).command })), ms(200));
+    core.command(power(2.0, 2, 200), ms(200)).unwrap();
+    confirm(&mut core, power(2.0, 2, 200), 200);
+    core.take_back(ms(300));
+    core.command(power(1.0, 3, 300), ms(300)).unwrap();
+    assert_eq!(
+        core.next(ms(300)),
+        Next::Do(Job::Apply(power(1.0, 3, 300))),
+        "the newer one ends the release"
+    );
+}
+
+#[test]
+fn a_write_is_told_before_it_is_done_once() {
+    let mut core = connected(SETTINGS, Description::default());
+    let setpoint = power(3.0, 1, 100);
+    core.command(setpoint, ms(100)).unwrap();
+    let told = |core: &mut DeviceCore| {
+        core.occurrences().filter(|it| matches!(it, Occurrence::Writing { .. })).collect::<Vec<_>>()
+    };
+    let Next::Do(job) = core.next(ms(100)) else { panic!("nothing to do") };
+    core.begins(&job);
+    assert_eq!(told(&mut core), [Occurrence::Writing { setpoint, before: None }]);
+    core.done(Done::Applied(Ok(Applied::InProgress)), ms(100));
+    core.done(Done::Read(Ok(reading(300))), ms(300));
+    let Next::Do(job) = core.next(ms(300)) else { panic!("nothing to do") };
+    core.begins(&job);
+    assert_eq!((job, told(&mut core)), (Job::Apply(setpoint), vec![]), "it is under way already");
 }
