@@ -6,17 +6,21 @@
 //! substituted is a warning on the ResourceState.
 
 use crate::convert::{self, Resource};
-use crate::fallback::{Active, Fallback};
+use crate::fallback::{Active, Fallback, SourceSwitch};
 use crate::journal::Journal;
-use crate::limits::{Decision, Limits};
 use crate::measures::Measures;
-use gridloop_clock::{MonoTime, SharedClock};
+use crate::safety::audit::{self, Audit};
+use crate::safety::guard::{Guard, Notice};
+use crate::safety::limits::Decision;
+use gridloop_clock::{MonoTime, SharedClock, until};
 use gridloop_component::{Component, Fault, OpenEpoch, Output, Refusal, Step};
 use gridloop_device::{
-    Ageing, Capabilities, Command, DeviceHandle, Link, Mode, ProcessImage, Quality, Setpoint, Source, point,
+    Ageing, Capabilities, Command, DeviceHandle, Link, ProcessImage, Quality, Setpoint, Source, point,
 };
 use gridloop_messages::{Body, DeviceState, Message, Warning, WarningKind, topic};
-use std::sync::Arc;
+use gridloop_plant::{LastKnown, LivePlant, Plant};
+use serde_json::json;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What a bridge knows from the configuration.
@@ -29,8 +33,6 @@ pub(crate) struct BridgeSettings {
     pub(crate) customer_id: String,
     pub(crate) node: Option<u8>,
     pub(crate) source: Source,
-    pub(crate) mode: Mode,
-    pub(crate) limits: Limits,
     pub(crate) ageing: Ageing,
     /// How long a setpoint holds when no newer one comes.
     pub(crate) dead_man: Duration,
@@ -54,17 +56,45 @@ impl Share {
     }
 }
 
+/// What a bridge works with; the first five are shared with whoever else looks after the device.
+pub(crate) struct Equipment {
+    pub(crate) device: DeviceHandle,
+    pub(crate) guard: SharedGuard,
+    pub(crate) journal: Journal,
+    pub(crate) measures: Measures,
+    pub(crate) switch: SourceSwitch,
+    pub(crate) audit: Audit,
+    pub(crate) twin: Option<Twin>,
+    pub(crate) fallback: Fallback,
+}
+
+/// The simulated twin: the device that speaks for it, and the plant behind it.
+#[derive(Clone)]
+pub(crate) struct Twin {
+    pub(crate) device: DeviceHandle,
+    pub(crate) plant: LivePlant<Plant>,
+}
+
+/// The guard of a device, which both its bridge and its watch ask.
+#[derive(Clone)]
+pub(crate) struct SharedGuard(Arc<Mutex<Guard>>);
+
+impl SharedGuard {
+    pub(crate) fn new(guard: Guard) -> Self {
+        Self(Arc::new(Mutex::new(guard)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Guard> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A device in the loop.
 pub struct Bridge {
     settings: BridgeSettings,
     clock: SharedClock,
-    device: DeviceHandle,
-    twin: Option<DeviceHandle>,
-    fallback: Fallback,
-    journal: Journal,
-    measures: Measures,
+    equipment: Equipment,
     warnings: Vec<Warning>,
-    passed: Option<(Command, MonoTime)>,
     opened_at: MonoTime,
     phase: Phase,
 }
@@ -76,68 +106,83 @@ enum Phase {
 }
 
 impl Bridge {
-    pub(crate) fn new(
-        settings: BridgeSettings,
-        clock: SharedClock,
-        device: DeviceHandle,
-        twin: Option<DeviceHandle>,
-        fallback: Fallback,
-        journal: Journal,
-        measures: Measures,
-    ) -> Self {
-        Self {
-            settings,
-            clock,
-            device,
-            twin,
-            fallback,
-            journal,
-            measures,
-            warnings: Vec::new(),
-            passed: None,
-            opened_at: MonoTime::default(),
-            phase: Phase::BeforeReading,
-        }
+    pub(crate) fn new(settings: BridgeSettings, clock: SharedClock, equipment: Equipment) -> Self {
+        let (opened_at, phase) = (MonoTime::default(), Phase::BeforeReading);
+        Self { settings, clock, equipment, warnings: Vec::new(), opened_at, phase }
     }
 
     fn capabilities(&self) -> Capabilities {
         let known = |handle: &DeviceHandle| handle.image().description.as_ref().map(|it| it.capabilities);
-        known(&self.device).or_else(|| self.twin.as_ref().and_then(known)).unwrap_or_default()
+        let of_twin = || self.equipment.twin.as_ref().and_then(|twin| known(&twin.device));
+        known(&self.equipment.device).or_else(of_twin).unwrap_or_default()
     }
 
-    fn command(&mut self, asked: Command, epoch: u64, arrived_at: MonoTime) {
-        if self.settings.mode == Mode::ReadOnly {
-            let why = "the device is read-only; set its mode to armed to drive it";
-            self.warn(WarningKind::Input, &format!("{} refused: {why}", convert::describe(&asked)));
-            self.journal.asked(epoch, asked, None, Some(why.into()));
-            return;
-        }
-        let decision = self.settings.limits.decide(asked, &self.capabilities(), self.passed, arrived_at);
-        let command = match decision {
-            Decision::Pass(command) => {
-                self.journal.asked(epoch, asked, Some(command), None);
-                command
-            }
+    fn command(&mut self, asked: Command, origin: &Origin, arrived_at: MonoTime) {
+        let mode = self.equipment.device.image().mode;
+        let capabilities = self.capabilities();
+        let decision = self.equipment.guard.lock().decide(asked, mode, &capabilities, arrived_at);
+        let (passed, why) = match decision {
+            Decision::Pass(command) => (Some(command), None),
             Decision::Clamped { command, why } => {
                 self.warn(WarningKind::InputRange, &why);
-                self.journal.asked(epoch, asked, Some(command), Some(why));
-                command
+                (Some(command), Some(why))
             }
             Decision::Refused(why) => {
                 self.warn(WarningKind::Input, &format!("{} refused: {why}", convert::describe(&asked)));
-                self.journal.asked(epoch, asked, None, Some(why));
-                return;
+                (None, Some(why))
             }
         };
-        self.passed = Some((command, arrived_at));
+        let order = self.equipment.audit.order();
+        let details = json!({
+            "order": order, "message": &origin.message_id, "source": &origin.source, "epoch": origin.epoch,
+            "asked": audit::command(&asked), "passed": passed.as_ref().map(audit::command), "why": &why,
+        });
+        self.equipment.audit.tell(&self.settings.name, "asked", details);
+        self.equipment.journal.asked(origin.epoch, asked, passed, why);
+        let Some(command) = passed else { return };
         let expires_at = arrived_at + self.settings.dead_man;
-        let setpoint = Setpoint { command, epoch, received_at: arrived_at, expires_at, order: 0 };
-        if self.fallback.drives_device() {
-            self.device.command(setpoint);
+        let setpoint = Setpoint { command, epoch: origin.epoch, received_at: arrived_at, expires_at, order };
+        if self.equipment.fallback.drives_device() {
+            self.equipment.device.command(setpoint);
         }
-        if let Some(twin) = &self.twin {
-            twin.command(setpoint);
+        if let Some(twin) = &self.equipment.twin {
+            twin.device.command(setpoint);
         }
+    }
+
+    /// Who speaks for the resource in this epoch. Whoever takes over goes on from where the other was.
+    fn decide_who_speaks(&mut self, device: &ProcessImage, now: MonoTime) -> Active {
+        let good = self.is_good(device, now);
+        let Equipment { fallback, switch, guard, twin, audit, .. } = &mut self.equipment;
+        let Some(twin) = twin else { return Active::Device };
+        let before = fallback.drives_device();
+        let active = fallback.decide(switch.chosen(), good, now);
+        match (before, active) {
+            (true, Active::Twin) => {
+                twin.plant.with(|plant| plant.adopt(&last_known(device)));
+                twin.device.refresh();
+                audit.tell(&self.settings.name, "twin-stands-in", json!({ "device_is_good": good }));
+                if good {
+                    // An operator's word: the device itself is fine, and is given back.
+                    self.equipment.device.take_back();
+                }
+            }
+            (false, Active::Device) => {
+                let does = |name: &str| device.points.get(name).map(|sample| sample.value);
+                let begins_from = does(point::REAL_POWER).map(|real_power_w| Command::Power {
+                    real_power_w,
+                    reactive_power_var: does(point::REACTIVE_POWER).unwrap_or(0.0),
+                });
+                guard.lock().begin_from(begins_from, now);
+                audit.tell(&self.settings.name, "device-is-back", json!({}));
+            }
+            _ => {}
+        }
+        active
+    }
+
+    fn is_good(&self, device: &ProcessImage, now: MonoTime) -> bool {
+        device.link == Link::Up && self.is_fresh(device, now)
     }
 
     fn warn(&mut self, kind: WarningKind, explanation: &str) {
@@ -153,15 +198,15 @@ impl Bridge {
         // An epoch that begins late has less time than it says, or none: the device is asked all the same.
         let least = epoch.opened_at + self.settings.request_timeout.min(publish_after);
         let publish_by = (epoch.nominal_start + publish_after).max(least);
-        let image = self.device.image();
+        let image = self.equipment.device.image();
         match self.phase {
             Phase::BeforeReading if now < read_at => Some(read_at),
             Phase::BeforeReading => {
                 let (readings, failures) = (image.readings, image.failures);
                 self.phase = Phase::Reading { readings, failures, asked_at: now };
-                self.device.refresh();
-                if let Some(twin) = &self.twin {
-                    twin.refresh();
+                self.equipment.device.refresh();
+                if let Some(twin) = &self.equipment.twin {
+                    twin.device.refresh();
                 }
                 (image.link == Link::Up && now < publish_by).then_some(publish_by)
             }
@@ -173,33 +218,32 @@ impl Bridge {
     }
 
     fn publish(&mut self, epoch: &OpenEpoch, now: MonoTime) -> Result<Vec<Output>, Fault> {
-        let device = self.device.image();
-        let answers = device.link == Link::Up && self.is_fresh(&device, now);
-        let active = self.fallback.decide(answers);
-        let (image, source) = match (active, &self.twin) {
-            (Active::Twin, Some(twin)) => (twin.image(), Source::Simulated),
+        let device = self.equipment.device.image();
+        let active = self.decide_who_speaks(&device, now);
+        let (image, source) = match (active, &self.equipment.twin) {
+            (Active::Twin, Some(twin)) => (twin.device.image(), Source::Simulated),
             _ => (device, self.settings.source),
         };
         let substituted = active == Active::Twin;
         let value = |name: &str| image.points.get(name).map(|sample| sample.value);
         let worst = self.worst(&image, now);
         let unreliable = substituted || worst.is_none_or(|(quality, _)| quality != Quality::Good);
-        self.measures.published(worst.map(|(quality, _)| quality), substituted);
+        self.equipment.measures.published(worst.map(|(quality, _)| quality), substituted);
         if let Some((_, age)) = worst {
-            self.measures.read_age.add(age);
+            self.equipment.measures.read_age.add(age);
         }
         if let Phase::Reading { readings, asked_at, .. } = self.phase
             && image.readings > readings
         {
-            self.measures.device_to_bus.add(now.since(asked_at));
+            self.equipment.measures.device_to_bus.add(now.since(asked_at));
         }
-        self.journal.epoch_ended(
+        self.equipment.journal.epoch_ended(
             |asked| convert::measured(asked, value),
             value(point::REAL_POWER),
             unreliable,
             substituted,
         );
-        for warning in self.journal.take_warnings() {
+        for warning in self.equipment.journal.take_warnings() {
             self.warn(WarningKind::Internal, &warning);
         }
         if substituted {
@@ -286,9 +330,13 @@ impl Component for Bridge {
 
     fn take(&mut self, _topic: &str, message: &Message, arrived_at: MonoTime) -> Result<(), Fault> {
         if let Some(command) = convert::command(&message.body) {
-            let epoch = message.header.epoch.as_ref().map_or(0, |fields| fields.epoch_number);
+            let origin = Origin {
+                epoch: message.header.epoch.as_ref().map_or(0, |fields| fields.epoch_number),
+                message_id: message.header.message_id.clone(),
+                source: message.header.source_process_id.clone(),
+            };
             // What came before its epoch counts from there, so that it neither expires nor seems slow by waiting.
-            self.command(command, epoch, arrived_at.max(self.opened_at));
+            self.command(command, &origin, arrived_at.max(self.opened_at));
         }
         Ok(())
     }
@@ -304,11 +352,13 @@ impl Component for Bridge {
         if !self.inputs().contains(topic) {
             return;
         }
-        self.journal.refused_message();
+        self.equipment.journal.refused_message();
         self.warn(WarningKind::Input, &refusal.to_string());
     }
 
     fn step(&mut self, epoch: &OpenEpoch, now: MonoTime) -> Result<Step, Fault> {
+        let good = self.is_good(&self.equipment.device.image(), now);
+        self.equipment.fallback.observe(good, now);
         if let Some(instant) = self.publish_or_wait(epoch, now) {
             return Ok(Step::WakeAt(instant));
         }
@@ -318,9 +368,47 @@ impl Component for Bridge {
     }
 }
 
-/// Pokes a bridge whenever more is known of its device. Ends with the device.
-pub(crate) async fn poke_on_change(mut device: DeviceHandle, poke: gridloop_component::Poke) {
-    while device.changed().await {
+/// The message that asked for something.
+struct Origin {
+    epoch: u64,
+    message_id: String,
+    source: String,
+}
+
+/// What was known of a device last, whatever its quality is by now.
+fn last_known(image: &ProcessImage) -> LastKnown {
+    let value = |name: &str| image.points.get(name).map(|sample| sample.value);
+    #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and the plant has its end stops")]
+    let tap_position = value(point::TAP_POSITION).map(|position| position.round() as i32);
+    LastKnown {
+        real_power_w: value(point::REAL_POWER),
+        reactive_power_var: value(point::REACTIVE_POWER),
+        tap_position,
+        state_of_charge_percent: value(point::STATE_OF_CHARGE),
+    }
+}
+
+/// Shows the guard whatever becomes known of a device, does what it says, and pokes the bridge. It depends on no epoch and
+/// on no bus. Ends with the device.
+pub(crate) async fn watch(
+    mut device: DeviceHandle,
+    guard: SharedGuard,
+    journal: Journal,
+    clock: SharedClock,
+    poke: gridloop_component::Poke,
+) {
+    loop {
+        let due = guard.lock().due().unwrap_or_else(|| clock.now() + Duration::from_hours(1));
+        if until(clock.as_ref(), due, device.changed()).await == Some(false) {
+            return;
+        }
+        let notices = guard.lock().observe(&device.image(), clock.now());
+        for notice in notices {
+            if let Notice::TakeBack(_) = &notice {
+                device.take_back();
+            }
+            journal.noticed(notice);
+        }
         poke.poke();
     }
 }

@@ -31,6 +31,12 @@ pub trait Opener: Send + Sync + std::fmt::Debug {
     /// The kinds of plant that it can serve as a simulated device.
     fn plants(&self) -> &'static [&'static str];
 
+    /// What tells the device at this address from all others: two drivers of one endpoint would fight. Where several
+    /// devices share an address, it names the one behind it.
+    fn endpoint(&self, address: &str) -> String {
+        address.to_owned()
+    }
+
     /// Makes the device, and before it the simulated one that it is to talk to, where the address says so. Nothing is
     /// connected yet.
     ///

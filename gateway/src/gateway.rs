@@ -1,22 +1,29 @@
 //! Starting and ending all devices of a run: [`Gateway`].
 
-use crate::bridge::{Bridge, BridgeSettings, Share, description_of, poke_on_change};
+use crate::bridge::{Bridge, BridgeSettings, Equipment, Share, SharedGuard, Twin, description_of, watch};
+use crate::control::Controlled;
 use crate::convert;
 use crate::drivers::OpenError;
-use crate::fallback::{Fallback, FallbackPolicy};
+use crate::fallback::{Fallback, SourceSwitch};
 use crate::journal::{DeviceReport, Facts, Journal};
 use crate::measures::Measures;
-use crate::settings::DeviceSettings;
+use crate::safety::audit::{self, Audit};
+use crate::safety::guard::Guard;
+use crate::safety::lock::{DeviceLock, LockError};
+use crate::safety::total::{Total, TotalLimits};
+use crate::settings::{Address, DeviceSettings};
 use gridloop_clock::SharedClock;
 use gridloop_component::{Fault, Poke};
 use gridloop_device::{
-    Ageing, Command, Device, DeviceHandle, DeviceTask, Left, Mode, Observer, Occurrence, SafeState, Source,
+    Ageing, Command, DeviceHandle, DeviceTask, Disarmed, Left, Mode, Observer, Occurrence, SafeState, Source,
     TaskSettings,
 };
 use gridloop_metrics::Metrics;
-use gridloop_plant::LivePlant;
+use gridloop_plant::{LivePlant, Plant};
 use gridloop_simulated::SimulatedDevice;
+use serde_json::json;
 use std::any::Any;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How the epochs of the run lie in time.
@@ -40,6 +47,36 @@ impl Timing {
     }
 }
 
+/// What the devices of a run have in common.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// How the epochs of the run lie in time.
+    pub timing: Timing,
+    /// Time.
+    pub clock: SharedClock,
+    /// Where measurements of the devices are shown.
+    pub metrics: Metrics,
+    /// Where it is written down what is done to them.
+    pub audit: Audit,
+    /// What they may have together.
+    pub total: TotalLimits,
+}
+
+impl Surroundings {
+    /// Of a run that shows no measurements, keeps no audit log and limits no sums.
+    #[must_use]
+    pub fn new(timing: Timing, clock: &SharedClock) -> Self {
+        let audit = Audit::none(clock.clone());
+        Self {
+            timing,
+            clock: clock.clone(),
+            metrics: Metrics::default(),
+            audit,
+            total: TotalLimits::default(),
+        }
+    }
+}
+
 /// The devices of a run.
 pub struct Gateway {
     devices: Vec<Running>,
@@ -56,9 +93,16 @@ struct Running {
     standing: Option<Command>,
     journal: Journal,
     measures: Measures,
+    switch: SourceSwitch,
+    lock: DeviceLocker,
     task: DeviceTask,
-    twin: Option<DeviceTask>,
+    twin: Option<RunningTwin>,
     simulator: Option<Box<dyn Any + Send + Sync>>,
+}
+
+struct RunningTwin {
+    task: DeviceTask,
+    plant: LivePlant<Plant>,
 }
 
 /// A device that is ready for a run: the component to run on the bus, and where it was found.
@@ -75,42 +119,64 @@ pub struct StartedDevice {
     pub remarks: Vec<String>,
 }
 
-/// A device could not be made.
+/// A device could not be made, or must not be driven from here.
 #[derive(Debug, thiserror::Error)]
-#[error("device {device}: {source}")]
-pub struct StartError {
-    device: String,
-    source: OpenError,
+pub enum StartError {
+    /// It could not be made.
+    #[error("device {device}: {source}")]
+    Open {
+        /// The device.
+        device: String,
+        /// Why.
+        source: OpenError,
+    },
+    /// Somebody else drives it.
+    #[error("device {device}: {source}")]
+    Locked {
+        /// The device.
+        device: String,
+        /// Who.
+        source: LockError,
+    },
 }
 
 impl Gateway {
     /// Opens every device and waits, at most as long as each allows, until it has been read once. Nothing is written.
-    /// What is measured of the devices is shown in `metrics`.
     ///
     /// # Errors
-    /// When a simulated device cannot be made. A device that does not answer is no error: its component's fault says
-    /// so on the bus, or its twin stands in.
+    /// When a simulated device cannot be made, or a device that may be written to is driven by another process. A device
+    /// that does not answer is no error: its component's fault says so on the bus, or its twin stands in.
     pub async fn start(
         settings: Vec<DeviceSettings>,
-        timing: Timing,
-        clock: &SharedClock,
-        metrics: &Metrics,
+        surroundings: Surroundings,
     ) -> Result<(Self, Vec<StartedDevice>), StartError> {
+        let total = Total::new(surroundings.total);
         let mut devices = Vec::new();
         let mut opened = Vec::new();
         for device in settings {
-            let running = open(&device, clock, metrics)
-                .await
-                .map_err(|source| StartError { device: device.name.clone(), source })?;
-            devices.push(running);
+            devices.push(open(&device, &surroundings).await?);
             opened.push(device);
         }
         let mut started = Vec::new();
         for (running, device) in devices.iter_mut().zip(&opened) {
-            started.push(running.join(device, timing, clock).await);
+            started.push(running.join(device, &surroundings, &total).await);
             running.standing = running.task.handle().image().description.as_ref().and_then(|it| it.standing);
         }
         Ok((Self { devices }, started))
+    }
+
+    /// The devices as somebody beside the bus may control them.
+    #[must_use]
+    pub fn controls(&self) -> Vec<Controlled> {
+        let control = |device: &Running| Controlled {
+            name: device.name.clone(),
+            source: device.source,
+            device: device.task.handle(),
+            switch: device.switch.clone(),
+            has_twin: device.twin.is_some(),
+            lock: device.lock.clone(),
+        };
+        self.devices.iter().map(control).collect()
     }
 
     /// Puts every device into its safe state, all at once, and tells what became of each.
@@ -130,29 +196,35 @@ impl Gateway {
     }
 }
 
-async fn open(
-    settings: &DeviceSettings,
-    clock: &SharedClock,
-    metrics: &Metrics,
-) -> Result<Running, OpenError> {
+async fn open(settings: &DeviceSettings, surroundings: &Surroundings) -> Result<Running, StartError> {
+    let Surroundings { clock, metrics, audit, .. } = surroundings;
+    let failed = |source| StartError::Open { device: settings.name.clone(), source };
+    let lock = DeviceLocker::new(settings);
+    if settings.mode != Mode::ReadOnly {
+        lock.take().map_err(|source| StartError::Locked { device: settings.name.clone(), source })?;
+    }
     let opened = settings
         .opener
         .open(&settings.address, settings.twin.as_ref(), settings.request_timeout, clock)
-        .await?;
+        .await
+        .map_err(failed)?;
     let journal = Journal::default();
     let measures = Measures::new(&settings.name, metrics);
-    let task = DeviceTask::start(
-        opened.device,
-        task_settings(settings),
-        clock.clone(),
-        observer(settings.name.clone(), journal.clone(), measures.clone(), clock.clone()),
-    );
-    let twin = match (&settings.twin, settings.fallback) {
-        (Some(twin), FallbackPolicy::OnStart | FallbackPolicy::OnLoss) => {
-            let device = SimulatedDevice::new(LivePlant::new(twin.plant()?, clock.clone()), clock.clone());
-            Some(start_twin(Box::new(device), settings, clock))
+    let observer = Told {
+        name: settings.name.clone(),
+        journal: journal.clone(),
+        measures: measures.clone(),
+        audit: audit.clone(),
+        clock: clock.clone(),
+    };
+    let task = DeviceTask::start(opened.device, task_settings(settings), clock.clone(), observer.observer());
+    // There whenever there is a plant for it: an operator may ask for it, whatever the policy.
+    let twin = match &settings.twin {
+        Some(twin) => {
+            let plant = twin.plant().map_err(|error| failed(error.into()))?;
+            Some(start_twin(LivePlant::new(plant, clock.clone()), settings, clock))
         }
-        _ => None,
+        None => None,
     };
     Ok(Running {
         name: settings.name.clone(),
@@ -164,10 +236,38 @@ async fn open(
         standing: None,
         journal,
         measures,
+        switch: SourceSwitch::default(),
+        lock,
         task,
         twin,
         simulator: opened.simulator,
     })
+}
+
+/// The right to drive a device, which is taken when it is first to be driven.
+#[derive(Clone)]
+pub(crate) struct DeviceLocker {
+    /// Absent for devices that nobody else can reach.
+    endpoint: Option<String>,
+    lock: Arc<Mutex<Option<DeviceLock>>>,
+}
+
+impl DeviceLocker {
+    fn new(settings: &DeviceSettings) -> Self {
+        let endpoint = match &settings.address {
+            Address::Simulated => None,
+            Address::At(address) => Some(settings.opener.endpoint(address)),
+        };
+        Self { endpoint, lock: Arc::default() }
+    }
+
+    pub(crate) fn take(&self) -> Result<(), LockError> {
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(endpoint), None) = (&self.endpoint, &*lock) {
+            *lock = Some(DeviceLock::take(endpoint)?);
+        }
+        Ok(())
+    }
 }
 
 fn task_settings(settings: &DeviceSettings) -> TaskSettings {
@@ -187,25 +287,94 @@ fn task_settings(settings: &DeviceSettings) -> TaskSettings {
 }
 
 /// The twin follows every setpoint from the start, so that it is where the device would be.
-fn start_twin(device: Box<dyn Device>, settings: &DeviceSettings, clock: &SharedClock) -> DeviceTask {
-    let settings = TaskSettings { mode: Mode::Armed, safe_state: SafeState::Hold, ..task_settings(settings) };
-    DeviceTask::start(device, settings, clock.clone(), Box::new(|_| {}))
+fn start_twin(plant: LivePlant<Plant>, settings: &DeviceSettings, clock: &SharedClock) -> RunningTwin {
+    let settings = TaskSettings {
+        mode: Mode::Armed,
+        armed_for: None,
+        write_interval: Duration::ZERO,
+        safe_state: SafeState::Hold,
+        ..task_settings(settings)
+    };
+    let device = Box::new(SimulatedDevice::new(plant.clone(), clock.clone()));
+    RunningTwin { task: DeviceTask::start(device, settings, clock.clone(), Box::new(|_| {})), plant }
 }
 
-/// Writes down and logs what happens to a device.
-fn observer(name: String, journal: Journal, measures: Measures, clock: SharedClock) -> Observer {
-    Box::new(move |occurrence| {
-        journal.occurred(occurrence, clock.now());
+/// Whoever is told what happens to a device: journal, measurements, audit log, and the log for people.
+struct Told {
+    name: String,
+    journal: Journal,
+    measures: Measures,
+    audit: Audit,
+    clock: SharedClock,
+}
+
+impl Told {
+    fn observer(self) -> Observer {
+        Box::new(move |occurrence| {
+            self.write_down(occurrence);
+            self.journal.occurred(occurrence, self.clock.now());
+            if let Occurrence::Applied { setpoint, first: true, .. } = occurrence {
+                self.measures.setpoint_to_device.add(self.clock.now().since(setpoint.received_at));
+            }
+            self.log(occurrence);
+        })
+    }
+
+    fn write_down(&self, occurrence: &Occurrence) {
+        let held = |event, order: u64, readback: &Command| {
+            (event, json!({ "order": order, "held": audit::command(readback) }))
+        };
+        let (event, details) = match occurrence {
+            Occurrence::Connected(description) => {
+                let standing = description.standing.as_ref().map(audit::command);
+                ("connected", json!({ "identity": &description.identity, "standing": standing }))
+            }
+            Occurrence::LinkLost(why) => ("link-lost", json!({ "why": why })),
+            Occurrence::Writing { setpoint, before } => (
+                "writing",
+                json!({ "order": setpoint.order, "command": audit::command(&setpoint.command),
+                        "before": before.as_ref().map(audit::command) }),
+            ),
+            Occurrence::Applied { setpoint, readback, first: true } => held("held", setpoint.order, readback),
+            Occurrence::Applied { setpoint, readback, first: false } => {
+                held("refreshed", setpoint.order, readback)
+            }
+            Occurrence::Restored { setpoint, readback } => held("restored", setpoint.order, readback),
+            Occurrence::WouldApply(setpoint) => {
+                ("dry-run", json!({ "order": setpoint.order, "command": audit::command(&setpoint.command) }))
+            }
+            Occurrence::NotAccepted { setpoint, reason } => {
+                ("refused", json!({ "order": setpoint.order, "why": reason.to_string() }))
+            }
+            Occurrence::Refused { setpoint, reason } => {
+                ("refused", json!({ "order": setpoint.order, "why": reason }))
+            }
+            Occurrence::OutcomeUnknown(setpoint) => ("unknown", json!({ "order": setpoint.order })),
+            Occurrence::DeadMan(setpoint) => ("dead-man", json!({ "order": setpoint.order })),
+            Occurrence::Armed(until) => {
+                let left = until.since(self.clock.now()).as_secs_f64();
+                ("armed", json!({ "for_s": left.round() }))
+            }
+            Occurrence::Disarmed(Disarmed::LeaseExpired) => ("disarmed", json!({ "why": "its time was up" })),
+            Occurrence::Disarmed(Disarmed::OnRequest) => ("disarmed", json!({ "why": "on request" })),
+            Occurrence::Releasing => ("releasing", json!({})),
+            Occurrence::Released => ("released", json!({})),
+            Occurrence::ReleaseFailed(why) => ("release-failed", json!({ "why": why })),
+        };
+        self.audit.tell(&self.name, event, details);
+    }
+
+    fn log(&self, occurrence: &Occurrence) {
+        let name = &self.name;
         match occurrence {
             Occurrence::Connected(description) => {
                 tracing::info!(device = %name, identity = %description.identity, "connected");
             }
             Occurrence::LinkLost(reason) => tracing::warn!(device = %name, %reason, "link lost"),
-            Occurrence::Applied { readback, first: true, setpoint } => {
-                measures.setpoint_to_device.add(clock.now().since(setpoint.received_at));
+            Occurrence::Applied { readback, first: true, .. } => {
                 tracing::debug!(device = %name, ?readback, "applied and read back");
             }
-            Occurrence::Applied { .. } => {}
+            Occurrence::Writing { .. } | Occurrence::Applied { .. } | Occurrence::Releasing => {}
             Occurrence::Restored { .. } => {
                 tracing::warn!(device = %name, "it no longer held its command; written again");
             }
@@ -218,10 +387,12 @@ fn observer(name: String, journal: Journal, measures: Measures, clock: SharedClo
             Occurrence::Refused { reason, .. } => tracing::warn!(device = %name, %reason, "setpoint refused"),
             Occurrence::OutcomeUnknown(_) => tracing::warn!(device = %name, "outcome of a write unknown"),
             Occurrence::DeadMan(_) => tracing::warn!(device = %name, "no newer setpoint: releasing"),
+            Occurrence::Armed(_) => tracing::warn!(device = %name, "armed"),
+            Occurrence::Disarmed(why) => tracing::warn!(device = %name, ?why, "disarmed: read-only now"),
             Occurrence::Released => tracing::info!(device = %name, "safe state confirmed"),
             Occurrence::ReleaseFailed(reason) => tracing::error!(device = %name, %reason, "release failed"),
         }
-    })
+    }
 }
 
 /// What is left of a command that is held, given the device's own fail-safe in words.
@@ -233,13 +404,31 @@ fn hold(fail_safe: &str) -> String {
 }
 
 impl Running {
-    async fn join(&self, settings: &DeviceSettings, timing: Timing, clock: &SharedClock) -> StartedDevice {
+    async fn join(
+        &self,
+        settings: &DeviceSettings,
+        surroundings: &Surroundings,
+        total: &Total,
+    ) -> StartedDevice {
+        let Surroundings { timing, clock, audit, .. } = surroundings;
         let handle = self.task.handle();
         let answers = handle.first_reading(settings.start_within).await;
+        let bridge = self.bridge_settings(settings, *timing);
+        let (ageing, dead_man) = (bridge.ageing, bridge.dead_man);
+        let guard = Guard::new(&self.name, settings.safety, ageing, dead_man, total.clone(), audit.clone());
+        let guard = SharedGuard::new(guard);
         let poke = Poke::new();
-        tokio::spawn(poke_on_change(handle.clone(), poke.clone()));
-        let component = match Fallback::start(settings.fallback, answers) {
-            Some(fallback) => Ok(self.bridge(settings, timing, clock, handle.clone(), fallback)),
+        let (journal, measures) = (self.journal.clone(), self.measures.clone());
+        let watching = watch(handle.clone(), guard.clone(), journal.clone(), clock.clone(), poke.clone());
+        tokio::spawn(watching);
+        let component = match Fallback::start(settings.fallback, settings.back_after, answers) {
+            Some(fallback) => {
+                let twin = self.twin.as_ref();
+                let twin = twin.map(|it| Twin { device: it.task.handle(), plant: it.plant.clone() });
+                let (device, switch, audit) = (handle.clone(), self.switch.clone(), audit.clone());
+                let equipment = Equipment { device, guard, journal, measures, switch, audit, twin, fallback };
+                Ok(Bridge::new(bridge, clock.clone(), equipment))
+            }
             None => Err(Fault::new(format!(
                 "{}: {} at {} did not answer within {} s ({}), and fallback is `never`",
                 self.name,
@@ -254,37 +443,25 @@ impl Running {
             component,
             poke,
             headline: self.headline(&handle),
-            remarks: self.remarks(settings, timing, &handle, answers),
+            remarks: self.remarks(settings, *timing, &handle, answers),
         }
     }
 
-    fn bridge(
-        &self,
-        settings: &DeviceSettings,
-        timing: Timing,
-        clock: &SharedClock,
-        device: DeviceHandle,
-        fallback: Fallback,
-    ) -> Bridge {
+    fn bridge_settings(&self, settings: &DeviceSettings, timing: Timing) -> BridgeSettings {
         // A value of the epoch before is not this epoch's.
         let usual = settings.poll_interval * 2 + settings.request_timeout;
         let stale_after = timing.period.map_or(usual, |period| usual.min(period));
-        let bridge = BridgeSettings {
+        BridgeSettings {
             name: self.name.clone(),
             category: settings.category.clone(),
             customer_id: settings.customer_id.clone(),
             node: settings.node,
             source: self.source,
-            mode: self.mode,
-            limits: settings.limits,
             ageing: Ageing { stale_after, lost_after: stale_after * 3 },
             dead_man: settings.dead_man.unwrap_or_else(|| timing.dead_man()),
             unsaid: timing.share(settings.request_timeout),
             request_timeout: settings.request_timeout,
-        };
-        let twin = self.twin.as_ref().map(DeviceTask::handle);
-        let (journal, measures) = (self.journal.clone(), self.measures.clone());
-        Bridge::new(bridge, clock.clone(), device, twin, fallback, journal, measures)
+        }
     }
 
     fn headline(&self, handle: &DeviceHandle) -> String {
@@ -322,6 +499,10 @@ impl Running {
             let (_, _, fail_safe) = description_of(&image);
             remarks.push(format!("if gridloop is killed, the device's own fail-safe counts: {fail_safe}"));
         }
+        if let (Mode::Armed, Some(time)) = (self.mode, settings.armed_for) {
+            let hours = time.as_secs_f64() / 3600.0;
+            remarks.push(format!("armed for {hours:.1} h; `gridloop device arm {}` renews it", self.name));
+        }
         remarks
     }
 
@@ -330,7 +511,7 @@ impl Running {
         let standing = self.standing;
         let left = self.task.end().await;
         if let Some(twin) = self.twin {
-            twin.end().await;
+            twin.task.end().await;
         }
         let (identity, profile, fail_safe) = description_of(&handle.image());
         let left = match left {

@@ -2,7 +2,8 @@
 
 use crate::convert;
 use crate::measures::Measures;
-use gridloop_device::{Command, Occurrence, Percentiles, Statistics};
+use crate::safety::guard::Notice;
+use gridloop_device::{Command, Disarmed, Occurrence, Percentiles, Statistics};
 use gridloop_metrics::Distribution;
 use serde::Serialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +25,8 @@ struct Story {
     lost_epochs: u64,
     dead_man_releases: u64,
     restored: u64,
+    interlocked: u64,
+    not_obeyed: u64,
     warnings: Vec<String>,
 }
 
@@ -86,6 +89,10 @@ pub struct DeviceReport {
     pub dead_man_releases: u64,
     /// Times it had lost a command that it had confirmed, and was told again.
     pub restored: u64,
+    /// Times the interlock opened: voltage or frequency was outside its window.
+    pub interlocked: u64,
+    /// Commands that were confirmed by read-back and not obeyed, as a measurement showed.
+    pub not_obeyed: u64,
     /// Readings.
     pub reads: u64,
     /// Confirmed writes.
@@ -189,11 +196,35 @@ impl Journal {
             }
             Occurrence::ReleaseFailed(reason) => story.warnings.push(format!("release failed: {reason}")),
             Occurrence::WouldApply(setpoint) => story.remark(setpoint.command, "dry run: not written"),
+            Occurrence::Disarmed(Disarmed::LeaseExpired) => {
+                story.warnings.push("the time is up for which it was armed: it is read-only now".into());
+            }
+            Occurrence::Disarmed(Disarmed::OnRequest) => story.warnings.push("it was disarmed".into()),
+            Occurrence::Armed(_) => story.warnings.push("it was armed".into()),
             Occurrence::Connected(_)
             | Occurrence::LinkLost(_)
+            | Occurrence::Writing { .. }
             | Occurrence::Applied { .. }
+            | Occurrence::Releasing
             | Occurrence::Released => {}
         }
+    }
+
+    /// The guard of the device noticed something.
+    pub(crate) fn noticed(&self, notice: Notice) {
+        let mut story = self.story();
+        let warning = match notice {
+            Notice::TakeBack(why) => {
+                story.interlocked += 1;
+                format!("{why}; the device is being released")
+            }
+            Notice::MayBeDriven => "interlock closed: setpoints pass again".into(),
+            Notice::NotObeyed(what) => {
+                story.not_obeyed += 1;
+                what
+            }
+        };
+        story.warnings.push(warning);
     }
 
     /// What the device did at the end of an epoch.
@@ -241,6 +272,8 @@ impl Journal {
             standing_at_start: facts.standing,
             dead_man_releases: story.dead_man_releases,
             restored: story.restored,
+            interlocked: story.interlocked,
+            not_obeyed: story.not_obeyed,
             reads: statistics.reads,
             writes: statistics.writes,
             errors: statistics.errors,

@@ -6,20 +6,28 @@
 //! in [`drivers`], and puts every one of them back into its safe state at the end.
 
 mod bridge;
+mod control;
 mod convert;
 pub mod drivers;
 mod fallback;
 mod gateway;
 mod journal;
-mod limits;
 mod measures;
+mod safety;
 mod settings;
 mod twin;
 
 pub use bridge::Bridge;
-pub use fallback::{Active, Fallback, FallbackPolicy};
-pub use gateway::{Gateway, StartedDevice, Timing};
+pub use control::{Control, ControlError, Controlled, Request, ask};
+pub use fallback::{Active, FallbackPolicy, SourceSwitch};
+pub use gateway::{Gateway, StartError, StartedDevice, Surroundings, Timing};
 pub use journal::{DeviceReport, Journal, StepReport};
-pub use limits::{Decision, Limits, WhenOutside};
-pub use settings::{Address, DeviceSettings, read_devices};
+pub use safety::audit::Audit;
+pub use safety::effect::EffectSettings;
+pub use safety::guard::SafetySettings;
+pub use safety::interlock::InterlockSettings;
+pub use safety::limits::{Limits, WhenOutside};
+pub use safety::lock::LockError;
+pub use safety::total::TotalLimits;
+pub use settings::{Address, DeviceSettings, read_devices, read_total};
 pub use twin::TwinSettings;

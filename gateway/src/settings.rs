@@ -2,9 +2,13 @@
 
 use crate::drivers::{DRIVERS, Opener};
 use crate::fallback::FallbackPolicy;
-use crate::limits::{Limits, WhenOutside};
+use crate::safety::effect::EffectSettings;
+use crate::safety::guard::SafetySettings;
+use crate::safety::interlock::{ENTER_SERVICE_DELAY_S, InterlockSettings};
+use crate::safety::limits::{Limits, WhenOutside};
+use crate::safety::total::TotalLimits;
 use crate::twin::{TwinSettings, read_twin};
-use gridloop_device::{Mode, SafeState, Source};
+use gridloop_device::{Command, Mode, SafeState, Source};
 use gridloop_service::Section;
 use std::time::Duration;
 
@@ -27,8 +31,12 @@ pub struct DeviceSettings {
     pub node: Option<u8>,
     /// Whether it may be written to.
     pub mode: Mode,
-    /// What it may be told.
-    pub limits: Limits,
+    /// How long it stays armed without being armed anew; absent: as long as the gateway runs.
+    pub armed_for: Option<Duration>,
+    /// Least time between the writes of two different commands.
+    pub write_interval: Duration,
+    /// What protects it.
+    pub safety: SafetySettings,
     /// How long a setpoint holds when no newer one comes; absent: three epochs, but 3 s at least.
     pub dead_man: Option<Duration>,
     /// What it is left in.
@@ -41,6 +49,8 @@ pub struct DeviceSettings {
     pub start_within: Duration,
     /// When the twin stands in.
     pub fallback: FallbackPolicy,
+    /// How long the device has to be good before it takes over from its twin.
+    pub back_after: Duration,
     /// The twin.
     pub twin: Option<TwinSettings>,
 }
@@ -65,6 +75,22 @@ impl Address {
     }
 }
 
+/// Reads the `[gateway]` table: what all devices have in common.
+#[must_use]
+pub fn read_total(root: &Section<'_>) -> TotalLimits {
+    let section = root.section("gateway", "What all field devices have in common.");
+    let limit = |key: &str, which: &str| {
+        let about = format!("{which} sum of the real powers of all devices in W, positive towards the grid.");
+        section.number(key, &about).optional()
+    };
+    let min_real_power_w = limit("min_total_real_power_w", "Lowest");
+    let max_real_power_w = limit("max_total_real_power_w", "Highest");
+    if min_real_power_w.zip(max_real_power_w).is_some_and(|(lowest, highest)| lowest > highest) {
+        section.error(Some("min_total_real_power_w"), "no more than max_total_real_power_w", None);
+    }
+    TotalLimits { min_real_power_w, max_real_power_w }
+}
+
 /// Reads every `[device.NAME]` of the configuration, in its order.
 #[must_use]
 pub fn read_devices(root: &Section<'_>) -> Vec<DeviceSettings> {
@@ -86,7 +112,15 @@ fn read_device(section: &Section<'_>) -> Option<DeviceSettings> {
     let address = section
         .text("address", "`tcp://host:port`, or `simulated` for a device that gridloop serves itself.")
         .or("simulated".into());
-    let address = if address == "simulated" { Address::Simulated } else { Address::At(address) };
+    let source = section
+        .text("source", "`simulated` puts a simulated device in the place of the one at the address.")
+        .one_of(&["field", "simulated"])
+        .or("field".into());
+    let address = if source == "simulated" || address == "simulated" {
+        Address::Simulated
+    } else {
+        Address::At(address)
+    };
     let twin_table = section.section("twin", ABOUT_TWIN);
     let twin = if twin_table.is_present() { read_twin(&twin_table) } else { None };
     if address == Address::Simulated && !twin_table.is_present() {
@@ -116,20 +150,27 @@ fn read_device(section: &Section<'_>) -> Option<DeviceSettings> {
         section.text("customer_id", "CustomerId of the ResourceState.").or(section.name().to_owned());
     let node =
         section.integer("node", "Phase 1, 2 or 3. Absent: all three.").within(1..=3).fits::<u8>().optional();
-    let limits = read_limits(&section.section("limits", "What the device may be told."));
     let seconds = |key: &str, about: &str, default: f64| {
         section.duration_s(key, about).within(0.001..=86_400.0).or(Duration::from_secs_f64(default))
     };
     let about = "A setpoint holds this long; without a newer one the device is released. Default: three epochs, \
                  but 3 s at least.";
     let dead_man = section.duration_s("dead_man_s", about).within(0.001..=86_400.0).optional();
+    let safety = read_safety(section, category.as_deref());
+    let about = "How long an armed device stays armed; `gridloop device arm` renews it. Default: 8 hours for \
+                 hardware, no end for simulated devices.";
+    let armed_for = section.duration_s("armed_for_s", about).within(1.0..=31_536_000.0).optional();
+    let armed_for = armed_for.or((address != Address::Simulated).then_some(A_WORKING_DAY));
+    let about = "Least time between the writes of two different commands, for registers that wear out.";
+    let write_interval =
+        section.duration_s("write_interval_s", about).within(0.0..=86_400.0).or(Duration::ZERO);
+    let about = "How long a device that was lost has to be good before it takes over from its twin.";
+    let back_after =
+        section.duration_s("back_after_s", about).within(0.0..=86_400.0).or(Duration::from_secs(5));
     let poll_interval = seconds("poll_interval_s", "Time between readings.", 0.2);
     let request_timeout = seconds("request_timeout_s", "Longest wait for one answer.", 1.0);
     let start_within = seconds("start_within_s", "How long the start of a run waits for the device.", 5.0);
-    let safe_state = section
-        .text("safe_state", "What the device is left in: `release` (its own control, no limits) or `hold`.")
-        .choice(&[("release", SafeState::Release), ("hold", SafeState::Hold)])
-        .or(SafeState::Release);
+    let safe_state = read_safe_state(section);
     let (driver, opener) = chosen?;
     Some(DeviceSettings {
         name: section.name().to_owned(),
@@ -140,15 +181,79 @@ fn read_device(section: &Section<'_>) -> Option<DeviceSettings> {
         customer_id,
         node,
         mode,
-        limits,
+        armed_for,
+        write_interval,
+        safety,
         dead_man,
         safe_state,
         poll_interval,
         request_timeout,
         start_within,
         fallback,
+        back_after,
         twin,
     })
+}
+
+/// How long hardware stays armed unless somebody says so again.
+const A_WORKING_DAY: Duration = Duration::from_hours(8);
+
+fn read_safe_state(section: &Section<'_>) -> SafeState {
+    let about = "What the device is left in: `release` (its own control, no limits), `hold`, or `power`, which is \
+                 safe_real_power_w.";
+    let word = section.text("safe_state", about).one_of(&["release", "hold", "power"]).or("release".into());
+    let power =
+        section.number("safe_real_power_w", "With safe_state = \"power\": the real power in W.").optional();
+    match (word.as_str(), power) {
+        ("hold", _) => SafeState::Hold,
+        ("power", Some(real_power_w)) => {
+            SafeState::Command(Command::Power { real_power_w, reactive_power_var: 0.0 })
+        }
+        ("power", None) => {
+            let help = "say which power is safe: safe_real_power_w = 0".to_owned();
+            section.error(Some("safe_state"), "a safe_real_power_w beside it", Some(help));
+            SafeState::Release
+        }
+        _ => SafeState::Release,
+    }
+}
+
+fn read_safety(section: &Section<'_>, category: Option<&str>) -> SafetySettings {
+    let about = "The most steps of a tap changer in a UTC day, whoever asks for them. Default: no limit.";
+    SafetySettings {
+        limits: read_limits(&section.section("limits", "What the device may be told.")),
+        interlock: read_interlock(&section.section("interlock", "On what grid the device may be driven.")),
+        effect: read_effect(
+            &section.section("effect", "How it is judged whether the device obeys."),
+            category,
+        ),
+        operations_per_day: section
+            .integer("operations_per_day", about)
+            .within(0..=100_000)
+            .fits()
+            .optional(),
+    }
+}
+
+fn read_interlock(section: &Section<'_>) -> InterlockSettings {
+    let about =
+        "How long all has to be in range before the device is driven again. Default: 300 s, as IEEE 1547.";
+    InterlockSettings {
+        voltage_v: read_pair(section, "min_voltage_v", "max_voltage_v", "line-to-neutral voltage in V"),
+        frequency_hz: read_pair(section, "min_frequency_hz", "max_frequency_hz", "frequency in Hz"),
+        back_after: section
+            .duration_s("back_after_s", about)
+            .within(0.0..=86_400.0)
+            .or(Duration::from_secs_f64(ENTER_SERVICE_DELAY_S)),
+    }
+}
+
+fn read_effect(section: &Section<'_>, category: Option<&str>) -> EffectSettings {
+    let about = "How long the device may take to do what it holds.";
+    let within = section.duration_s("within_s", about).within(0.001..=86_400.0).or(Duration::from_secs(10));
+    let about = "How far its real power may be off, in W. Default: a tenth of the setpoint and 50 W.";
+    let tolerance_w = section.number("tolerance_w", about).at_least(0.0).optional();
+    EffectSettings { within, tolerance_w, follows: category.is_some_and(|it| it != "Generator") }
 }
 
 fn read_mode(section: &Section<'_>, address: &Address) -> Mode {
@@ -170,26 +275,10 @@ fn read_fallback(section: &Section<'_>) -> FallbackPolicy {
 }
 
 fn read_limits(section: &Section<'_>) -> Limits {
-    let pair = |low: &str, high: &str, what: &str| {
-        let lowest = section.number(low, &format!("Lowest {what}.")).optional();
-        let highest = section.number(high, &format!("Highest {what}.")).optional();
-        match (lowest, highest) {
-            (Some(lowest), Some(highest)) if lowest <= highest => Some((lowest, highest)),
-            (None, None) => None,
-            (Some(_), Some(_)) => {
-                section.error(Some(low), format!("no more than {high}"), None);
-                None
-            }
-            _ => {
-                section.error(None, format!("both {low} and {high}, or neither"), None);
-                None
-            }
-        }
-    };
-    let tap = pair("min_tap_position", "max_tap_position", "tap position");
+    let tap = read_pair(section, "min_tap_position", "max_tap_position", "tap position");
     #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and so does a tap changer's range")]
     let tap_position = tap.map(|(lowest, highest)| (lowest.ceil() as i32, highest.floor() as i32));
-    let voltage_v = pair("min_voltage_v", "max_voltage_v", "voltage setpoint in V");
+    let voltage_v = read_pair(section, "min_voltage_v", "max_voltage_v", "voltage setpoint in V");
     let when_outside = section
         .text("when_outside", "What happens to a setpoint outside: clamp (with a warning) or refuse.")
         .choice(&[("clamp", WhenOutside::Clamp), ("refuse", WhenOutside::Refuse)])
@@ -213,5 +302,23 @@ fn read_limits(section: &Section<'_>) -> Limits {
         tap_position,
         voltage_v,
         when_outside,
+    }
+}
+
+/// Two bounds that come together or not at all.
+fn read_pair(section: &Section<'_>, low: &str, high: &str, what: &str) -> Option<(f64, f64)> {
+    let lowest = section.number(low, &format!("Lowest {what}.")).optional();
+    let highest = section.number(high, &format!("Highest {what}.")).optional();
+    match (lowest, highest) {
+        (Some(lowest), Some(highest)) if lowest <= highest => Some((lowest, highest)),
+        (None, None) => None,
+        (Some(_), Some(_)) => {
+            section.error(Some(low), format!("no more than {high}"), None);
+            None
+        }
+        _ => {
+            section.error(None, format!("both {low} and {high}, or neither"), None);
+            None
+        }
     }
 }

@@ -5,11 +5,10 @@
 use crate::run;
 use anyhow::Context;
 use gridloop_clock::{Clock, SharedClock, WallClock};
-use gridloop_gateway::{Gateway, Timing};
+use gridloop_gateway::{Gateway, Surroundings, Timing};
 use gridloop_hil_tests::peers::Peer;
 use gridloop_hil_tests::rabbitmq::RabbitMq;
 use gridloop_messages::{SimulationId, Timestamp};
-use gridloop_metrics::Metrics;
 use gridloop_platform_manager::{Configuration, Membership, Parts, bus_for};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -95,8 +94,7 @@ async fn run_under_the_peer(broker: &RabbitMq, rows: u64, lose: Value) -> anyhow
     let clock: SharedClock = Arc::new(wall);
     let bus = bus_for(&configuration, &id, "gridloop", &clock).await?;
     let timing = Timing { period: None };
-    let (gateway, devices) =
-        Gateway::start(configuration.devices, timing, &clock, &Metrics::default()).await?;
+    let (gateway, devices) = Gateway::start(configuration.devices, Surroundings::new(timing, &clock)).await?;
     let membership = Membership { manager: Some(MANAGER.into()), ..Membership::new(&id, &bus, &clock) };
     let parts = Parts::join(configuration.components, devices, membership).await?;
     let plan = json!({

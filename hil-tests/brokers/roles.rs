@@ -6,11 +6,10 @@ use crate::run;
 use bytes::Bytes;
 use gridloop_bus::{Bus, BusError, Connect, Event, Exchange, Keep, run_exchange};
 use gridloop_clock::{SharedClock, WallClock};
-use gridloop_gateway::{Gateway, Timing};
+use gridloop_gateway::{Gateway, Surroundings, Timing};
 use gridloop_hil_tests::rabbitmq::RabbitMq;
 use gridloop_logging::RunLog;
 use gridloop_messages::{SimulationId, Timestamp};
-use gridloop_metrics::Metrics;
 use gridloop_platform_manager::{Configuration, Membership, Parts};
 use gridloop_realtime_manager::{Outcome, Pace};
 use std::path::{Path, PathBuf};
@@ -135,7 +134,7 @@ async fn a_whole_run_completes(laboratory: &Laboratory) {
     let settings = configuration.manager_settings(&laboratory.id, false);
     let name = settings.name.clone();
     let (gateway, devices) =
-        Gateway::start(configuration.devices, Timing { period: None }, clock, &Metrics::default())
+        Gateway::start(configuration.devices, Surroundings::new(Timing { period: None }, clock))
             .await
             .expect("a gateway");
     let buses = [laboratory.session("component").await, laboratory.session("gateway").await];

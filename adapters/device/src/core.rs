@@ -306,6 +306,9 @@ impl DeviceCore {
                 let first = !matches!(driven.write, Write::Held { .. });
                 driven.write = Write::Held { refresh_at: refresh_at(self.image.description.as_deref(), now) };
                 self.image.held = Some(readback);
+                if first {
+                    self.image.held_order = setpoint.order;
+                }
                 self.image.refusal = None;
                 self.occurrences.push(Occurrence::Applied { setpoint, readback, first });
             }

@@ -41,6 +41,8 @@ pub struct ProcessImage {
     pub asked: Option<Setpoint>,
     /// What the device held at the last read-back. `None`: nobody drives it, or the outcome of a write is unknown.
     pub held: Option<Command>,
+    /// The order of the setpoint that `held` confirmed when it was first written; 0 where there is none.
+    pub held_order: u64,
     /// Why `asked` is not `held`, where the device or the driver said no.
     pub refusal: Option<String>,
 }

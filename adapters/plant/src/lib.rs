@@ -12,7 +12,7 @@ mod series;
 mod tap_changer;
 
 pub use error::{CommandError, SettingsError};
-pub use live::{LivePlant, Plant, Step};
+pub use live::{LastKnown, LivePlant, Plant, Step};
 pub use pv_inverter::{
     Commanded, GRID_FREQUENCY_HZ, PvInverter, PvInverterSettings, PvOutputs, PvState, Revert,
 };

@@ -20,6 +20,29 @@ pub enum Plant {
     TapChanger(TapChanger),
 }
 
+/// The last that was known of a device, for its twin to go on from. What is not known is absent.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct LastKnown {
+    /// Real power in W, positive towards the grid.
+    pub real_power_w: Option<f64>,
+    /// Reactive power in var, positive towards the grid.
+    pub reactive_power_var: Option<f64>,
+    /// Tap position.
+    pub tap_position: Option<i32>,
+    /// State of charge in per cent.
+    pub state_of_charge_percent: Option<f64>,
+}
+
+impl Plant {
+    /// Goes on from what a device did last, as far as this plant can. Commands stay what they were.
+    pub fn adopt(&mut self, last: &LastKnown) {
+        match self {
+            Self::PvInverter(inverter) => inverter.adopt(last),
+            Self::TapChanger(tap_changer) => tap_changer.adopt(last),
+        }
+    }
+}
+
 impl Step for Plant {
     fn step(&mut self, dt: Duration) {
         match self {

@@ -5,7 +5,7 @@
 //! made of straight lines, so that energy is integrated exactly, however time is sliced.
 
 use crate::error::{CommandError, SettingsError, check, within};
-use crate::{Series, Step};
+use crate::{LastKnown, Series, Step};
 use std::time::Duration;
 
 /// The frequency of the stiff grid that the inverter feeds, in Hz.
@@ -218,6 +218,18 @@ impl PvInverter {
         if !connected {
             self.ceiling_w = 0.0;
             self.ramped_var = 0.0;
+        }
+    }
+
+    /// Goes on from the powers of another: its ceiling ramps from there to what is commanded. It still gives no more than
+    /// its own sun allows.
+    pub(crate) fn adopt(&mut self, last: &LastKnown) {
+        let rating = self.settings.rated_power_w;
+        if let Some(real_power_w) = last.real_power_w.filter(|power| power.is_finite()) {
+            self.ceiling_w = real_power_w.clamp(0.0, rating);
+        }
+        if let Some(var) = last.reactive_power_var.filter(|power| power.is_finite()) {
+            self.ramped_var = var.clamp(-rating, rating);
         }
     }
 

@@ -5,7 +5,7 @@
 //! own regulator looks at the voltage at every full second and orders single steps.
 
 use crate::error::{CommandError, SettingsError, check, within};
-use crate::{Series, Step};
+use crate::{LastKnown, Series, Step};
 use std::time::Duration;
 
 /// The most steps that one command may ask for, either way.
@@ -166,6 +166,14 @@ impl TapChanger {
     #[must_use]
     pub fn settings(&self) -> &TapChangerSettings {
         &self.settings
+    }
+
+    /// Goes on from the position of another, at rest.
+    pub(crate) fn adopt(&mut self, last: &LastKnown) {
+        if let Some(position) = last.tap_position {
+            self.position = position.clamp(self.settings.lowest, self.settings.highest);
+            self.drive = Drive::Idle;
+        }
     }
 
     /// Orders so many steps up (positive) or down. At most [`MAX_STEPS`] of them, and at least one.

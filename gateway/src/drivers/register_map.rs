@@ -48,6 +48,10 @@ impl Opener for Settings {
         &["tap-changer"]
     }
 
+    fn endpoint(&self, address: &str) -> String {
+        format!("{address}#{}", self.unit)
+    }
+
     async fn open(
         &self,
         address: &Address,

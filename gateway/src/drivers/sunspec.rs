@@ -52,6 +52,10 @@ impl Opener for Settings {
         &["pv-inverter"]
     }
 
+    fn endpoint(&self, address: &str) -> String {
+        format!("{address}#{}", self.unit)
+    }
+
     async fn open(
         &self,
         address: &Address,

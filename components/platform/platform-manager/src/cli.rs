@@ -77,7 +77,7 @@ enum Command {
     /// Run only the Simulation Manager of a configuration.
     Manager(ManagerArgs),
     /// Run only the gateway and its devices.
-    Gateway(ServiceArgs),
+    Gateway(GatewayArgs),
     /// Run only one component.
     Component(ComponentArgs),
     /// Store every message of a run.
@@ -246,6 +246,15 @@ pub(crate) struct ServiceArgs {
     /// configuration.
     #[arg(long, conflicts_with_all = ["config", "set", "bus", "epochs", "speed", "json"])]
     pub(crate) from_environment: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GatewayArgs {
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
+    /// Where the audit log is kept, and the socket by which `gridloop device` tells this gateway things.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub(crate) runs: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use crate::iteration::{read_droop_generator, read_voltage_dependent_load};
 use crate::log::{LogSettings, read_log};
 use gridloop_dummies::iteration::{DroopGeneratorSettings, VoltageDependentLoadSettings};
 use gridloop_dummies::{DummySettings, SimpleSettings};
-use gridloop_gateway::{DeviceSettings, read_devices};
+use gridloop_gateway::{DeviceSettings, TotalLimits, read_devices, read_total};
 use gridloop_messages::{SimulationId, Timestamp};
 use gridloop_realtime_manager::{Overrun, PacerSettings, Settings, SettingsError, Speed, StartAt};
 use gridloop_resources::{
@@ -35,6 +35,8 @@ pub struct Configuration {
     pub components: Vec<ComponentSettings>,
     /// Field devices.
     pub devices: Vec<DeviceSettings>,
+    /// What the field devices may have together.
+    pub total: TotalLimits,
     /// The text of the file, without the overrides.
     pub text: String,
     /// The overrides, `KEY.PATH=VALUE`, without passwords.
@@ -221,6 +223,7 @@ pub fn read(root: &Section<'_>) -> Configuration {
         log,
         components: read_components(root),
         devices: read_devices(root),
+        total: read_total(root),
         text: String::new(),
         overrides: Vec::new(),
     };

@@ -16,6 +16,7 @@ use gridloop_platform_manager::environment::{
 use gridloop_platform_manager::{ComponentSettings, Configuration, Membership};
 use gridloop_realtime_manager::PacerSettings;
 use std::fs::{File, OpenOptions};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -54,7 +55,7 @@ pub(crate) fn component(kind: Option<KindArg>) -> anyhow::Result<ExitCode> {
 }
 
 /// `gridloop gateway --from-environment`: the one device that has the component's name.
-pub(crate) fn gateway() -> anyhow::Result<ExitCode> {
+pub(crate) fn gateway(runs: &Path) -> anyhow::Result<ExitCode> {
     let (common, variables) = match read(|reader, _| GatewayVariables::read(reader)) {
         Ok(told) => told,
         Err(code) => return Ok(code),
@@ -75,7 +76,7 @@ pub(crate) fn gateway() -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(BAD_CONFIGURATION));
     }
     serve((common, configuration), async |configuration, common, bus, context| {
-        serve_devices(configuration, None, &common.simulation_id, &bus, context).await
+        serve_devices(configuration, None, &common.simulation_id, &bus, runs, context).await
     })
 }
 

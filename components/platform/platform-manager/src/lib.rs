@@ -22,5 +22,5 @@ pub use log::LogSettings;
 pub use output::{behind_links, is_special, open_special};
 pub use parts::{Membership, Parts, Strays, bus_for};
 pub use report::{BusReport, RunReport};
-pub use session::{Session, Told};
+pub use session::{AUDIT_FOLDER, CONTROL_SOCKET, Session, Told};
 pub use verdict::{Deadlines, Verdict};

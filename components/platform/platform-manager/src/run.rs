@@ -190,6 +190,7 @@ async fn session(
         cancel: context.cancel.clone(),
         messages: Some(folder.messages()),
         journal: Some(journal),
+        gateway_folder: Some(args.runs.clone()),
         metrics,
         background: Some(background.clone()),
     };

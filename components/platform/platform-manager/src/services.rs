@@ -2,18 +2,21 @@
 //! `gridloop component`, each from a configuration or, as a process of a SimCES platform, from its environment.
 
 use crate::check::refuse;
-use crate::cli::{ComponentArgs, ManagerArgs, ServiceArgs};
+use crate::cli::{ComponentArgs, GatewayArgs, ManagerArgs, ServiceArgs};
 use crate::context::{BAD_CONFIGURATION, Context, FAILED, runtime};
 use crate::from_environment;
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use gridloop_bus::{Bus, BusUrl};
-use gridloop_gateway::{Gateway, Timing};
+use gridloop_gateway::{Audit, Control, Gateway, Surroundings, Timing};
 use gridloop_messages::SimulationId;
 use gridloop_metrics::Metrics;
-use gridloop_platform_manager::{ComponentSettings, Configuration, Manager, Membership, Parts, bus_for};
+use gridloop_platform_manager::{
+    AUDIT_FOLDER, CONTROL_SOCKET, ComponentSettings, Configuration, Manager, Membership, Parts, bus_for,
+};
 use gridloop_realtime_manager::{
     Equipment, Journal, Outcome, Pace, PacerSettings, PacerThread, Progress, RunError, Settings, Speed,
 };
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -99,30 +102,40 @@ pub(crate) async fn manage(
 }
 
 /// `gridloop gateway`
-pub(crate) fn gateway(args: &ServiceArgs) -> anyhow::Result<ExitCode> {
-    if args.from_environment {
-        return from_environment::gateway();
+pub(crate) fn gateway(args: &GatewayArgs) -> anyhow::Result<ExitCode> {
+    if args.service.from_environment {
+        return from_environment::gateway(&args.runs);
     }
     let work = async |configuration: Configuration, id: SimulationId, bus: Bus, context: &Context| {
         let manager = configuration.manager.name.clone();
-        serve_devices(configuration, Some(&manager), &id, &bus, context).await
+        serve_devices(configuration, Some(&manager), &id, &bus, &args.runs, context).await
     };
-    serve(args, work, "gateway")
+    serve(&args.service, work, "gateway")
 }
 
-/// Serves the devices of a configuration until the run is over, and prints what became of each.
+/// Serves the devices of a configuration until the run is over, and prints what became of each. The audit log and the
+/// socket for words by hand are in the folder `runs`.
 pub(crate) async fn serve_devices(
     configuration: Configuration,
     manager: Option<&str>,
     id: &SimulationId,
     bus: &Bus,
+    runs: &Path,
     context: &Context,
 ) -> anyhow::Result<ExitCode> {
     let period = configuration.manager_settings(id, true).period();
     let membership = membership(&configuration, manager, id, bus, context)?;
-    let timing = Timing { period };
-    let (gateway, started) =
-        Gateway::start(configuration.devices, timing, &context.clock, &Metrics::default()).await?;
+    let folder = runs.join(AUDIT_FOLDER);
+    let audit = Audit::open(&folder, &id.to_string(), context.clock.clone())
+        .with_context(|| format!("cannot keep the audit log in {}", folder.display()))?;
+    let surroundings = Surroundings {
+        audit,
+        total: configuration.total,
+        ..Surroundings::new(Timing { period }, &context.clock)
+    };
+    let (gateway, started) = Gateway::start(configuration.devices, surroundings).await?;
+    let _control = Control::serve(&runs.join(CONTROL_SOCKET), gateway.controls(), context.clock.clone())
+        .inspect_err(|error| tracing::warn!("this gateway cannot be told anything by hand: {error}"));
     for device in &started {
         println!("{:<8} {}", device.name, device.headline);
     }

@@ -13,7 +13,7 @@ use anyhow::{Context as _, anyhow};
 use futures_util::FutureExt;
 use gridloop_bus::Bus;
 use gridloop_clock::SharedClock;
-use gridloop_gateway::{Gateway, Timing};
+use gridloop_gateway::{Audit, Control, Gateway, Surroundings, Timing};
 use gridloop_logging::{LogCounts, RunLog};
 use gridloop_messages::{SimulationId, Timestamp};
 use gridloop_metrics::Metrics;
@@ -26,6 +26,12 @@ use tokio_util::sync::CancellationToken;
 
 /// How long components may take to end once the manager has.
 const COMPONENTS_END_WITHIN: Duration = Duration::from_secs(5);
+
+/// The socket by which a running gateway is told things by hand, in the folder of runs.
+pub const CONTROL_SOCKET: &str = "gateway.sock";
+
+/// The folder of the audit log, in the folder of runs.
+pub const AUDIT_FOLDER: &str = "audit";
 
 /// Steps of the run that may wait for whoever watches. Beyond that they are not told.
 const PROGRESS_MAX: usize = 4096;
@@ -44,6 +50,8 @@ pub struct Session {
     pub messages: Option<PathBuf>,
     /// Where epochs are written down before they begin; `None` for nowhere. One with a run in it is gone on with.
     pub journal: Option<Journal>,
+    /// Where the audit log of the devices and the gateway's socket are, beside the runs; `None` for nowhere.
+    pub gateway_folder: Option<PathBuf>,
     /// Where measurements are shown.
     pub metrics: Metrics,
     /// Where everything runs that nothing of the run waits for; `None` for the session's own runtime.
@@ -71,7 +79,17 @@ impl Session {
     #[must_use]
     pub fn new(id: SimulationId, bus: Bus, clock: SharedClock, cancel: CancellationToken) -> Self {
         let metrics = Metrics::default();
-        Self { id, bus, clock, cancel, messages: None, journal: None, metrics, background: None }
+        Self {
+            id,
+            bus,
+            clock,
+            cancel,
+            messages: None,
+            journal: None,
+            gateway_folder: None,
+            metrics,
+            background: None,
+        }
     }
 
     /// Runs the configuration to its end, `tell`ing what happens, which must not wait. `pace` waits for the epoch instants.
@@ -96,10 +114,31 @@ impl Session {
             None => None,
         };
         let Configuration {
-            components, devices, bus: BusSettings { url, .. }, simulation, overrides, ..
+            components,
+            devices,
+            total,
+            bus: BusSettings { url, .. },
+            simulation,
+            overrides,
+            ..
         } = configuration;
-        let (gateway, started) =
-            Gateway::start(devices, Timing { period }, &self.clock, &self.metrics).await?;
+        let audit = match &self.gateway_folder {
+            Some(folder) => {
+                let folder = folder.join(AUDIT_FOLDER);
+                Audit::open(&folder, &self.id.to_string(), self.clock.clone())
+                    .with_context(|| format!("cannot keep the audit log in {}", folder.display()))?
+            }
+            None => Audit::none(self.clock.clone()),
+        };
+        let surroundings = Surroundings {
+            timing: Timing { period },
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+            audit,
+            total,
+        };
+        let (gateway, started) = Gateway::start(devices, surroundings).await?;
+        let _control = self.control(&gateway, &background);
         for device in &started {
             let (name, headline, remarks) =
                 (device.name.clone(), device.headline.clone(), device.remarks.clone());
@@ -156,6 +195,15 @@ impl Session {
             log,
             bus,
         })
+    }
+
+    /// Lets the gateway be told things by hand. A run that cannot be told anything is a run all the same.
+    fn control(&self, gateway: &Gateway, background: &Handle) -> Option<Control> {
+        let path = self.gateway_folder.as_ref()?.join(CONTROL_SOCKET);
+        let _on_background = background.enter();
+        Control::serve(&path, gateway.controls(), self.clock.clone())
+            .inspect_err(|error| tracing::warn!("this run cannot be told anything by hand: {error}"))
+            .ok()
     }
 
     /// Runs the manager in a task of its own, so that whoever watches does not slow it down.

@@ -50,18 +50,20 @@ pub enum Decision {
 }
 
 impl Limits {
-    /// Decides about `asked`, which replaces `previous` (the last command that passed, and when).
+    /// Decides about `asked`, which replaces `previous` (the last command that passed, and when). `room_w` is the real
+    /// power that the other devices leave to this one.
     #[must_use]
     pub fn decide(
         &self,
         asked: Command,
         capabilities: &Capabilities,
         previous: Option<(Command, MonoTime)>,
+        room_w: (f64, f64),
         now: MonoTime,
     ) -> Decision {
         let bounded = match asked {
             Command::Power { real_power_w, reactive_power_var } => {
-                self.power(real_power_w, reactive_power_var, capabilities, previous, now)
+                self.power(real_power_w, reactive_power_var, capabilities, previous, room_w, now)
             }
             Command::TapPosition(position) => self.tap(position, capabilities),
             Command::Voltage { voltage_v } => self.voltage(voltage_v, capabilities),
@@ -80,6 +82,7 @@ impl Limits {
         reactive_power_var: f64,
         capabilities: &Capabilities,
         previous: Option<(Command, MonoTime)>,
+        room_w: (f64, f64),
         now: MonoTime,
     ) -> Result<(Command, Vec<String>), String> {
         let range = capabilities.power.ok_or("the device takes no power setpoint")?;
@@ -100,6 +103,9 @@ impl Limits {
             // A limit that was tightened since outranks the ramp.
             real = real.clamp(lowest, highest);
         }
+        // The sum outranks the ramp too, and where it leaves nothing, nothing passes.
+        let (lowest, highest) = (lowest.max(room_w.0), highest.min(room_w.1));
+        real = bound("real power beside the other devices", "W", real, lowest, highest, &mut whys)?;
         Ok((Command::Power { real_power_w: real, reactive_power_var: reactive }, whys))
     }
 
@@ -165,12 +171,15 @@ mod tests {
     const TAP_CHANGER: Capabilities =
         Capabilities { power: None, tap_position: Some(TapRange { lowest: 1, highest: 9 }), voltage: None };
 
+    /// The other devices leave everything.
+    const ANY: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
+
     fn power(real_power_w: f64) -> Command {
         Command::Power { real_power_w, reactive_power_var: 0.0 }
     }
 
     fn decide(limits: &Limits, asked: Command) -> Decision {
-        limits.decide(asked, &INVERTER, None, MonoTime::default())
+        limits.decide(asked, &INVERTER, None, ANY, MonoTime::default())
     }
 
     #[test]
@@ -207,7 +216,7 @@ mod tests {
     #[test]
     fn a_command_of_the_wrong_kind_is_refused() {
         assert!(matches!(decide(&Limits::default(), Command::TapPosition(3)), Decision::Refused(_)));
-        let decision = Limits::default().decide(power(1.0), &TAP_CHANGER, None, MonoTime::default());
+        let decision = Limits::default().decide(power(1.0), &TAP_CHANGER, None, ANY, MonoTime::default());
         assert!(matches!(decision, Decision::Refused(_)));
     }
 
@@ -216,14 +225,28 @@ mod tests {
         let limits = Limits { ramp_w_per_s: Some(1000.0), ..Limits::default() };
         let at = MonoTime::from_nanos(7);
         let previous = Some((power(8000.0), at));
-        let decision = limits.decide(power(3000.0), &INVERTER, previous, at + Duration::from_secs(2));
+        let decision = limits.decide(power(3000.0), &INVERTER, previous, ANY, at + Duration::from_secs(2));
         assert!(matches!(decision, Decision::Clamped { command, .. } if command == power(6000.0)));
     }
 
     #[test]
+    fn what_the_other_devices_leave_is_a_limit_too() {
+        let decide =
+            |room_w| Limits::default().decide(power(5000.0), &INVERTER, None, room_w, MonoTime::default());
+        assert!(matches!(decide((-1e4, 3000.0)), Decision::Clamped { command, why }
+            if command == power(3000.0) && why.contains("beside the other devices")));
+        assert!(matches!(decide((-1e4, -500.0)), Decision::Refused(_)), "they leave nothing");
+    }
+
+    #[test]
     fn a_tap_position_beyond_the_end_stops_is_clamped() {
-        let decision =
-            Limits::default().decide(Command::TapPosition(i32::MAX), &TAP_CHANGER, None, MonoTime::default());
+        let decision = Limits::default().decide(
+            Command::TapPosition(i32::MAX),
+            &TAP_CHANGER,
+            None,
+            ANY,
+            MonoTime::default(),
+        );
         assert!(matches!(decision, Decision::Clamped { command: Command::TapPosition(9), .. }));
     }
 
@@ -233,7 +256,7 @@ mod tests {
             let limits = Limits { max_real_power_w: Some(max), ramp_w_per_s: Some(ramp), ..Limits::default() };
             let asked = Command::Power { real_power_w: real, reactive_power_var: reactive };
             let previous = Some((power(before), MonoTime::default()));
-            let decision = limits.decide(asked, &INVERTER, previous, MonoTime::from_nanos(1_000_000_000));
+            let decision = limits.decide(asked, &INVERTER, previous, ANY, MonoTime::from_nanos(1_000_000_000));
             if let Decision::Pass(command) | Decision::Clamped { command, .. } = decision {
                 let Command::Power { real_power_w, reactive_power_var } = command else { panic!("another kind") };
                 prop_assert!((0.0..=8000.0).contains(&real_power_w) && reactive_power_var.abs() <= 3500.0);
