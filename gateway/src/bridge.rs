@@ -95,6 +95,8 @@ pub struct Bridge {
     clock: SharedClock,
     equipment: Equipment,
     warnings: Vec<Warning>,
+    /// The newest setpoint that passed.
+    newest: Option<Setpoint>,
     opened_at: MonoTime,
     phase: Phase,
 }
@@ -108,7 +110,7 @@ enum Phase {
 impl Bridge {
     pub(crate) fn new(settings: BridgeSettings, clock: SharedClock, equipment: Equipment) -> Self {
         let (opened_at, phase) = (MonoTime::default(), Phase::BeforeReading);
-        Self { settings, clock, equipment, warnings: Vec::new(), opened_at, phase }
+        Self { settings, clock, equipment, warnings: Vec::new(), newest: None, opened_at, phase }
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -142,6 +144,7 @@ impl Bridge {
         let Some(command) = passed else { return };
         let expires_at = arrived_at + self.settings.dead_man;
         let setpoint = Setpoint { command, epoch: origin.epoch, received_at: arrived_at, expires_at, order };
+        self.newest = Some(setpoint);
         if self.equipment.fallback.drives_device() {
             self.equipment.device.command(setpoint);
         }
@@ -153,7 +156,7 @@ impl Bridge {
     /// Who speaks for the resource in this epoch. Whoever takes over goes on from where the other was.
     fn decide_who_speaks(&mut self, device: &ProcessImage, now: MonoTime) -> Active {
         let good = self.is_good(device, now);
-        let Equipment { fallback, switch, guard, twin, audit, .. } = &mut self.equipment;
+        let Equipment { fallback, switch, twin, audit, .. } = &mut self.equipment;
         let Some(twin) = twin else { return Active::Device };
         let before = fallback.drives_device();
         let active = fallback.decide(switch.chosen(), good, now);
@@ -162,23 +165,39 @@ impl Bridge {
                 twin.plant.with(|plant| plant.adopt(&last_known(device)));
                 twin.device.refresh();
                 audit.tell(&self.settings.name, "twin-stands-in", json!({ "device_is_good": good }));
-                if good {
-                    // An operator's word: the device itself is fine, and is given back.
-                    self.equipment.device.take_back();
-                }
+                // Released now where an operator said so, and when it is back where it was lost: an older setpoint must
+                // not come to it then.
+                self.equipment.device.take_back();
             }
             (false, Active::Device) => {
-                let does = |name: &str| device.points.get(name).map(|sample| sample.value);
-                let begins_from = does(point::REAL_POWER).map(|real_power_w| Command::Power {
-                    real_power_w,
-                    reactive_power_var: does(point::REACTIVE_POWER).unwrap_or(0.0),
-                });
-                guard.lock().begin_from(begins_from, now);
                 audit.tell(&self.settings.name, "device-is-back", json!({}));
+                self.take_up_again(device, now);
             }
             _ => {}
         }
         active
+    }
+
+    /// Gives the device, which is back, the setpoint that its twin has followed meanwhile, from what it does by itself on.
+    fn take_up_again(&mut self, device: &ProcessImage, now: MonoTime) {
+        let Equipment { fallback, guard, .. } = &self.equipment;
+        let does = |name: &str| device.points.get(name).map(|sample| sample.value);
+        let does = does(point::REAL_POWER).map(|real_power_w| Command::Power {
+            real_power_w,
+            reactive_power_var: does(point::REACTIVE_POWER).unwrap_or(0.0),
+        });
+        guard.lock().begin_from(does, fallback.good_since().unwrap_or(now));
+        let Some(newest) = self.newest.filter(|newest| now < newest.expires_at) else { return };
+        let capabilities = self.capabilities();
+        let decision = self.equipment.guard.lock().decide(newest.command, device.mode, &capabilities, now);
+        match decision {
+            Decision::Pass(command) => self.equipment.device.command(Setpoint { command, ..newest }),
+            Decision::Clamped { command, why } => {
+                self.warn(WarningKind::InputRange, &why);
+                self.equipment.device.command(Setpoint { command, ..newest });
+            }
+            Decision::Refused(why) => self.warn(WarningKind::Input, &why),
+        }
     }
 
     fn is_good(&self, device: &ProcessImage, now: MonoTime) -> bool {

@@ -81,10 +81,15 @@ impl Fallback {
         Some(Self { policy, back_after, absent_at_start: !device_answers, active, good_since: None })
     }
 
-    /// Whether setpoints go to the device. While its twin stands in nobody would see what it does: it is left alone, its
-    /// dead-man timer releases it, and it is driven again when it has taken over.
+    /// Whether setpoints go to the device. While its twin stands in nobody would see what it does: it is released, left
+    /// alone, and driven again when it has taken over.
     pub(crate) fn drives_device(&self) -> bool {
         self.active == Active::Device
+    }
+
+    /// Since when the device has been good; `None` when it is not.
+    pub(crate) fn good_since(&self) -> Option<MonoTime> {
+        self.good_since
     }
 
     /// Notes whether the device is good at `now`.

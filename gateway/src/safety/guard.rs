@@ -114,9 +114,9 @@ impl Guard {
         decision
     }
 
-    /// The device is driven again after its twin has stood in: the ramp begins at what it does.
-    pub(crate) fn begin_from(&mut self, command: Option<Command>, now: MonoTime) {
-        self.passed = command.map(|command| (command, now));
+    /// The device is driven again after its twin has stood in: its ramp begins at what it does, `since` it is back.
+    pub(crate) fn begin_from(&mut self, does: Option<Command>, since: MonoTime) {
+        self.passed = does.map(|command| (command, since));
     }
 
     /// Takes what is known of the device at `now`.
