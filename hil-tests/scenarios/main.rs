@@ -11,6 +11,7 @@ mod iteration;
 mod life_of_a_setpoint;
 mod overrun;
 mod rig;
+mod safety;
 mod setpoint_abuse;
 mod stopping;
 mod tap_changer;

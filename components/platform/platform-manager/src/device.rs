@@ -1,4 +1,7 @@
-//! `gridloop device`: the hand tool. It talks to one device, or serves one simulated device on a socket.
+//! `gridloop device`: the hand tool. It talks to one device, serves one simulated device on a socket, or tells a gateway
+//! that is running what to do with one of its devices.
+
+mod control;
 
 use crate::context::{Context, FAILED, runtime};
 use anyhow::{Context as _, bail};
@@ -26,6 +29,14 @@ pub(crate) enum DeviceCommand {
     Write(WriteArgs),
     /// Serve a simulated device until Ctrl-C.
     Simulate(SimulateArgs),
+    /// Show the devices of a gateway that is running: source, mode, link, and what each holds.
+    List(control::GatewayChoice),
+    /// Let a device, or its simulated twin, speak for its resource in a run that is going on.
+    Source(control::SourceArgs),
+    /// Let a device of a running gateway be written to, for a time.
+    Arm(control::ArmArgs),
+    /// Put a device of a running gateway into its safe state and make it read-only.
+    Disarm(control::DisarmArgs),
 }
 
 #[derive(Debug, Args)]
@@ -112,6 +123,19 @@ struct Range {
 }
 
 pub(crate) fn run(command: DeviceCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        DeviceCommand::List(gateway) => Ok(control::list(&gateway)),
+        DeviceCommand::Source(args) => Ok(control::source(args)),
+        DeviceCommand::Arm(args) => Ok(control::arm(args)),
+        DeviceCommand::Disarm(args) => Ok(control::disarm(args)),
+        DeviceCommand::Scan(_)
+        | DeviceCommand::Read(_)
+        | DeviceCommand::Write(_)
+        | DeviceCommand::Simulate(_) => talk(command),
+    }
+}
+
+fn talk(command: DeviceCommand) -> anyhow::Result<ExitCode> {
     let context = Context::new()?;
     let runtime = runtime()?;
     let code = runtime.block_on(async {
@@ -120,6 +144,7 @@ pub(crate) fn run(command: DeviceCommand) -> anyhow::Result<ExitCode> {
             DeviceCommand::Read(args) => read(&args, &context.clock).await,
             DeviceCommand::Write(args) => write(&args, &context.clock).await,
             DeviceCommand::Simulate(args) => simulate(&args, &context).await,
+            _ => Ok(ExitCode::SUCCESS),
         }
     })?;
     runtime.shutdown_timeout(Duration::from_millis(200));
