@@ -122,6 +122,9 @@ impl Session {
             overrides,
             ..
         } = configuration;
+        if devices.is_empty() {
+            self.gateway_folder = None;
+        }
         let audit = match &self.gateway_folder {
             Some(folder) => {
                 let folder = folder.join(AUDIT_FOLDER);

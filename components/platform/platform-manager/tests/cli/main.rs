@@ -2,12 +2,14 @@
 //!
 //! Every test runs the built binary in an empty folder. `arguments`, `bus` and `configuration` are about what is refused
 //! before anything starts, `runs` about whole runs, `resume` about those that break off, `real_time` about what is seen of
-//! it, `device` about the hand tool.
+//! it, `device` about the hand tool, `gateway` about a gateway that
+//! is told things while it runs.
 
 mod arguments;
 mod bus;
 mod configuration;
 mod device;
+mod gateway;
 mod real_time;
 mod resume;
 mod runs;
@@ -75,6 +77,11 @@ fn entries(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = entries.map(|entry| name(entry).to_string_lossy().into_owned()).collect();
     names.sort();
     names
+}
+
+/// The names of the runs in a folder of runs, in order: what else is there is the gateway's.
+fn runs_in(folder: &Path) -> Vec<String> {
+    entries(folder).into_iter().filter(|name| name != "audit" && name != "gateway.sock").collect()
 }
 
 /// A gridloop that goes on. It is killed when this is dropped.

@@ -88,7 +88,7 @@ fn a_run_that_is_killed_again_and_again_goes_on_with_the_same_epochs_until_it_is
 }
 
 fn entries_of_runs(folder: &Path) -> String {
-    let runs = crate::entries(&folder.join("runs"));
+    let runs = crate::runs_in(&folder.join("runs"));
     assert_eq!(runs.len(), 1, "{runs:?}");
     runs[0].clone()
 }
