@@ -135,16 +135,15 @@ pub(crate) enum Outcome {
 /// A report, or one segment of it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Report {
+    /// The identifier it was listened for by.
+    pub(crate) id: String,
     /// Counts up by one from report to report, and wraps at 8 or at 16 bits.
     pub(crate) sequence: Option<u16>,
-    pub(crate) data_set: Option<String>,
     pub(crate) conf_rev: Option<u32>,
     pub(crate) entry_id: Option<Vec<u8>>,
     /// When the server made the entry, in ms since 1970 by the server's clock.
     pub(crate) entry_time_ms: Option<u64>,
     pub(crate) overflow: bool,
-    /// More of the same report follows.
-    pub(crate) more_follows: bool,
     /// How many members the data set has.
     pub(crate) size: usize,
     /// The members that the report has, by their place in the data set.

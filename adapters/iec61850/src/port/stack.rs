@@ -256,13 +256,12 @@ fn taken(report: &ClientReport) -> Report {
         .collect();
     let asked_for = |index: &usize| report.reasons.get(*index).is_some_and(|reason| reason.intersects(all));
     Report {
+        id: report.effective_rpt_id(),
         sequence: report.seq_num,
-        data_set: report.data_set_name.clone(),
         conf_rev: report.conf_rev,
         entry_id: report.entry_id.clone(),
         entry_time_ms: report.timestamp_ms,
         overflow: report.buf_ovfl == Some(true),
-        more_follows: report.segmentation.as_ref().is_some_and(|segment| segment.more_segments_follow),
         size: report.included.len(),
         complete: !members.is_empty() && members.iter().all(|(index, _)| asked_for(index)),
         members,
