@@ -6,7 +6,7 @@ use crate::directory::{Directory, class};
 use crate::mapping::{Mapping, ObjectName, PointMapping, RATINGS, SetpointMapping, TapMapping, beside};
 use crate::plan::{Cell, Measured, Plan, PointPlan, SetpointPlan, Shape, TapDrive, TapPlan, Way, whole};
 use crate::port::{ControlModel, MmsPort};
-use gridloop_device::{DeviceError, Unit};
+use gridloop_device::{DeviceError, Unit, point};
 use std::time::Duration;
 
 /// How long a tap command may take until the position shows it, unless the mapping says otherwise.
@@ -38,11 +38,26 @@ impl Planner<'_> {
             self.plan.voltage = self.setpoint(setpoint, Unit::Volt, None).await?;
         }
         self.plan.tap = self.tap(&mapping.tap).await?;
+        self.show_commands();
         if self.plan.variables.is_empty() {
             let reason = "the server has none of the objects that are known, and the mapping names none";
             return Err(unfit(reason));
         }
         Ok(self.plan)
+    }
+
+    /// Makes points of the tap position and of the voltage that is regulated to, where no point has them yet.
+    fn show_commands(&mut self) {
+        let position = self.plan.tap.as_ref().map(|tap| (point::TAP_POSITION, Unit::One, 1.0, tap.position.clone()));
+        let voltage = self.plan.voltage.as_ref().map(|voltage| {
+            let measured = Measured { value: voltage.held.clone(), quality: None };
+            ("voltage_setpoint", Unit::Volt, voltage.factor, measured)
+        });
+        for (name, unit, factor, measured) in position.into_iter().chain(voltage) {
+            if !self.plan.points.iter().any(|point| &*point.name == name) {
+                self.plan.points.push(PointPlan { name: name.into(), unit, factor, values: vec![measured] });
+            }
+        }
     }
 
     async fn point(&mut self, point: &PointMapping) -> Result<PointPlan, DeviceError> {

@@ -30,6 +30,9 @@ pub const IED_NAME: &str = "GRIDLOOP";
 /// Associations at a time.
 const MOST_ASSOCIATIONS: usize = 32;
 
+/// How many milliseconds stopping waits for the associations to end.
+const MOST_WAITS: u32 = 1000;
+
 /// What a simulated IED may be told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SimulatedSettings {
@@ -147,6 +150,12 @@ pub async fn serve(
                 }
             }
             handle.stop().await;
+            for _ in 0..MOST_WAITS {
+                if server.connection_count() == 0 {
+                    break;
+                }
+                sleep(&*clock, Duration::from_millis(1)).await;
+            }
         }
     });
     Ok(SimulatedIed { local_addr, live, stop, task })

@@ -14,7 +14,10 @@ fn free_port() -> SocketAddr {
 }
 
 fn inverter(clock: &SharedClock) -> LivePlant<PvInverter> {
-    let settings = PvInverterSettings::typical(8000.0, Series::constant(1000.0));
+    let settings = PvInverterSettings {
+        ramp_w_per_s: 1e6,
+        ..PvInverterSettings::typical(8000.0, Series::constant(1000.0))
+    };
     LivePlant::new(PvInverter::new(settings).unwrap(), Arc::clone(clock))
 }
 
@@ -47,12 +50,15 @@ async fn an_inverter_is_told_its_power_and_shows_it() {
     let command = Command::Power { real_power_w: 2000.0, reactive_power_var: -500.0 };
     let applied = device.apply(&setpoint(command, &clock)).await.unwrap();
     assert_eq!(applied, Applied::Confirmed { readback: command });
-    let snapshot = device.read().await.unwrap();
-    assert_eq!(snapshot.get(point::REAL_POWER).unwrap().value, 2000.0);
+    let mut snapshot = device.read().await.unwrap();
+    while snapshot.get(point::REAL_POWER).unwrap().value != 2000.0 {
+        snapshot = device.read().await.unwrap();
+    }
     assert_eq!(snapshot.get(point::VOLTAGE).unwrap().quality, Quality::Good);
     assert_eq!(device.connect().await.unwrap().standing, Some(command));
     served.stop().await;
-    assert!(matches!(device.read().await, Err(DeviceError::Disconnected { .. })));
+    let gone = device.read().await;
+    assert!(matches!(gone, Err(DeviceError::Disconnected { .. })), "{gone:?}");
 }
 
 #[tokio::test]
