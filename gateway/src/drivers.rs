@@ -1,5 +1,6 @@
 //! The one list of drivers. A new protocol is a folder under `adapters/`, a module here and a line in [`DRIVERS`].
 
+mod iec61850;
 mod link;
 mod register_map;
 mod simulated;
@@ -15,7 +16,12 @@ use std::any::Any;
 use std::time::Duration;
 
 /// Every driver, by the word that `device.<name>.driver` takes.
-pub const DRIVERS: &[&dyn Driver] = &[&sunspec::SunSpec, &register_map::RegisterMap, &simulated::Simulated];
+pub const DRIVERS: &[&dyn Driver] = &[
+    &sunspec::SunSpec,
+    &register_map::RegisterMap,
+    &iec61850::Iec61850,
+    &simulated::Simulated,
+];
 
 /// A way to talk to devices.
 pub trait Driver: Sync {
@@ -73,6 +79,9 @@ pub enum OpenError {
     /// The address is none.
     #[error(transparent)]
     Address(#[from] gridloop_modbus::AddressError),
+    /// The address is no IED's.
+    #[error(transparent)]
+    IedAddress(#[from] gridloop_iec61850::AddressError),
     /// This driver cannot serve a plant of this kind.
     #[error("driver {driver} cannot simulate a {plant}")]
     WrongPlant {

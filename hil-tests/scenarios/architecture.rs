@@ -33,12 +33,18 @@ const TREE: [(&str, &str); 20] = [
 ];
 
 /// Libraries that one crate keeps away from all others.
-const KEPT_BY: [(&str, &str); 7] = [
+const KEPT_BY: [(&str, &str); 13] = [
     ("axum", "gridloop-log-reader"),
     ("bollard", "gridloop"),
     ("granit-parser", "gridloop"),
+    ("iec61850-client", "gridloop-iec61850"),
+    ("iec61850-mms", "gridloop-iec61850"),
+    ("iec61850-model", "gridloop-iec61850"),
+    ("iec61850-scl", "gridloop-iec61850"),
+    ("iec61850-server", "gridloop-iec61850"),
     ("lapin", "gridloop-bus"),
     ("mongodb", "gridloop-logging"),
+    ("roxmltree", "gridloop-iec61850"),
     ("rusqlite", "gridloop-logging"),
     ("tokio-modbus", "gridloop-modbus"),
 ];

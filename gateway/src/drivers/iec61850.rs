@@ -1,0 +1,150 @@
+//! `driver = "iec61850"`: IEDs, over MMS.
+
+use super::{Driver, OpenError, Opened, Opener};
+use crate::settings::Address;
+use crate::twin::TwinSettings;
+use async_trait::async_trait;
+use gridloop_clock::SharedClock;
+use gridloop_iec61850::simulated::{SimulatedIed, SimulatedSettings, serve_inverter, serve_tap_changer};
+use gridloop_iec61850::{Check, IedDevice, IedSettings, Mapping, ReportSettings};
+use gridloop_plant::{LivePlant, PvInverter, TapChanger};
+use gridloop_service::Section;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+pub(super) struct Iec61850;
+
+impl Driver for Iec61850 {
+    fn name(&self) -> &'static str {
+        "iec61850"
+    }
+
+    fn read(&self, section: &Section<'_>) -> Box<dyn Opener> {
+        let _ = section
+            .text("address", "`mms://host` or `mms://host:port`, or `simulated` for an IED that gridloop serves itself.")
+            .matching(|text| match text.as_str() {
+                "simulated" => Ok(()),
+                text => text.parse::<gridloop_iec61850::Address>().map(drop).map_err(|error| error.to_string()),
+            })
+            .such_as("mms://192.0.2.30")
+            .or("simulated".into());
+        Box::new(Settings {
+            mapping: read_mapping(section),
+            logical_device: section
+                .text("logical_device", "The one that is meant, where the IED has several; its IED's name may be left out.")
+                .such_as("INV")
+                .optional(),
+            reports: read_reports(section),
+            check: Check {
+                interlock: section
+                    .boolean("interlock_check", "Whether commands ask the IED to look at its interlocking.")
+                    .or(false),
+                synchro: section
+                    .boolean("synchro_check", "Whether commands ask the IED to look at its synchrocheck.")
+                    .or(false),
+            },
+            originator: section
+                .text("originator", "The identity of the originator (`orIdent`) in commands.")
+                .matching(|text| match text.len() {
+                    1..=64 => Ok(()),
+                    _ => Err("expected 1 to 64 bytes".to_owned()),
+                })
+                .or("gridloop".into()),
+            termination_timeout: section
+                .duration_s(
+                    "termination_timeout_s",
+                    "How long a command with enhanced security may take to end after it was accepted, in s.",
+                )
+                .within(0.1..=5.0)
+                .or(Duration::from_secs(5)),
+        })
+    }
+}
+
+fn read_mapping(section: &Section<'_>) -> Option<Mapping> {
+    let file = section.file("mapping", "What the IED's objects mean, where their names do not tell.").must_exist();
+    let Some(path) = file.optional() else { return Some(Mapping::default()) };
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()));
+    let mapping = text.and_then(|text| {
+        Mapping::parse(&path.display().to_string(), &text).map_err(|error| error.to_string())
+    });
+    mapping.map_err(|error| section.error(Some("mapping"), format!("a sound mapping: {error}"), None)).ok()
+}
+
+fn read_reports(section: &Section<'_>) -> Option<ReportSettings> {
+    let wanted = section.boolean("reports", "Whether values come by report; else they are polled.").or(false);
+    let control_blocks = section
+        .texts("report_control_blocks", "The report control blocks; default: those that report what is mapped.")
+        .or(Vec::new());
+    let integrity_period = section
+        .duration_s("integrity_period_s", "How often the IED reports everything, changed or not, in s; 0: never.")
+        .within(0.0..=3600.0)
+        .or(Duration::from_secs(10));
+    wanted.then_some(ReportSettings { control_blocks, integrity_period })
+}
+
+#[derive(Debug)]
+struct Settings {
+    /// Absent only in a configuration that was refused.
+    mapping: Option<Mapping>,
+    logical_device: Option<String>,
+    reports: Option<ReportSettings>,
+    check: Check,
+    originator: String,
+    termination_timeout: Duration,
+}
+
+#[async_trait]
+impl Opener for Settings {
+    fn plants(&self) -> &'static [&'static str] {
+        &["pv-inverter", "tap-changer"]
+    }
+
+    async fn open(
+        &self,
+        address: &Address,
+        twin: Option<&TwinSettings>,
+        request_timeout: Duration,
+        clock: &SharedClock,
+    ) -> Result<Opened, OpenError> {
+        let mapping = self.mapping.clone().ok_or(OpenError::NoProfile)?;
+        let (address, simulator) = match address {
+            Address::At(text) => (text.parse()?, None),
+            Address::Simulated => {
+                let served = simulate(twin.ok_or(OpenError::NoTwin)?, clock).await?;
+                (gridloop_iec61850::Address::from(served.local_addr()), Some(served))
+            }
+        };
+        let told = address.to_string();
+        let settings = IedSettings {
+            address,
+            timeout: request_timeout,
+            termination_timeout: self.termination_timeout,
+            mapping,
+            logical_device: self.logical_device.clone(),
+            check: self.check,
+            originator: self.originator.clone(),
+            reports: self.reports.clone(),
+        };
+        Ok(Opened {
+            device: Box::new(IedDevice::new(settings, clock.clone())),
+            address: told,
+            simulator: simulator.map(|served| Box::new(served) as _),
+        })
+    }
+}
+
+async fn simulate(twin: &TwinSettings, clock: &SharedClock) -> Result<SimulatedIed, OpenError> {
+    let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let settings = SimulatedSettings::default();
+    Ok(match twin {
+        TwinSettings::PvInverter(plant) => {
+            let plant = LivePlant::new(PvInverter::new(plant.clone())?, clock.clone());
+            serve_inverter(bind, plant, settings, clock.clone()).await?
+        }
+        TwinSettings::TapChanger(plant) => {
+            let plant = LivePlant::new(TapChanger::new(plant.clone())?, clock.clone());
+            serve_tap_changer(bind, plant, settings, clock.clone()).await?
+        }
+    })
+}
