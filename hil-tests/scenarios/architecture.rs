@@ -33,12 +33,13 @@ const TREE: [(&str, &str); 20] = [
 ];
 
 /// Libraries that one crate keeps away from all others.
-const KEPT_BY: [(&str, &str); 7] = [
+const KEPT_BY: [(&str, &str); 8] = [
     ("axum", "gridloop-log-reader"),
     ("bollard", "gridloop"),
     ("granit-parser", "gridloop"),
     ("lapin", "gridloop-bus"),
     ("mongodb", "gridloop-logging"),
+    ("rumqttc", "gridloop-mqtt"),
     ("rusqlite", "gridloop-logging"),
     ("tokio-modbus", "gridloop-modbus"),
 ];
