@@ -144,11 +144,9 @@ impl MqttDevice {
                         return Err(DeviceError::Malformed { operation: operation.to_owned(), reason });
                     }
                 }
-                tokio::select! {
-                    biased;
-                    // What was heard before the end still counts.
-                    changed = changed.changed(), if !session.is_over() => if changed.is_err() { continue },
-                    error = session.ended() => return Err(error.during(operation)),
+                // The other end is dropped with the session, and not before what came in has been seen.
+                if changed.changed().await.is_err() {
+                    return Err(session.ended().await.during(operation));
                 }
             }
         };
@@ -287,10 +285,13 @@ impl MqttDevice {
 
     /// The session, taken out of its place.
     fn link(&mut self, operation: &str) -> Result<Link, DeviceError> {
-        self.link.take().ok_or_else(|| DeviceError::Disconnected {
+        let link = self.link.take().ok_or_else(|| DeviceError::Disconnected {
             operation: operation.to_owned(),
             reason: "connect comes first".to_owned(),
-        })
+        })?;
+        // What made no sense before this call is no answer to it.
+        link.heard.lock().unwrap_or_else(PoisonError::into_inner).flaw();
+        Ok(link)
     }
 
     /// Puts the session back, unless the result says that it is spoilt.

@@ -11,6 +11,7 @@ mod broker;
 mod device;
 mod heard;
 mod session;
+pub mod simulated;
 mod tls;
 mod wire;
 

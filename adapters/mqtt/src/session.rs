@@ -132,11 +132,6 @@ impl Session {
         }
     }
 
-    /// Whether it has ended.
-    pub(crate) fn is_over(&self) -> bool {
-        self.ended.borrow().is_some()
-    }
-
     /// Waits for the end and says why.
     pub(crate) async fn ended(&self) -> LinkError {
         let mut ended = self.ended.clone();
@@ -245,8 +240,9 @@ impl<P: Peer> Loop<P> {
         loop {
             let packet = self.incoming().await?;
             if let Packet::SubAck(answer) = &packet {
-                let refused = answer.return_codes.iter().zip(filters);
-                for (_, filter) in refused.filter(|(code, _)| matches!(code, SubscribeReasonCode::Failure)) {
+                let mut answers = answer.return_codes.iter().zip(filters);
+                let refused = answers.find(|(code, _)| matches!(code, SubscribeReasonCode::Failure));
+                if let Some((_, filter)) = refused {
                     return Err(lost(format!("the broker refuses the subscription to {filter}")));
                 }
                 return Ok(());

@@ -1,7 +1,7 @@
 //! What counts as a device's present word, by example, and with a hundred thousand messages that are not it.
 
 use super::*;
-use crate::wire::{Held, Outcome, to_json};
+use crate::wire::{Outcome, to_json};
 use gridloop_clock::Utc;
 use gridloop_device::Unit;
 
@@ -149,13 +149,9 @@ fn among_a_hundred_thousand_bad_messages_no_wrong_value_is_shown_as_good() {
         heard.take(part, &payload, retained, now);
         if let Some((value, Quality::Good, sampled_at)) = shown(&heard) {
             good += 1;
-            let taken_ms = value as i64;
-            let dated_ms = sampled_at.nanos_since(at(0)) / 1_000_000;
+            let dated_ms = sampled_at.since(at(0)).as_secs_f64() * 1000.0;
             // The value says when it was taken; rounding and the permitted drift are a few milliseconds.
-            assert!(
-                (dated_ms - taken_ms).abs() <= 50,
-                "case {case}: {value} dated {dated_ms} ms, now {millis} ms"
-            );
+            assert!((dated_ms - value).abs() <= 50.0, "case {case}: {value} dated {dated_ms}, now {millis}");
         }
         heard.flaw();
     }
@@ -170,8 +166,8 @@ fn message(
     millis: u64,
 ) -> (Part, Vec<u8>, bool) {
     let true_one = |seq: u64, taken: u64| {
-        let taken = i64::try_from(taken).unwrap();
-        reading(SESSION, seq, taken, taken as f64)
+        let taken = u32::try_from(taken).unwrap();
+        reading(SESSION, seq, taken.into(), taken.into())
     };
     let earlier = |random: &mut fastrand::Rng, sent: &[(u64, Vec<u8>)]| {
         let last = sent.len().saturating_sub(1);
