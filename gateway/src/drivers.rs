@@ -1,6 +1,7 @@
 //! The one list of drivers. A new protocol is a folder under `adapters/`, a module here and a line in [`DRIVERS`].
 
 mod link;
+mod mqtt;
 mod register_map;
 mod simulated;
 mod sunspec;
@@ -15,7 +16,8 @@ use std::any::Any;
 use std::time::Duration;
 
 /// Every driver, by the word that `device.<name>.driver` takes.
-pub const DRIVERS: &[&dyn Driver] = &[&sunspec::SunSpec, &register_map::RegisterMap, &simulated::Simulated];
+pub const DRIVERS: &[&dyn Driver] =
+    &[&sunspec::SunSpec, &register_map::RegisterMap, &mqtt::Mqtt, &simulated::Simulated];
 
 /// A way to talk to devices.
 pub trait Driver: Sync {
@@ -67,6 +69,9 @@ pub enum OpenError {
     /// The address is none.
     #[error(transparent)]
     Address(#[from] gridloop_modbus::AddressError),
+    /// The address of the broker is none.
+    #[error(transparent)]
+    Broker(#[from] gridloop_mqtt::AddressError),
     /// This driver cannot serve a plant of this kind.
     #[error("driver {driver} cannot simulate a {plant}")]
     WrongPlant {

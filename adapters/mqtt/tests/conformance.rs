@@ -1,6 +1,6 @@
 //! The device contract's test suite on devices over MQTT: driver, broker and simulated device, all on real sockets.
 
-use gridloop_clock::{Clock, SharedClock, WallClock, sleep};
+use gridloop_clock::{SharedClock, WallClock, sleep};
 use gridloop_device::{
     Applied, Command, Device, DeviceError, FailSafe, SafeState, Setpoint, conformance, point,
 };
