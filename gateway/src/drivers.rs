@@ -2,6 +2,7 @@
 
 mod iec61850;
 mod link;
+mod mqtt;
 mod register_map;
 mod simulated;
 mod sunspec;
@@ -16,12 +17,8 @@ use std::any::Any;
 use std::time::Duration;
 
 /// Every driver, by the word that `device.<name>.driver` takes.
-pub const DRIVERS: &[&dyn Driver] = &[
-    &sunspec::SunSpec,
-    &register_map::RegisterMap,
-    &iec61850::Iec61850,
-    &simulated::Simulated,
-];
+pub const DRIVERS: &[&dyn Driver] =
+    &[&sunspec::SunSpec, &register_map::RegisterMap, &iec61850::Iec61850, &mqtt::Mqtt, &simulated::Simulated];
 
 /// A way to talk to devices.
 pub trait Driver: Sync {
@@ -82,6 +79,9 @@ pub enum OpenError {
     /// The address is no IED's.
     #[error(transparent)]
     IedAddress(#[from] gridloop_iec61850::AddressError),
+    /// The address of the broker is none.
+    #[error(transparent)]
+    Broker(#[from] gridloop_mqtt::AddressError),
     /// This driver cannot serve a plant of this kind.
     #[error("driver {driver} cannot simulate a {plant}")]
     WrongPlant {

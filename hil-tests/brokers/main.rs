@@ -4,7 +4,8 @@
 //! to it in the middle of traffic, `alarm` starves it of memory, `flood` drowns it; `leases`, `permissions` and
 //! `roles` are about who may do what. `python_component`, `python_errors` and `python_manager` are runs with processes that are not
 //! gridloop's, `two_managers` are runs with one manager too many. `grid24` is a day
-//! that is compared with a recorded run of the Python platform. `foreign` is an AMQP client that shares no code with ours and sees what really is on the
+//! that is compared with a recorded run of the Python platform. `mqtt` and `mqtt_tls` are devices behind a mosquitto, which
+//! is broken in every way. `foreign` is an AMQP client that shares no code with ours and sees what really is on the
 //! wire.
 
 mod alarm;
@@ -15,6 +16,8 @@ mod foreign;
 mod grid24;
 mod leases;
 mod memory;
+mod mqtt;
+mod mqtt_tls;
 mod permissions;
 mod python_component;
 mod python_errors;

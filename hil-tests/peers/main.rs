@@ -1,4 +1,4 @@
-//! Tests against foreign implementations: pysunspec2, pymodbus and mbpoll for devices, a checker of messages written
+//! Tests against foreign implementations: pysunspec2, pymodbus, mbpoll and mosquitto for devices, a checker of messages written
 //! from the wire contract, and jsonschema, each in a process of its own.
 //!
 //! gridloop's drivers and its simulated devices are written by the same people from the same tables, so that either
@@ -7,6 +7,7 @@
 mod mbpoll;
 mod messages;
 mod model_tables;
+mod mqtt;
 mod register_map_driver;
 mod rig;
 mod simulated_inverter;

@@ -33,7 +33,7 @@ const TREE: [(&str, &str); 20] = [
 ];
 
 /// Libraries that one crate keeps away from all others.
-const KEPT_BY: [(&str, &str); 13] = [
+const KEPT_BY: [(&str, &str); 14] = [
     ("axum", "gridloop-log-reader"),
     ("bollard", "gridloop"),
     ("granit-parser", "gridloop"),
@@ -45,6 +45,7 @@ const KEPT_BY: [(&str, &str); 13] = [
     ("lapin", "gridloop-bus"),
     ("mongodb", "gridloop-logging"),
     ("roxmltree", "gridloop-iec61850"),
+    ("rumqttc", "gridloop-mqtt"),
     ("rusqlite", "gridloop-logging"),
     ("tokio-modbus", "gridloop-modbus"),
 ];

@@ -3,6 +3,7 @@
 pub mod certificates;
 pub mod docker;
 pub mod mongodb;
+pub mod mosquitto;
 pub mod peers;
 pub mod proxy;
 pub mod rabbitmq;

@@ -186,14 +186,17 @@ impl SetpointPlan {
         if !value.is_finite() || !(low..=high).contains(&value) {
             return Err(format!("{value} is outside {low} to {high}"));
         }
-        let (data, raw) =
-            self.shape().encode(value / self.factor).ok_or_else(|| format!("{value} cannot be written down"))?;
+        let (data, raw) = self
+            .shape()
+            .encode(value / self.factor)
+            .ok_or_else(|| format!("{value} cannot be written down"))?;
         Ok((data, raw * self.factor))
     }
 
     /// Whether a value that is held is the one that was asked for, as far as a 32-bit float can tell.
     pub(crate) fn is(&self, held: f64, asked: f64) -> bool {
-        let size = self.max.map_or(asked.abs(), f64::abs).max(self.min.map_or(0.0, f64::abs)).max(asked.abs());
+        let size =
+            self.max.map_or(asked.abs(), f64::abs).max(self.min.map_or(0.0, f64::abs)).max(asked.abs());
         (held - asked).abs() <= size * 1e-4
     }
 }

@@ -1,1 +1,20 @@
 //! MQTT: devices, and simulated ones.
+//!
+//! A device is reached by [`BrokerSettings`]. [`MqttDevice`] speaks gridloop's own plain JSON (docs/mqtt.md), in which
+//! a device says itself what it can do, acknowledges every command and falls back by itself; [`MappedDevice`] is told by
+//! a [`Profile`], which is a data file, what the topics of existing equipment mean. What comes in is understood by pure
+//! state machines (`heard.rs`, `mapped.rs`); one session type owns the connection and ends with the first error. Nothing
+//! here retries: that is the device task's business.
+
+mod address;
+mod broker;
+mod device;
+mod heard;
+mod session;
+pub mod simulated;
+mod tls;
+mod wire;
+
+pub use address::{Address, AddressError, DEFAULT_PORT, DEFAULT_TLS_PORT};
+pub use broker::{BrokerSettings, Identity, Login, PasswordSource, TlsFiles};
+pub use device::{MqttDevice, MqttSettings};

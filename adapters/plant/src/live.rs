@@ -1,6 +1,6 @@
 //! A plant that keeps abreast of a clock: [`LivePlant`], and [`Plant`], which is any of them.
 
-use crate::{PvInverter, TapChanger};
+use crate::{Battery, PvInverter, TapChanger};
 use gridloop_clock::{MonoTime, SharedClock};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,6 +16,8 @@ pub trait Step {
 pub enum Plant {
     /// A PV inverter.
     PvInverter(PvInverter),
+    /// A battery with its inverter.
+    Battery(Battery),
     /// A tap changer.
     TapChanger(TapChanger),
 }
@@ -39,6 +41,7 @@ impl Plant {
         match self {
             Self::PvInverter(inverter) => inverter.adopt(last),
             Self::TapChanger(tap_changer) => tap_changer.adopt(last),
+            Self::Battery(battery) => battery.adopt(last),
         }
     }
 }
@@ -47,6 +50,7 @@ impl Step for Plant {
     fn step(&mut self, dt: Duration) {
         match self {
             Self::PvInverter(inverter) => inverter.step(dt),
+            Self::Battery(battery) => battery.step(dt),
             Self::TapChanger(tap_changer) => tap_changer.step(dt),
         }
     }
@@ -55,6 +59,12 @@ impl Step for Plant {
 impl From<PvInverter> for Plant {
     fn from(inverter: PvInverter) -> Self {
         Self::PvInverter(inverter)
+    }
+}
+
+impl From<Battery> for Plant {
+    fn from(battery: Battery) -> Self {
+        Self::Battery(battery)
     }
 }
 

@@ -17,7 +17,8 @@ pub(super) fn values(plant: &LivePlant<TapChanger>) -> Values {
         let (min_v, max_v) = taps.voltage_range_v();
         let position = MmsValue::Integer(outputs.position.into());
         let moving = MmsValue::Boolean(outputs.moving);
-        let (lowest_told, highest_told) = (MmsValue::Integer(lowest.into()), MmsValue::Integer(highest.into()));
+        let (lowest_told, highest_told) =
+            (MmsValue::Integer(lowest.into()), MmsValue::Integer(highest.into()));
         vec![
             ("YLTC1.TapPos.valWTr.posVal", position.clone()),
             ("YLTC1.TapPos.valWTr.transInd", moving.clone()),

@@ -1,0 +1,190 @@
+//! `driver = "mqtt"`: devices behind an MQTT broker, in gridloop's own JSON.
+
+use super::{Driver, OpenError, Opened, Opener};
+use crate::settings::Address;
+use crate::twin::TwinSettings;
+use async_trait::async_trait;
+use gridloop_clock::SharedClock;
+use gridloop_mqtt::simulated::{Broker, SimulatedSettings, serve_battery, serve_inverter};
+use gridloop_mqtt::{BrokerSettings, Identity, Login, MqttDevice, MqttSettings, PasswordSource, TlsFiles};
+use gridloop_plant::{Battery, LivePlant, PvInverter};
+use gridloop_service::Section;
+use std::time::Duration;
+
+pub(super) struct Mqtt;
+
+impl Driver for Mqtt {
+    fn name(&self) -> &'static str {
+        "mqtt"
+    }
+
+    fn read(&self, section: &Section<'_>) -> Box<dyn Opener> {
+        let address = section
+            .text(
+                "address",
+                "The broker: `mqtt://host:port`, `mqtts://host:port`, or `simulated` for a device and a broker that \
+                 gridloop serves itself.",
+            )
+            .matching(|text| match text.as_str() {
+                "simulated" => Ok(()),
+                text => text.parse::<gridloop_mqtt::Address>().map(drop).map_err(|error| error.to_string()),
+            })
+            .such_as("mqtt://192.0.2.10:1883")
+            .or("simulated".into());
+        let encrypted = address.starts_with("mqtts://");
+        Box::new(Settings {
+            prefix: section
+                .text("topic_prefix", "What the device's topics begin with.")
+                .matching(|text| topic(text, true))
+                .or("gridloop".into()),
+            device_id: section
+                .text("device_id", "What comes then in its topics. Default: the device's name.")
+                .matching(|text| topic(text, false))
+                .or(section.name().to_owned()),
+            login: read_login(section),
+            tls: read_tls(section, encrypted),
+        })
+    }
+}
+
+/// Whether this can stand in a topic.
+fn topic(text: &str, levels: bool) -> Result<(), String> {
+    let empty = text.is_empty() || text.starts_with('/') || text.ends_with('/') || text.contains("//");
+    if empty || text.starts_with('$') {
+        return Err("neither empty levels nor a `$` in front".to_owned());
+    }
+    match text.chars().find(|c| matches!(c, '+' | '#') || c.is_control() || (!levels && *c == '/')) {
+        Some(bad) => Err(format!("no {bad:?}, which a topic name cannot have here")),
+        None => Ok(()),
+    }
+}
+
+fn read_login(section: &Section<'_>) -> Option<Login> {
+    let user = section.text("user", "The user name for the broker.").optional();
+    let file = section.file("password_file", "A file whose first line is the password.").optional();
+    let variable = section
+        .text("password_env", "The environment variable that holds the password.")
+        .matching(|name| match name.as_str() {
+            "" => Err("a name".to_owned()),
+            name if name.contains(['=', '\0']) => Err("a name without `=`".to_owned()),
+            _ => Ok(()),
+        })
+        .optional();
+    let password = match (file, variable) {
+        (Some(_), Some(_)) => {
+            section.error(Some("password_env"), "either `password_file` or `password_env`", None);
+            return None;
+        }
+        (Some(file), None) => PasswordSource::File(file),
+        (None, Some(name)) => PasswordSource::Environment(name),
+        (None, None) => PasswordSource::Nowhere,
+    };
+    if user.is_none() && password != PasswordSource::Nowhere {
+        let key = if matches!(password, PasswordSource::File(_)) { "password_file" } else { "password_env" };
+        section.error(Some(key), "`user` beside it", None);
+    }
+    Some(Login { user: user?, password })
+}
+
+fn read_tls(section: &Section<'_>, encrypted: bool) -> TlsFiles {
+    let file = |key: &str, about: &str| {
+        let file = section.file(key, about).optional();
+        if file.is_some() && !encrypted {
+            let help = "without TLS the file is of no use, and nothing is encrypted";
+            section.error(Some(key), "`address = \"mqtts://...\"` beside it", Some(help.to_owned()));
+        }
+        file
+    };
+    let ca_file = file("ca_file", "PEM: authorities that may have signed the broker's certificate.");
+    let certificate = file("certificate_file", "PEM: our certificate, for a broker that asks for one.");
+    let key = file("key_file", "PEM: the private key of certificate_file.");
+    let missing = |key: &str, expected: &str| {
+        section.error(Some(key), expected, None);
+        None
+    };
+    let identity = match (certificate, key) {
+        (Some(certificate_file), Some(key_file)) => Some(Identity { certificate_file, key_file }),
+        (Some(_), None) => missing("certificate_file", "`key_file`, its private key, beside it"),
+        (None, Some(_)) => missing("key_file", "`certificate_file`, the certificate of this key, beside it"),
+        (None, None) => None,
+    };
+    TlsFiles { ca_file, identity }
+}
+
+#[derive(Debug)]
+struct Settings {
+    prefix: String,
+    device_id: String,
+    login: Option<Login>,
+    tls: TlsFiles,
+}
+
+#[async_trait]
+impl Opener for Settings {
+    fn plants(&self) -> &'static [&'static str] {
+        &["battery", "pv-inverter"]
+    }
+
+    async fn open(
+        &self,
+        address: &Address,
+        twin: Option<&TwinSettings>,
+        request_timeout: Duration,
+        clock: &SharedClock,
+    ) -> Result<Opened, OpenError> {
+        let (broker, simulator) = match address {
+            Address::At(text) => {
+                let address = text.parse()?;
+                (BrokerSettings { address, login: self.login.clone(), tls: self.tls.clone() }, None)
+            }
+            Address::Simulated => {
+                let twin = twin.ok_or(OpenError::NoTwin)?;
+                let served = Broker::start(0, clock.clone()).await?;
+                let broker = BrokerSettings::at(served.local_addr().into());
+                let settings = SimulatedSettings::new(broker.clone(), &self.prefix, &self.device_id);
+                let device = match twin {
+                    TwinSettings::Battery(plant) => {
+                        let plant = LivePlant::new(Battery::new(plant.clone())?, clock.clone());
+                        serve_battery(settings, plant, clock.clone())
+                    }
+                    TwinSettings::PvInverter(plant) => {
+                        let plant = LivePlant::new(PvInverter::new(plant.clone())?, clock.clone());
+                        serve_inverter(settings, plant, clock.clone())
+                    }
+                    TwinSettings::TapChanger(_) => {
+                        return Err(OpenError::WrongPlant { driver: "mqtt", plant: twin.kind() });
+                    }
+                };
+                (broker, Some((device, served)))
+            }
+        };
+        let told = format!("{}/{}/{}", broker.address, self.prefix, self.device_id);
+        let settings = MqttSettings {
+            broker,
+            prefix: self.prefix.clone(),
+            device_id: self.device_id.clone(),
+            timeout: request_timeout,
+        };
+        Ok(Opened {
+            device: Box::new(MqttDevice::new(settings, clock.clone())),
+            address: told,
+            simulator: simulator.map(|served| Box::new(served) as _),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_topic_can_have_is_refused() {
+        for good in ["gridloop", "lab/hall 2", "n-1_x"] {
+            assert_eq!(topic(good, true), Ok(()), "{good}");
+        }
+        for bad in ["", "/lab", "lab/", "a//b", "a/+", "#", "$SYS", "a\u{0}"] {
+            assert!(topic(bad, true).is_err(), "{bad:?}");
+        }
+        assert!(topic("a/b", false).is_err());
+    }
+}
