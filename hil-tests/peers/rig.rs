@@ -45,7 +45,7 @@ pub(crate) async fn tap_changer(
 
 /// How to reach a server from gridloop's drivers.
 pub(crate) fn link_to(server: SocketAddr) -> LinkSettings {
-    LinkSettings { address: server.into(), unit: 1, timeout: Duration::from_secs(10) }
+    LinkSettings::new(server.into(), 1, Duration::from_secs(10))
 }
 
 /// A setpoint that is good for a minute.
