@@ -20,7 +20,7 @@ pub use register_map::{
     TapPulse, VoltageSetpoint, WordOrder,
 };
 pub use registers::Unencodable;
-pub use session::{LinkSettings, LinkStatistics, TlsFiles, link_statistics};
+pub use session::{LinkSettings, LinkStatistics, TlsFileError, TlsFiles, link_statistics};
 pub use sunspec::{
     ScanReport, ScannedModel, ScannedPoint, ScannedValue, SunSpecDevice, SunSpecSettings, scan,
 };

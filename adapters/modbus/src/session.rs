@@ -24,7 +24,7 @@ pub(crate) use dial::open_port;
 pub(crate) use error::LinkError;
 pub use registry::link_statistics;
 pub use statistics::LinkStatistics;
-pub use tls::TlsFiles;
+pub use tls::{TlsFileError, TlsFiles};
 
 use crate::address::Address;
 use crate::register_map::Table;

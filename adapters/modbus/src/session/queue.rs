@@ -6,7 +6,7 @@
 //! rest: there is nobody to be spared, and the device's task backs off by itself.
 
 use gridloop_clock::MonoTime;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// How many requests of one unit may wait. A driver has one at a time; others were abandoned by it.
@@ -20,8 +20,8 @@ pub(super) struct Queue<J> {
     units: BTreeMap<u8, Unit<J>>,
     /// The unit that was served last.
     served: u8,
-    /// Whether that was in vain: then the next turn is one of a unit that answers, if such a one waits.
-    in_vain: bool,
+    /// The units that waited when another was last asked in vain: they are served before the next probe.
+    owed: BTreeSet<u8>,
 }
 
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub(super) enum Unwelcome {
 
 impl<J> Default for Queue<J> {
     fn default() -> Self {
-        Self { units: BTreeMap::new(), served: u8::MAX, in_vain: false }
+        Self { units: BTreeMap::new(), served: u8::MAX, owed: BTreeSet::new() }
     }
 }
 
@@ -94,9 +94,8 @@ impl<J> Queue<J> {
         let after = self.units.range(self.served.saturating_add(1)..).filter(|_| self.served != u8::MAX);
         let order: Vec<u8> =
             after.chain(&self.units).filter(|(_, unit)| unit.waits()).map(|(number, _)| *number).collect();
-        let sound = |number: &&u8| self.units.get(number).is_some_and(|unit| unit.rest.is_none());
-        let chosen = if self.in_vain { order.iter().find(sound) } else { None };
-        let number = *chosen.or(order.first())?;
+        let number = *order.iter().find(|number| self.owed.contains(number)).or(order.first())?;
+        self.owed.remove(&number);
         let unit = self.units.get_mut(&number)?;
         let job = unit.writes.pop_front().or_else(|| unit.reads.pop_front())?;
         self.served = number;
@@ -111,7 +110,6 @@ impl<J> Queue<J> {
 
     /// The unit has answered.
     pub(super) fn answered(&mut self, unit: u8) {
-        self.in_vain = false;
         if let Some(unit) = self.units.get_mut(&unit) {
             unit.rest = None;
         }
@@ -119,7 +117,9 @@ impl<J> Queue<J> {
 
     /// The unit was asked in vain, which took `cost`. Its requests that wait are given back where the link is shared.
     pub(super) fn in_vain(&mut self, unit: u8, cost: Duration, now: MonoTime) -> Vec<J> {
-        self.in_vain = true;
+        let waiting =
+            self.units.iter().filter(|(other, it)| **other != unit && it.rest.is_none() && it.waits());
+        self.owed = waiting.map(|(other, _)| *other).collect();
         let shared = self.units.len() > 1;
         let Some(unit) = self.units.get_mut(&unit) else { return Vec::new() };
         let length = unit.rest.map_or(cost, |rest| (rest.length * 2).min(cost * LONGEST_REST));
@@ -195,17 +195,21 @@ mod tests {
     }
 
     #[test]
-    fn after_a_request_in_vain_a_unit_that_answers_is_next() {
+    fn after_a_request_in_vain_those_who_waited_are_served_before_the_next_probe() {
         let mut queue = Queue::default();
-        for unit in [1, 2, 3] {
+        for unit in [1, 2, 3, 4] {
             queue.push(unit, false, "first", at(0)).unwrap();
         }
         queue.in_vain(2, COST, at(0));
         queue.push(2, false, "probe", at(1000)).unwrap();
         assert_eq!(queue.pop(), Some((1, "first")));
         queue.in_vain(1, COST, at(1000));
-        assert_eq!(queue.pop(), Some((3, "first")), "unit 2 has been in vain before");
-        queue.answered(3);
+        queue.push(1, false, "probe", at(3000)).unwrap();
+        for unit in [3, 4] {
+            assert_eq!(queue.pop(), Some((unit, "first")), "units 1 and 2 have been in vain before");
+            queue.answered(unit);
+        }
+        assert_eq!(queue.pop(), Some((1, "probe")));
         assert_eq!(queue.pop(), Some((2, "probe")));
     }
 

@@ -6,7 +6,6 @@
 
 use crate::address::Host;
 use gridloop_clock::{Clock, SharedClock, Utc};
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +17,7 @@ use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVe
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::{Error as PemError, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::time_provider::TimeProvider;
 use tokio_rustls::rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore,
@@ -46,60 +46,78 @@ pub(crate) struct Loaded {
     pub(crate) key: PrivateKeyDer<'static>,
 }
 
+/// A file that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {reason}")]
+pub struct TlsFileError {
+    /// Which of the [`TlsFiles`] it is: `ca_file`, `certificate_file` or `key_file`.
+    pub key: &'static str,
+    /// Its name.
+    pub path: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
 impl TlsFiles {
     /// Whether the files can be used, without a device. For checks of a configuration.
     ///
     /// # Errors
-    /// Which file cannot be used, why, and what to do.
-    pub fn check(&self) -> Result<(), String> {
+    /// When one is missing or unreadable, no PEM, or the key of another certificate.
+    pub fn check(&self) -> Result<(), TlsFileError> {
         self.load(&ring::default_provider()).map(drop)
     }
 
-    pub(crate) fn load(&self, provider: &CryptoProvider) -> Result<Loaded, String> {
+    pub(crate) fn load(&self, provider: &CryptoProvider) -> Result<Loaded, TlsFileError> {
         let mut roots = RootCertStore::empty();
-        for certificate in read_certificates(&self.ca_file)? {
-            roots
-                .add(certificate)
-                .map_err(|error| about(&self.ca_file, &format!("no certificate authority: {error}")))?;
+        for certificate in read_certificates("ca_file", &self.ca_file)? {
+            let unusable =
+                |error| flaw("ca_file", &self.ca_file, format!("no certificate authority: {error}"));
+            roots.add(certificate).map_err(unusable)?;
         }
-        let chain = read_certificates(&self.certificate_file)?;
-        let key = read_key(&self.key_file)?;
+        let chain = read_certificates("certificate_file", &self.certificate_file)?;
+        let key = read_key("key_file", &self.key_file)?;
         // That they belong together is better said here than by a failing handshake.
-        use tokio_rustls::rustls::sign::CertifiedKey;
-        CertifiedKey::from_der(chain.clone(), key.clone_key(), provider).map_err(|error| match error {
-            Error::InconsistentKeys(_) => {
-                about(&self.key_file, &"it is not the key of the certificate in certificate_file")
-            }
-            other => about(&self.key_file, &format!("the key cannot be used: {other}")),
+        CertifiedKey::from_der(chain.clone(), key.clone_key(), provider).map_err(|error| {
+            let reason = match error {
+                Error::InconsistentKeys(_) => {
+                    "it is not the key of the certificate in certificate_file".to_owned()
+                }
+                other => format!("the key cannot be used: {other}"),
+            };
+            flaw("key_file", &self.key_file, reason)
         })?;
         Ok(Loaded { roots, chain, key })
     }
 }
 
-fn about(path: &Path, why: &dyn Display) -> String {
-    format!("{}: {why}", path.display())
+fn flaw(key: &'static str, path: &Path, reason: String) -> TlsFileError {
+    TlsFileError { key, path: path.display().to_string(), reason }
 }
 
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let text = std::fs::read(path).map_err(|error| about(path, &error))?;
+fn read_certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
+    let wrong = |reason: String| flaw(key, path, reason);
+    let text = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) => Err(about(path, &"it holds no certificate; expected PEM: -----BEGIN CERTIFICATE-----")),
-        Err(error) => Err(about(path, &format!("it is no sound PEM: {error}"))),
+        Ok(_) => Err(wrong("it holds no certificate; expected PEM: -----BEGIN CERTIFICATE-----".to_owned())),
+        Err(error) => Err(wrong(format!("it is no sound PEM: {error}"))),
     }
 }
 
-fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    let text = std::fs::read(path).map_err(|error| about(path, &error))?;
-    PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
-        PemError::NoItemsFound if text.windows(9).any(|part| part == b"ENCRYPTED") => {
-            about(path, &"the key is encrypted; decrypt it and protect the file by its permissions instead")
-        }
-        PemError::NoItemsFound => {
-            about(path, &"it holds no private key; expected PEM: -----BEGIN PRIVATE KEY-----")
-        }
-        error => about(path, &format!("it is no sound PEM: {error}")),
+fn read_key(key: &'static str, path: &Path) -> Result<PrivateKeyDer<'static>, TlsFileError> {
+    let wrong = |reason: String| flaw(key, path, reason);
+    let text = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
+        wrong(match error {
+            PemError::NoItemsFound if text.windows(9).any(|part| part == b"ENCRYPTED") => {
+                "the key is encrypted; decrypt it and protect the file by its permissions instead".to_owned()
+            }
+            PemError::NoItemsFound => {
+                "it holds no private key; expected PEM: -----BEGIN PRIVATE KEY-----".to_owned()
+            }
+            error => format!("it is no sound PEM: {error}"),
+        })
     })
 }
 
@@ -129,17 +147,17 @@ pub(super) async fn wrap(
 
 fn configuration(files: &TlsFiles, address: String, clock: SharedClock) -> Result<ClientConfig, String> {
     let provider = Arc::new(ring::default_provider());
-    let Loaded { roots, chain, key } = files.load(&provider)?;
+    let Loaded { roots, chain, key } = files.load(&provider).map_err(|error| error.to_string())?;
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
         .build()
-        .map_err(|error| about(&files.ca_file, &error))?;
+        .map_err(|error| format!("{}: {error}", files.ca_file.display()))?;
     ClientConfig::builder_with_details(provider, Arc::new(Now(clock)))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Verifier { verifier, address }))
         .with_client_auth_cert(chain, key)
-        .map_err(|error| about(&files.certificate_file, &error))
+        .map_err(|error| format!("{}: {error}", files.certificate_file.display()))
 }
 
 /// The session's clock, as TLS wants it.

@@ -40,7 +40,7 @@ pub(super) async fn accept(
 
 fn configuration(security: &Security, clock: SharedClock) -> Result<ServerConfig, String> {
     let provider = Arc::new(ring::default_provider());
-    let Loaded { roots, chain, key } = security.files.load(&provider)?;
+    let Loaded { roots, chain, key } = security.files.load(&provider).map_err(|error| error.to_string())?;
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
         .build()
         .map_err(|error| format!("{}: {error}", security.files.ca_file.display()))?;
