@@ -33,7 +33,7 @@ const TREE: [(&str, &str); 20] = [
 ];
 
 /// Libraries that one crate keeps away from all others.
-const KEPT_BY: [(&str, &str); 7] = [
+const KEPT_BY: [(&str, &str); 8] = [
     ("axum", "gridloop-log-reader"),
     ("bollard", "gridloop"),
     ("granit-parser", "gridloop"),
@@ -41,6 +41,7 @@ const KEPT_BY: [(&str, &str); 7] = [
     ("mongodb", "gridloop-logging"),
     ("rusqlite", "gridloop-logging"),
     ("tokio-modbus", "gridloop-modbus"),
+    ("tokio-serial", "gridloop-modbus"),
 ];
 
 fn root() -> PathBuf {

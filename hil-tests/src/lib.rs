@@ -6,4 +6,5 @@ pub mod mongodb;
 pub mod peers;
 pub mod proxy;
 pub mod rabbitmq;
+pub mod serial;
 pub mod world;
