@@ -37,7 +37,7 @@ pub(crate) async fn reads(clock: &SharedClock) -> anyhow::Result<Figure> {
 /// Both sides run in a task, as a device task does.
 async fn device_reads_per_s(server: &SimulatedServer, clock: &SharedClock) -> anyhow::Result<f64> {
     let address = server.local_addr().into();
-    let link = LinkSettings { address, unit: 1, timeout: Duration::from_secs(5) };
+    let link = LinkSettings::new(address, 1, Duration::from_secs(5));
     let settings = RegisterMapSettings { link, profile: profile()? };
     let mut device = RegisterMapDevice::new(settings, clock.clone());
     let clock = clock.clone();

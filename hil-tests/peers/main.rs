@@ -6,6 +6,8 @@
 
 mod mbpoll;
 mod messages;
+mod modbus_security;
+mod modbus_transports;
 mod model_tables;
 mod mqtt;
 mod register_map_driver;

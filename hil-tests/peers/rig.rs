@@ -3,13 +3,15 @@
 use gridloop_clock::{SharedClock, WallClock, sleep};
 use gridloop_device::{Command, Setpoint};
 use gridloop_modbus::LinkSettings;
-use gridloop_modbus::simulated::{InverterSettings, SimulatedServer, serve_inverter, serve_tap_changer};
+use gridloop_modbus::simulated::{
+    Bind, InverterSettings, SimulatedServer, serve_inverter, serve_tap_changer,
+};
 use gridloop_plant::{LivePlant, PvInverter, PvInverterSettings, Series, TapChanger, TapChangerSettings};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-const FREE_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub(crate) const FREE_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// How long a state may take to come about before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,16 +38,24 @@ pub(crate) async fn inverter(
 pub(crate) async fn tap_changer(
     clock: &SharedClock,
 ) -> anyhow::Result<(SimulatedServer, LivePlant<TapChanger>)> {
+    tap_changer_at(FREE_PORT, clock).await
+}
+
+/// The same, served elsewhere.
+pub(crate) async fn tap_changer_at(
+    bind: impl Into<Bind>,
+    clock: &SharedClock,
+) -> anyhow::Result<(SimulatedServer, LivePlant<TapChanger>)> {
     let settings =
         TapChangerSettings { travel_time_s: 0.05, motor_pause_s: 0.05, ..TapChangerSettings::default() };
     let plant = LivePlant::new(TapChanger::new(settings)?, Arc::clone(clock));
-    let server = serve_tap_changer(FREE_PORT, plant.clone(), 1, Arc::clone(clock)).await?;
+    let server = serve_tap_changer(bind, plant.clone(), 1, Arc::clone(clock)).await?;
     Ok((server, plant))
 }
 
 /// How to reach a server from gridloop's drivers.
 pub(crate) fn link_to(server: SocketAddr) -> LinkSettings {
-    LinkSettings { address: server.into(), unit: 1, timeout: Duration::from_secs(10) }
+    LinkSettings::new(server.into(), 1, Duration::from_secs(10))
 }
 
 /// A setpoint that is good for a minute.

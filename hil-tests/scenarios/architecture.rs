@@ -33,7 +33,7 @@ const TREE: [(&str, &str); 20] = [
 ];
 
 /// Libraries that one crate keeps away from all others.
-const KEPT_BY: [(&str, &str); 14] = [
+const KEPT_BY: [(&str, &str); 15] = [
     ("axum", "gridloop-log-reader"),
     ("bollard", "gridloop"),
     ("granit-parser", "gridloop"),
@@ -48,6 +48,7 @@ const KEPT_BY: [(&str, &str); 14] = [
     ("rumqttc", "gridloop-mqtt"),
     ("rusqlite", "gridloop-logging"),
     ("tokio-modbus", "gridloop-modbus"),
+    ("tokio-serial", "gridloop-modbus"),
 ];
 
 fn root() -> PathBuf {

@@ -2,10 +2,11 @@
 //!
 //! An [`Authority`] signs what a [`Request`] asks for. Both give PEM texts.
 
+use anyhow::Context;
 use gridloop_clock::{Clock, WallClock};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose,
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -68,6 +69,18 @@ impl Authority {
     /// # Errors
     /// When the request makes no sense.
     pub fn issue(&self, request: Request<'_>) -> anyhow::Result<Issued> {
+        self.sign(request, None)
+    }
+
+    /// Signs a certificate with the role extension of Modbus/TCP Security.
+    ///
+    /// # Errors
+    /// When the request makes no sense, or the role is longer than 127 bytes.
+    pub fn issue_for_role(&self, request: Request<'_>, role: &str) -> anyhow::Result<Issued> {
+        self.sign(request, Some(role))
+    }
+
+    fn sign(&self, request: Request<'_>, role: Option<&str>) -> anyhow::Result<Issued> {
         let hosts: Vec<String> = request.hosts.iter().map(|&host| host.to_owned()).collect();
         let mut params = CertificateParams::new(hosts)?;
         params.distinguished_name.push(DnType::CommonName, request.common_name);
@@ -79,6 +92,14 @@ impl Authority {
             Ok(rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds))
         };
         (params.not_before, params.not_after) = (day(request.days.0)?, day(request.days.1)?);
+        if let Some(role) = role {
+            // A UTF8String, whose length takes one byte.
+            let length = u8::try_from(role.len()).ok().filter(|length| *length < 0x80);
+            let length = length.context("the role is too long")?;
+            let content = [&[0x0C, length], role.as_bytes()].concat();
+            let id = [1, 3, 6, 1, 4, 1, 50_316, 802, 1];
+            params.custom_extensions.push(CustomExtension::from_oid_content(&id, content));
+        }
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?.pem();
         Ok(Issued { certificate, key: key.serialize_pem() })

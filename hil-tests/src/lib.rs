@@ -7,4 +7,5 @@ pub mod mosquitto;
 pub mod peers;
 pub mod proxy;
 pub mod rabbitmq;
+pub mod serial;
 pub mod world;

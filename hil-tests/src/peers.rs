@@ -164,6 +164,24 @@ pub async fn mbpoll(
     Ok(values)
 }
 
+/// Reads holding registers of unit 1 with mbpoll over a serial port, 19200 8E1.
+///
+/// # Errors
+/// As [`mbpoll`].
+pub async fn mbpoll_serial(port: &Path, address: u16, count: u16) -> anyhow::Result<Vec<u16>> {
+    let (first, length) = (address.to_string(), count.to_string());
+    let mut command = Command::new("mbpoll");
+    command.args(["-m", "rtu", "-b", "19200", "-P", "even", "-a", "1", "-0", "-1", "-t", "4"]);
+    command.args(["-r", &first, "-c", &length]).arg(port);
+    let text = output_of(command).await?;
+    let values: Vec<u16> = text.lines().filter_map(printed_value).collect();
+    ensure!(
+        values.len() == usize::from(count),
+        "mbpoll was asked for {count} registers and printed:\n{text}"
+    );
+    Ok(values)
+}
+
 /// Writes one holding register of unit 1 with mbpoll.
 ///
 /// # Errors
@@ -176,6 +194,10 @@ async fn run_mbpoll(server: SocketAddr, options: &[&str], values: &[&str]) -> an
     let mut command = Command::new("mbpoll");
     command.args(["-m", "tcp", "-p", &server.port().to_string(), "-a", "1", "-0", "-1"]);
     command.args(options).arg(server.ip().to_string()).args(values);
+    output_of(command).await
+}
+
+async fn output_of(mut command: Command) -> anyhow::Result<String> {
     let output = tokio::task::spawn_blocking(move || command.output()).await?;
     let output = output.context("mbpoll does not start: `hil-tests/run` installs it")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

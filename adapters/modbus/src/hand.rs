@@ -1,4 +1,4 @@
-//! Plain registers by hand: [`read_registers`] and [`write_registers`], for looking at a device and for repairing it.
+//! Plain registers by hand: [`read_registers`], [`write_registers`] and [`write_register`], for looking at a device and for repairing it.
 
 use crate::link::Link;
 use crate::register_map::Table;
@@ -52,4 +52,22 @@ pub async fn write_registers(
     link.open().await?;
     link.write(&operation, address, registers).await?;
     link.read(&operation, Table::Holding, address, count).await
+}
+
+/// Connects, writes one holding register with function 06, for devices that do not know function 16, and gives what it
+/// holds afterwards.
+///
+/// # Errors
+/// As the link. After a timeout the outcome is unknown.
+pub async fn write_register(
+    settings: LinkSettings,
+    clock: SharedClock,
+    address: u16,
+    value: u16,
+) -> Result<Vec<u16>, DeviceError> {
+    let operation = format!("register {address}");
+    let mut link = Link::new(settings, clock);
+    link.open().await?;
+    link.write_one(&operation, address, value).await?;
+    link.read(&operation, Table::Holding, address, 1).await
 }

@@ -1,8 +1,8 @@
-//! Modbus TCP: SunSpec and register-map devices, and simulated ones.
+//! Modbus over TCP, TLS and serial lines: SunSpec and register-map devices, and simulated ones.
 //!
-//! A device is reached by [`LinkSettings`]. [`SunSpecDevice`] finds out by itself what its inverter can do;
-//! [`RegisterMapDevice`] is told by a [`Profile`], which is a data file. Both stand on one session type that owns the
-//! connection and drops it after any error. Nothing here retries: that is the device task's business.
+//! A device is reached by [`LinkSettings`]; devices with the same [`Address`] share one link. [`SunSpecDevice`] finds out by itself what its inverter can do;
+//! [`RegisterMapDevice`] is told by a [`Profile`], which is a data file. Both stand on one session type, whose task owns
+//! the connection and drops it after any error. Nothing here retries: that is the device task's business.
 
 mod address;
 mod hand;
@@ -13,14 +13,14 @@ mod session;
 pub mod simulated;
 pub mod sunspec;
 
-pub use address::{Address, AddressError, DEFAULT_PORT};
-pub use hand::{read_registers, write_registers};
+pub use address::{Address, AddressError, DEFAULT_PORT, DEFAULT_TLS_PORT, Host, Parity, SerialLine};
+pub use hand::{read_registers, write_register, write_registers};
 pub use register_map::{
     PointSpec, Profile, ProfileError, Reading, RegisterMapDevice, RegisterMapSettings, RegisterType, Table,
     TapPulse, VoltageSetpoint, WordOrder,
 };
 pub use registers::Unencodable;
-pub use session::LinkSettings;
+pub use session::{LinkSettings, LinkStatistics, TlsFileError, TlsFiles, link_statistics};
 pub use sunspec::{
     ScanReport, ScannedModel, ScannedPoint, ScannedValue, SunSpecDevice, SunSpecSettings, scan,
 };

@@ -51,6 +51,18 @@ impl Link {
         self.try_write(address, registers).await.map_err(|error| error.writing(operation))
     }
 
+    /// Writes one register with function 06 for an operation that the error, if any, names. For devices that do not
+    /// know function 16.
+    pub(crate) async fn write_one(
+        &self,
+        operation: &str,
+        address: u16,
+        value: u16,
+    ) -> Result<(), DeviceError> {
+        let written = async { self.session()?.write_one(address, value).await };
+        written.await.map_err(|error: LinkError| error.writing(operation))
+    }
+
     /// As [`Link::read`], for callers to whom an exception means something.
     pub(crate) async fn try_read(
         &self,

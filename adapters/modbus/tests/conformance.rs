@@ -21,7 +21,7 @@ impl Servers {
     fn keep(&self, server: SimulatedServer) -> LinkSettings {
         let address = server.local_addr().into();
         self.0.lock().unwrap().push(server);
-        LinkSettings { address, unit: 1, timeout: Duration::from_secs(5) }
+        LinkSettings::new(address, 1, Duration::from_secs(5))
     }
 }
 

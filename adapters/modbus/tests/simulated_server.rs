@@ -26,7 +26,7 @@ impl Rig {
         let clock: SharedClock = Arc::new(WallClock::start().unwrap());
         let plant = TapChanger::new(TapChangerSettings::default()).unwrap();
         let plant = LivePlant::new(plant, Arc::clone(&clock));
-        let bind = "127.0.0.1:0".parse().unwrap();
+        let bind = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let server = serve_tap_changer(bind, plant.clone(), 1, Arc::clone(&clock)).await.unwrap();
         Self { server, plant, clock }
     }

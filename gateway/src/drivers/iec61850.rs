@@ -161,5 +161,8 @@ async fn simulate(twin: &TwinSettings, clock: &SharedClock) -> Result<SimulatedI
             let plant = LivePlant::new(TapChanger::new(plant.clone())?, clock.clone());
             serve_tap_changer(bind, plant, settings, clock.clone()).await?
         }
+        TwinSettings::Battery(_) => {
+            return Err(OpenError::WrongPlant { driver: "iec61850", plant: "battery" });
+        }
     })
 }

@@ -1,16 +1,116 @@
-//! What the drivers over Modbus TCP have in common.
+//! What the drivers over Modbus have in common: the keys that say how a device is reached, [`LinkKeys`].
 
+use super::OpenError;
+use gridloop_modbus::{Address, LinkSettings, TlsFiles};
 use gridloop_service::Section;
+use std::time::Duration;
 
-/// The Modbus unit id. Notes an address that is neither `simulated` nor one of Modbus TCP.
-pub(super) fn read_unit(section: &Section<'_>) -> u8 {
-    let _ = section
-        .text("address", "`tcp://host:port`, or `simulated` for a device that gridloop serves itself.")
-        .matching(|text| match text.as_str() {
-            "simulated" => Ok(()),
-            text => text.parse::<gridloop_modbus::Address>().map(drop).map_err(|error| error.to_string()),
+/// What an address may be, for people.
+const ADDRESS: &str = "`tcp://host:port`, `tls://host:port`, `rtu:///dev/PORT?baud=19200&parity=even&stop=1`, \
+                       `rtu+tcp://host:port`, or `simulated` for a device that gridloop serves itself.";
+
+/// How a Modbus device is reached, but for its address.
+#[derive(Debug, Clone)]
+pub(super) struct LinkKeys {
+    pub(super) unit: u8,
+    quiet: Option<Duration>,
+    tls: Option<TlsFiles>,
+    own_connection: bool,
+}
+
+impl LinkKeys {
+    /// Reads the keys. Notes an address that is neither `simulated` nor one of Modbus, and keys that do not go with it.
+    pub(super) fn read(section: &Section<'_>) -> Self {
+        let address = section
+            .text("address", ADDRESS)
+            .matching(|text| match text.as_str() {
+                "simulated" => Ok(()),
+                text => text.parse::<Address>().map(drop).map_err(|error| error.to_string()),
+            })
+            .such_as("tcp://192.0.2.10:502")
+            .or("simulated".into());
+        let address = address.parse::<Address>().ok();
+        let unit = section.integer("unit", "Modbus unit id.").within(0..=255).fits::<u8>().or(1);
+        let is_rtu = matches!(address, Some(Address::Rtu { .. } | Address::RtuOverTcp(_)));
+        if is_rtu && !(1..=247).contains(&unit) {
+            section.error(Some("unit"), "a number from 1 to 247: a device on a line has no other", None);
+        }
+        let quiet = section
+            .duration_s(
+                "quiet_s",
+                "RTU only: how long the line must have been quiet after a fault, in s; not shorter than the \
+                 device's longest time to answer.",
+            )
+            .within(0.01..=60.0)
+            .optional();
+        if quiet.is_some() && !is_rtu {
+            section.error(Some("quiet_s"), "an address of RTU beside it", None);
+        }
+        let own_connection = section
+            .boolean(
+                "own_connection",
+                "A connection for this device alone, although others have the same address.",
+            )
+            .or(false);
+        if own_connection && matches!(address, Some(Address::Rtu { .. })) {
+            let help = "a serial port can be opened once, so its devices always share it";
+            section.error(Some("own_connection"), "`false`", Some(help.to_owned()));
+        }
+        let tls = read_tls(section, matches!(address, Some(Address::Tls(_))));
+        Self { unit, quiet, tls, own_connection }
+    }
+
+    /// The settings of a link to this address, as the configuration has it.
+    pub(super) fn link(&self, address: &str, timeout: Duration) -> Result<LinkSettings, OpenError> {
+        Ok(LinkSettings {
+            address: address.parse()?,
+            unit: self.unit,
+            timeout,
+            quiet: self.quiet,
+            tls: self.tls.clone(),
+            own_connection: self.own_connection,
         })
-        .such_as("tcp://192.0.2.10:502")
-        .or("simulated".into());
-    section.integer("unit", "Modbus unit id.").within(0..=255).fits::<u8>().or(1)
+    }
+
+    /// What tells the device from all others, however its address is spelled.
+    pub(super) fn endpoint(&self, address: &str) -> String {
+        let address = address.parse::<Address>().map_or_else(|_| address.to_owned(), |it| it.to_string());
+        format!("{address}#{}", self.unit)
+    }
+
+    /// The settings of a link to a simulated device.
+    pub(super) fn simulated(&self, address: Address, timeout: Duration) -> LinkSettings {
+        LinkSettings::new(address, self.unit, timeout)
+    }
+}
+
+/// The certificates, of which a `tls://` address needs all and any other none.
+fn read_tls(section: &Section<'_>, encrypted: bool) -> Option<TlsFiles> {
+    let file = |key: &str, about: &str| {
+        let file = section.file(key, about).optional();
+        if file.is_some() && !encrypted {
+            let help = "without TLS the file is of no use, and nothing is encrypted";
+            section.error(Some(key), "`address = \"tls://...\"` beside it", Some(help.to_owned()));
+        }
+        file
+    };
+    let ca_file = file("ca_file", "PEM: authorities that may have signed the device's certificate.");
+    let certificate_file = file("certificate_file", "PEM: our certificate, which names our role.");
+    let key_file = file("key_file", "PEM: the private key of certificate_file.");
+    match (ca_file, certificate_file, key_file) {
+        (Some(ca_file), Some(certificate_file), Some(key_file)) if encrypted => {
+            let files = TlsFiles { ca_file, certificate_file, key_file };
+            if let Err(error) = files.check() {
+                section.error(Some(error.key), format!("a usable file: {error}"), None);
+            }
+            Some(files)
+        }
+        _ if encrypted => {
+            let expected = "`ca_file`, `certificate_file` and `key_file` beside a `tls://` address";
+            let help = "in Modbus/TCP Security either side shows a certificate";
+            section.error(Some("address"), expected, Some(help.to_owned()));
+            None
+        }
+        _ => None,
+    }
 }

@@ -1,12 +1,13 @@
-//! `driver = "register-map"`: devices whose registers a profile describes, over Modbus TCP.
+//! `driver = "register-map"`: devices whose registers a profile describes, over Modbus.
 
-use super::{Driver, OpenError, Opened, Opener, link};
+use super::link::LinkKeys;
+use super::{Driver, OpenError, Opened, Opener};
 use crate::settings::Address;
 use crate::twin::TwinSettings;
 use async_trait::async_trait;
 use gridloop_clock::SharedClock;
 use gridloop_modbus::simulated::serve_tap_changer;
-use gridloop_modbus::{LinkSettings, Profile, RegisterMapDevice, RegisterMapSettings};
+use gridloop_modbus::{Profile, RegisterMapDevice, RegisterMapSettings};
 use gridloop_plant::{LivePlant, TapChanger};
 use gridloop_service::Section;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,7 +21,7 @@ impl Driver for RegisterMap {
     }
 
     fn read(&self, section: &Section<'_>) -> Box<dyn Opener> {
-        let unit = link::read_unit(section);
+        let link = LinkKeys::read(section);
         let file = section.file("profile", "What the registers mean; see configs/devices/.").must_exist();
         let profile = file.required_option().and_then(|path| {
             let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()));
@@ -31,13 +32,13 @@ impl Driver for RegisterMap {
                 .map_err(|error| section.error(Some("profile"), format!("a sound profile: {error}"), None))
                 .ok()
         });
-        Box::new(Settings { unit, profile })
+        Box::new(Settings { link, profile })
     }
 }
 
 #[derive(Debug)]
 struct Settings {
-    unit: u8,
+    link: LinkKeys,
     /// Absent only in a configuration that was refused.
     profile: Option<Profile>,
 }
@@ -49,7 +50,7 @@ impl Opener for Settings {
     }
 
     fn endpoint(&self, address: &str) -> String {
-        format!("{address}#{}", self.unit)
+        self.link.endpoint(address)
     }
 
     async fn open(
@@ -60,8 +61,8 @@ impl Opener for Settings {
         clock: &SharedClock,
     ) -> Result<Opened, OpenError> {
         let profile = self.profile.clone().ok_or(OpenError::NoProfile)?;
-        let (address, simulator) = match address {
-            Address::At(text) => (text.parse()?, None),
+        let (link, simulator) = match address {
+            Address::At(text) => (self.link.link(text, request_timeout)?, None),
             Address::Simulated => {
                 let twin = twin.ok_or(OpenError::NoTwin)?;
                 let TwinSettings::TapChanger(plant) = twin else {
@@ -69,11 +70,10 @@ impl Opener for Settings {
                 };
                 let plant = LivePlant::new(TapChanger::new(plant.clone())?, clock.clone());
                 let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-                let server = serve_tap_changer(bind, plant, self.unit, clock.clone()).await?;
-                (gridloop_modbus::Address::from(server.local_addr()), Some(server))
+                let server = serve_tap_changer(bind, plant, self.link.unit, clock.clone()).await?;
+                (self.link.simulated(server.address(), request_timeout), Some(server))
             }
         };
-        let link = LinkSettings { address, unit: self.unit, timeout: request_timeout };
         let told = link.address.to_string();
         Ok(Opened {
             device: Box::new(RegisterMapDevice::new(RegisterMapSettings { link, profile }, clock.clone())),

@@ -1,6 +1,7 @@
-//! `driver = "sunspec"`: inverters that describe themselves, over Modbus TCP.
+//! `driver = "sunspec"`: inverters that describe themselves, over Modbus.
 
-use super::{Driver, OpenError, Opened, Opener, link};
+use super::link::LinkKeys;
+use super::{Driver, OpenError, Opened, Opener};
 use crate::settings::Address;
 use crate::twin::TwinSettings;
 use async_trait::async_trait;
@@ -20,7 +21,7 @@ impl Driver for SunSpec {
     }
 
     fn read(&self, section: &Section<'_>) -> Box<dyn Opener> {
-        let unit = link::read_unit(section);
+        let link = LinkKeys::read(section);
         let revert_after = section
             .duration_s(
                 "revert_after_s",
@@ -35,13 +36,13 @@ impl Driver for SunSpec {
             )
             .at_least(0.0)
             .or(0.0);
-        Box::new(Settings { unit, revert_after, revert_to_w })
+        Box::new(Settings { link, revert_after, revert_to_w })
     }
 }
 
 #[derive(Debug)]
 struct Settings {
-    unit: u8,
+    link: LinkKeys,
     revert_after: Option<Duration>,
     revert_to_w: f64,
 }
@@ -53,7 +54,7 @@ impl Opener for Settings {
     }
 
     fn endpoint(&self, address: &str) -> String {
-        format!("{address}#{}", self.unit)
+        self.link.endpoint(address)
     }
 
     async fn open(
@@ -63,21 +64,20 @@ impl Opener for Settings {
         request_timeout: Duration,
         clock: &SharedClock,
     ) -> Result<Opened, OpenError> {
-        let (address, simulator) = match address {
-            Address::At(text) => (text.parse()?, None),
+        let (link, simulator) = match address {
+            Address::At(text) => (self.link.link(text, request_timeout)?, None),
             Address::Simulated => {
                 let twin = twin.ok_or(OpenError::NoTwin)?;
                 let TwinSettings::PvInverter(plant) = twin else {
                     return Err(OpenError::WrongPlant { driver: "sunspec", plant: twin.kind() });
                 };
                 let plant = LivePlant::new(PvInverter::new(plant.clone())?, clock.clone());
-                let settings = InverterSettings { unit_id: self.unit, ..InverterSettings::default() };
+                let settings = InverterSettings { unit_id: self.link.unit, ..InverterSettings::default() };
                 let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
                 let server = serve_inverter(bind, plant, settings, clock.clone()).await?;
-                (gridloop_modbus::Address::from(server.local_addr()), Some(server))
+                (self.link.simulated(server.address(), request_timeout), Some(server))
             }
         };
-        let link = gridloop_modbus::LinkSettings { address, unit: self.unit, timeout: request_timeout };
         let told = link.address.to_string();
         let settings =
             SunSpecSettings { link, revert_after: self.revert_after, revert_to_w: self.revert_to_w };

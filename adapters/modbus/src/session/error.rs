@@ -15,6 +15,8 @@ pub(crate) enum LinkError {
     Lost(String),
     /// The answer is not one to the request.
     Malformed(String),
+    /// The check of an RTU frame is wrong: noise, or a line that is set otherwise at the other end.
+    BadChecksum,
 }
 
 impl LinkError {
@@ -22,6 +24,11 @@ impl LinkError {
     /// the answer may yet follow.
     pub(crate) fn keeps_link(&self) -> bool {
         matches!(self, Self::Exception(code) if !path_down(*code))
+    }
+
+    /// Whether the unit itself was asked in vain, so that asking it again at once would only cost its siblings time.
+    pub(super) fn is_in_vain(&self) -> bool {
+        !self.keeps_link() && !matches!(self, Self::Lost(_))
     }
 
     /// Whether the device certainly did nothing: it refused the request before acting on it.
@@ -50,6 +57,11 @@ impl LinkError {
             Self::Timeout(waited) => DeviceError::Timeout { operation, waited },
             Self::Lost(reason) => DeviceError::Disconnected { operation, reason },
             Self::Malformed(reason) => DeviceError::Malformed { operation, reason },
+            Self::BadChecksum => DeviceError::Malformed {
+                operation,
+                reason: "the frame's CRC is wrong: noise, or another baud rate or parity at the device"
+                    .to_owned(),
+            },
         }
     }
 }
@@ -65,6 +77,7 @@ impl From<tokio_modbus::Error> for LinkError {
             Error::Protocol(ProtocolError::FunctionCodeMismatch { request, .. }) => {
                 Self::Malformed(format!("answers another function than {request}"))
             }
+            Error::Transport(error) if let Some(why) = super::tls::explain_broken(&error) => Self::Lost(why),
             Error::Transport(error)
                 if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
             {
@@ -82,18 +95,23 @@ const fn path_down(code: u8) -> bool {
 /// An exception in words, by the list of the Modbus application protocol.
 fn exception(code: u8) -> String {
     let meaning = match code {
-        0x01 => "illegal function",
-        0x02 => "illegal data address",
-        0x03 => "illegal data value",
+        0x01 => return config_fault(code, "illegal function"),
+        0x02 => return config_fault(code, "illegal data address"),
+        0x03 => return config_fault(code, "illegal data value"),
         0x04 => "device failure",
         0x05 => "accepted, still working",
-        0x06 => "busy",
+        0x06 => return format!("exception {code:02X} (busy); the device may be asked again"),
         0x08 => "memory parity error",
         0x0A => "gateway has no path to the device",
         0x0B => "device behind the gateway does not answer",
         _ => "not in the standard",
     };
     format!("exception {code:02X} ({meaning})")
+}
+
+/// What no repetition will cure.
+fn config_fault(code: u8, meaning: &str) -> String {
+    format!("exception {code:02X} ({meaning}); the profile or the device's own settings do not fit")
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! Modbus TCP framing and the four functions, from the server's side, as pure functions over bytes.
+//! The framing of Modbus TCP and of RTU, and the four functions, from the server's side, as pure functions over bytes.
 
 use crate::register_map::Table;
+use crate::session::rtu;
 
 /// Bytes before the PDU: transaction, protocol, length, unit.
 pub(super) const HEADER: usize = 7;
@@ -31,9 +32,20 @@ pub(super) enum Exception {
     NobodyBehindGateway = 0x0B,
 }
 
+/// How frames look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// A header with transaction and length.
+    Tcp,
+    /// Nothing but the unit, and a check at the end.
+    Rtu,
+}
+
 /// A request as it came over the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Request {
+    pub(super) framing: Framing,
+    /// 0 on RTU, which has none.
     pub(super) transaction: u16,
     pub(super) unit: u8,
     pub(super) pdu: Vec<u8>,
@@ -43,20 +55,72 @@ pub(super) struct Request {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NotModbus;
 
-/// Takes the first whole request off `buffer`; `None` when there is none yet.
-pub(super) fn take_request(buffer: &mut Vec<u8>) -> Result<Option<Request>, NotModbus> {
-    let &[t0, t1, p0, p1, l0, l1, unit, ..] = buffer.as_slice() else { return Ok(None) };
+/// What has come from a peer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    Request(Request),
+    /// No whole request yet.
+    Nothing,
+}
+
+/// Takes the first whole request off `buffer`. `silent`: nothing has come for a while, which ends a frame of RTU.
+pub(super) fn take_request(framing: Framing, buffer: &mut Vec<u8>, silent: bool) -> Result<Taken, NotModbus> {
+    match framing {
+        Framing::Tcp => take_tcp(buffer),
+        Framing::Rtu => Ok(take_rtu(buffer, silent)),
+    }
+}
+
+fn take_tcp(buffer: &mut Vec<u8>) -> Result<Taken, NotModbus> {
+    let &[t0, t1, p0, p1, l0, l1, unit, ..] = buffer.as_slice() else { return Ok(Taken::Nothing) };
     let length = usize::from(u16::from_be_bytes([l0, l1]));
     if (p0, p1) != (0, 0) || !(2..=MAX_PDU + 1).contains(&length) {
         return Err(NotModbus);
     }
     let end = HEADER - 1 + length;
-    let Some(pdu) = buffer.get(HEADER..end).map(<[u8]>::to_vec) else { return Ok(None) };
+    let Some(pdu) = buffer.get(HEADER..end).map(<[u8]>::to_vec) else { return Ok(Taken::Nothing) };
     buffer.drain(..end);
-    Ok(Some(Request { transaction: u16::from_be_bytes([t0, t1]), unit, pdu }))
+    let transaction = u16::from_be_bytes([t0, t1]);
+    Ok(Taken::Request(Request { framing: Framing::Tcp, transaction, unit, pdu }))
 }
 
-/// A whole frame around a PDU.
+/// A frame ends where its function says, or else with the silence behind it. Whatever is no frame by then is dropped:
+/// noise, or what others on the line said to each other.
+fn take_rtu(buffer: &mut Vec<u8>, silent: bool) -> Taken {
+    let length = match buffer.as_slice() {
+        [_, 1..=6, ..] => Some(8),
+        [_, 15 | 16, _, _, _, _, bytes, ..] => Some(9 + usize::from(*bytes)),
+        _ => None,
+    };
+    let whole = |length: &usize| buffer.get(..*length).is_some_and(rtu::is_sound);
+    let as_it_is = Some(buffer.len()).filter(|length| silent && *length >= 4);
+    let found = length.filter(whole).or(as_it_is.filter(whole));
+    let Some(length) = found else {
+        if silent || buffer.len() > rtu::MAX_FRAME {
+            buffer.clear();
+        }
+        return Taken::Nothing;
+    };
+    let frame: Vec<u8> = buffer.drain(..length).collect();
+    Taken::Request(Request {
+        framing: Framing::Rtu,
+        transaction: 0,
+        unit: frame[0],
+        pdu: frame[1..length - 2].to_vec(),
+    })
+}
+
+impl Request {
+    /// A whole frame around a PDU, framed as the request was.
+    pub(super) fn frame(&self, transaction: u16, unit: u8, pdu: &[u8]) -> Vec<u8> {
+        match self.framing {
+            Framing::Tcp => frame(transaction, unit, pdu),
+            Framing::Rtu => rtu::frame(unit, pdu),
+        }
+    }
+}
+
+/// A whole frame of Modbus TCP around a PDU.
 pub(super) fn frame(transaction: u16, unit: u8, pdu: &[u8]) -> Vec<u8> {
     let length = u16::try_from(pdu.len() + 1).unwrap_or(u16::MAX);
     let [t0, t1] = transaction.to_be_bytes();
@@ -164,36 +228,70 @@ mod tests {
         }
     }
 
+    fn taken(framing: Framing, buffer: &mut Vec<u8>, silent: bool) -> Option<Request> {
+        match take_request(framing, buffer, silent).unwrap() {
+            Taken::Request(request) => Some(request),
+            Taken::Nothing => None,
+        }
+    }
+
     #[test]
     fn requests_are_taken_whole_and_in_order() {
         let mut buffer = [frame(7, 1, &[3, 0, 0, 0, 1]), frame(8, 1, &[4, 0, 0, 0, 1])].concat();
         let tail = buffer.split_off(15);
-        assert_eq!(take_request(&mut buffer).unwrap().unwrap().transaction, 7);
-        assert_eq!(take_request(&mut buffer), Ok(None));
+        assert_eq!(taken(Framing::Tcp, &mut buffer, false).unwrap().transaction, 7);
+        assert_eq!(taken(Framing::Tcp, &mut buffer, false), None);
         buffer.extend(tail);
-        assert_eq!(take_request(&mut buffer).unwrap().unwrap().transaction, 8);
+        assert_eq!(taken(Framing::Tcp, &mut buffer, false).unwrap().transaction, 8);
         assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn a_frame_of_rtu_ends_by_its_function_or_by_silence() {
+        for pdu in [&[3, 0, 1, 0, 2][..], &[16, 0, 1, 0, 1, 2, 0, 9]] {
+            let mut buffer = [rtu::frame(5, pdu), vec![5]].concat();
+            assert_eq!(taken(Framing::Rtu, &mut buffer, false).unwrap().pdu, pdu);
+            assert_eq!(buffer, [5]);
+        }
+        let mut unknown = rtu::frame(5, &[0x2B, 14, 1, 0]);
+        assert_eq!(taken(Framing::Rtu, &mut unknown, false), None);
+        assert_eq!(taken(Framing::Rtu, &mut unknown, true).unwrap().pdu, [0x2B, 14, 1, 0]);
+    }
+
+    #[test]
+    fn noise_on_a_line_is_dropped_by_the_silence_behind_it() {
+        let mut bent = rtu::frame(5, &[3, 0, 1, 0, 2]);
+        bent[3] ^= 1;
+        assert_eq!(taken(Framing::Rtu, &mut bent, false), None);
+        assert_eq!(taken(Framing::Rtu, &mut bent, true), None);
+        assert!(bent.is_empty());
+        let mut flood = vec![0xA5; rtu::MAX_FRAME + 1];
+        assert_eq!(taken(Framing::Rtu, &mut flood, false), None);
+        assert!(flood.is_empty());
     }
 
     #[test]
     fn what_is_not_modbus_is_told_from_what_is_not_yet_whole() {
         for (bytes, answer) in [
-            (vec![0, 1, 0, 0, 0, 6], Ok(None)),
+            (vec![0, 1, 0, 0, 0, 6], Ok(Taken::Nothing)),
             (vec![0, 1, 0, 1, 0, 6, 1], Err(NotModbus)),
             (vec![0, 1, 0, 0, 0, 1, 1], Err(NotModbus)),
             (vec![0, 1, 0, 0, 0, 255, 1], Err(NotModbus)),
         ] {
-            assert_eq!(take_request(&mut bytes.clone()), answer, "{bytes:?}");
+            assert_eq!(take_request(Framing::Tcp, &mut bytes.clone(), false), answer, "{bytes:?}");
         }
     }
 
     proptest! {
         #[test]
-        fn any_bytes_are_taken_without_harm(mut buffer in proptest::collection::vec(any::<u8>(), 0..600)) {
+        fn any_bytes_are_taken_without_harm(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
             let mut memory = Memory([0; 16]);
-            while let Ok(Some(request)) = take_request(&mut buffer) {
-                let reply = respond(&request.pdu, &mut memory);
-                prop_assert!((2..=MAX_PDU).contains(&reply.len()));
+            for (framing, silent) in [(Framing::Tcp, false), (Framing::Rtu, false), (Framing::Rtu, true)] {
+                let mut buffer = bytes.clone();
+                while let Ok(Taken::Request(request)) = take_request(framing, &mut buffer, silent) {
+                    let reply = respond(&request.pdu, &mut memory);
+                    prop_assert!((2..=MAX_PDU).contains(&reply.len()));
+                }
             }
         }
 

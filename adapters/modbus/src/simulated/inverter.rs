@@ -8,6 +8,7 @@
 
 mod measurements;
 
+use super::bind::Bind;
 use super::block::Block;
 use super::codec::{Exception, Registers};
 use super::controls::{CONTROLS, Control, Quantity};
@@ -17,7 +18,6 @@ use crate::sunspec::models::{Model, model};
 use gridloop_clock::SharedClock;
 use gridloop_plant::{LivePlant, PvInverter};
 use std::io;
-use std::net::SocketAddr;
 
 /// The two registers before the first model: `SunS`.
 const MARKER: [u16; 2] = [0x5375, 0x6E53];
@@ -55,14 +55,14 @@ impl Default for InverterSettings {
 /// # Errors
 /// When the address cannot be bound, or when the settings name a model that is not known.
 pub async fn serve_inverter(
-    bind: SocketAddr,
+    bind: impl Into<Bind>,
     plant: LivePlant<PvInverter>,
     settings: InverterSettings,
     clock: SharedClock,
 ) -> io::Result<SimulatedServer> {
     let unit_id = settings.unit_id;
     let image = InverterImage::new(plant, settings)?;
-    SimulatedServer::start(bind, unit_id, image, clock).await
+    SimulatedServer::start(bind.into(), unit_id, image, clock).await
 }
 
 /// The register map of one inverter.

@@ -1,6 +1,6 @@
 //! What a test can do to a simulated device: [`Knobs`] choose the [`Fault`] of the coming replies.
 
-use super::codec::{Request, exception_pdu, frame};
+use super::codec::{Request, exception_pdu};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -109,6 +109,7 @@ pub(super) fn carries_out(fault: Option<Fault>) -> bool {
 /// The reply to `request` whose right PDU would be `pdu`.
 pub(super) fn reply(request: &Request, pdu: &[u8], fault: Option<Fault>) -> Reply {
     let Request { transaction, unit, .. } = *request;
+    let frame = |transaction, unit, pdu: &[u8]| request.frame(transaction, unit, pdu);
     let function = pdu.first().copied().unwrap_or(0);
     let right = frame(transaction, unit, pdu);
     let bytes = match fault {
@@ -121,7 +122,9 @@ pub(super) fn reply(request: &Request, pdu: &[u8], fault: Option<Fault>) -> Repl
         Some(Fault::Short) => frame(transaction, unit, &shortened(pdu)),
         Some(Fault::BadLength) => {
             let mut bytes = right;
-            bytes[5] = bytes[5].wrapping_add(2);
+            if let Some(length) = bytes.get_mut(5) {
+                *length = length.wrapping_add(2);
+            }
             bytes
         }
         Some(Fault::Truncated) => right[..right.len() / 2].to_vec(),
@@ -142,10 +145,11 @@ fn shortened(pdu: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::codec::{Framing, frame};
     use super::*;
 
     fn request() -> Request {
-        Request { transaction: 0x0102, unit: 1, pdu: vec![3, 0, 0, 0, 2] }
+        Request { framing: Framing::Tcp, transaction: 0x0102, unit: 1, pdu: vec![3, 0, 0, 0, 2] }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! A tap command is refused with 06 while the drive moves or rests, with 04 outside external control, and with 03 when
 //! it is zero, more than three steps or past an end stop. A write is one register at a time.
 
+use super::bind::Bind;
 use super::codec::{Exception, Registers};
 use super::server::SimulatedServer;
 use crate::register_map::Table;
@@ -11,7 +12,6 @@ use crate::registers::{Scale, word, words};
 use gridloop_clock::SharedClock;
 use gridloop_plant::{CommandError, LivePlant, TapChanger, TapMode, TapOutputs};
 use std::io;
-use std::net::SocketAddr;
 
 /// Holding register: who moves it. 1 its own regulator, 2 somebody at the cabinet, 3 commands from outside.
 const MODE: u16 = 0;
@@ -42,12 +42,12 @@ const POSITION_INPUT: u16 = 36_600;
 /// # Errors
 /// When the address cannot be bound.
 pub async fn serve_tap_changer(
-    bind: SocketAddr,
+    bind: impl Into<Bind>,
     plant: LivePlant<TapChanger>,
     unit_id: u8,
     clock: SharedClock,
 ) -> io::Result<SimulatedServer> {
-    SimulatedServer::start(bind, unit_id, TapChangerImage { plant }, clock).await
+    SimulatedServer::start(bind.into(), unit_id, TapChangerImage { plant }, clock).await
 }
 
 struct TapChangerImage {

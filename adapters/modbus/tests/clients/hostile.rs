@@ -358,11 +358,8 @@ async fn a_gateway_without_path_to_its_device_drops_the_link() {
 #[tokio::test]
 async fn a_server_that_is_not_there_is_disconnected_and_no_panic() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let link = gridloop_modbus::LinkSettings {
-        address: listener.local_addr().unwrap().into(),
-        unit: 1,
-        timeout: Duration::from_secs(5),
-    };
+    let address = listener.local_addr().unwrap().into();
+    let link = gridloop_modbus::LinkSettings::new(address, 1, Duration::from_secs(5));
     drop(listener);
     let profile = Profile::parse("counter.toml", PROFILE).unwrap();
     let mut device = RegisterMapDevice::new(RegisterMapSettings { link, profile }, clock());

@@ -158,7 +158,7 @@ impl LinkArgs {
             .filter(|timeout| !timeout.is_zero())
             .with_context(|| format!("--timeout: {} is no number of seconds above 0", self.timeout))?;
         let address: Address = self.address.parse()?;
-        Ok(LinkSettings { address, unit: self.unit, timeout })
+        Ok(LinkSettings::new(address, self.unit, timeout))
     }
 }
 

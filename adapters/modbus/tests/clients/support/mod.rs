@@ -61,7 +61,7 @@ impl Server {
     }
 
     pub(crate) fn link(&self, timeout: Duration) -> LinkSettings {
-        LinkSettings { address: self.address.clone(), unit: 1, timeout }
+        LinkSettings::new(self.address.clone(), 1, timeout)
     }
 }
 
