@@ -31,6 +31,12 @@ pub trait Opener: Send + Sync + std::fmt::Debug {
     /// The kinds of plant that it can serve as a simulated device.
     fn plants(&self) -> &'static [&'static str];
 
+    /// The real power in W to which the device is told to go by itself ([`gridloop_device::FailSafe::RevertsToValue`]),
+    /// where the settings say so. Drills compare it with what the device does.
+    fn reverts_to_w(&self) -> Option<f64> {
+        None
+    }
+
     /// Makes the device, and before it the simulated one that it is to talk to, where the address says so. Nothing is
     /// connected yet.
     ///

@@ -7,6 +7,7 @@
 
 mod bridge;
 mod convert;
+pub mod drill;
 pub mod drivers;
 mod fallback;
 mod gateway;

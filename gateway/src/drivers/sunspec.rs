@@ -52,6 +52,10 @@ impl Opener for Settings {
         &["pv-inverter"]
     }
 
+    fn reverts_to_w(&self) -> Option<f64> {
+        Some(self.revert_to_w)
+    }
+
     async fn open(
         &self,
         address: &Address,
