@@ -327,7 +327,7 @@ impl Drill {
         let arrived = driving.written && driving.told.0 == plan.command_w;
         if let Some(power_w) = power_w
             && arrived
-            && is_near(power_w, plan.command_w, plan.baseline_w, 0.25)
+            && is_near(power_w, plan.command_w, plan.baseline_w, 0.1, plan.rating_w)
         {
             driving.last = true;
             self.next_at = now;
@@ -448,7 +448,11 @@ impl Drill {
     }
 }
 
-/// Whether `value` has come so near to `goal` from `origin` that only this share of the way is left.
-fn is_near(value: f64, goal: f64, origin: f64, share: f64) -> bool {
-    (value - goal).abs() <= (goal - origin).abs() * share
+/// How inaccurate a device's own measurement may be, as a share of its rating.
+const ACCURACY_SHARE: f64 = 0.01;
+
+/// Whether `value` has come so near to `goal` from `origin` that only this share of the way is left, or what the
+/// measurement does not show.
+fn is_near(value: f64, goal: f64, origin: f64, share: f64, rating_w: f64) -> bool {
+    (value - goal).abs() <= ((goal - origin).abs() * share).max(rating_w * ACCURACY_SHARE)
 }

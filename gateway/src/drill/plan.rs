@@ -8,8 +8,8 @@ use std::fmt;
 use std::time::Duration;
 
 /// A change of power that is smaller than this share of the rating is not told from the inaccuracy of a device's own
-/// measurement, which is about 1 % of its rating either way.
-const VISIBLE_SHARE: f64 = 0.02;
+/// measurement, either way.
+const VISIBLE_SHARE: f64 = 2.0 * super::ACCURACY_SHARE;
 
 /// What the operator asks of a drill, beside the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -112,7 +112,6 @@ impl Plan {
                  {command_w:.0} W no change would be seen; wait for more power, or choose another one (--power-w)"
             )));
         }
-        // Whoever is slower than the device's timer would see nothing of it.
         let within = wish.within.unwrap_or(after * 3);
         Ok(Self { baseline_w, command_w, falls_back, after, expected_w, within, rating_w })
     }

@@ -22,6 +22,8 @@ struct Habits {
     ignores_limits: bool,
     /// It answers nothing from then on.
     gone: Option<(Duration, Duration)>,
+    /// Being gone, its driver panics.
+    panics: bool,
     /// It does not tell what it holds.
     secretive: bool,
     standing: Option<f64>,
@@ -33,6 +35,7 @@ const TO_ZERO: Habits = Habits {
     keeps_registers: false,
     ignores_limits: false,
     gone: None,
+    panics: false,
     secretive: false,
     standing: None,
 };
@@ -78,6 +81,7 @@ impl Inverter {
         if let Some((from, to)) = self.habits.gone
             && (from..to).contains(&now)
         {
+            assert!(!self.habits.panics, "a bug in the driver");
             let waited = Duration::from_secs(1);
             sleep(&*self.clock, waited).await;
             return Err(DeviceError::Timeout { operation: "ask".into(), waited });
@@ -301,6 +305,13 @@ fn a_device_that_goes_away_aborts_the_drill_and_is_released_when_it_is_back() {
     let away = (Duration::from_secs(3), Duration::from_secs(11));
     let story = drill(Habits { gone: Some(away), ..TO_ZERO }, settings());
     story.expect(Verdict::Aborted, "no answer within 1s");
+}
+
+#[test]
+fn a_driver_that_panics_aborts_the_drill_and_the_device_is_released() {
+    let away = (Duration::from_secs(3), Duration::from_secs(4));
+    let story = drill(Habits { gone: Some(away), panics: true, ..TO_ZERO }, settings());
+    story.expect(Verdict::Aborted, "the driver panicked");
 }
 
 #[test]

@@ -126,10 +126,10 @@ impl Watch {
     pub(super) fn has_read(&mut self, power_w: Option<f64>, now: MonoTime) -> Seen {
         self.asked = false;
         self.measured.power_w = power_w;
-        let Plan { command_w, expected_w, .. } = self.plan;
+        let Plan { command_w, expected_w, rating_w, .. } = self.plan;
         // The sun may have moved: half of the way back tells a dropped limit from one that stands.
-        let share = if self.plan.falls_back == FallsBack::ToFree { 0.5 } else { 0.25 };
-        let follows = power_w.is_some_and(|power_w| is_near(power_w, expected_w, command_w, share));
+        let share = if self.plan.falls_back == FallsBack::ToFree { 0.5 } else { 0.1 };
+        let follows = power_w.is_some_and(|power_w| is_near(power_w, expected_w, command_w, share, rating_w));
         if follows && !self.tells && self.measured.fell_back_after.is_none() {
             self.has_fallen_back(now);
             if let Some(reason) = self.untimely() {
