@@ -40,6 +40,12 @@ pub trait Opener: Send + Sync + std::fmt::Debug {
         address.to_owned()
     }
 
+    /// The real power in W to which the device is told to go by itself ([`gridloop_device::FailSafe::RevertsToValue`]),
+    /// where the settings say so. Drills compare it with what the device does.
+    fn reverts_to_w(&self) -> Option<f64> {
+        None
+    }
+
     /// Makes the device, and before it the simulated one that it is to talk to, where the address says so. Nothing is
     /// connected yet.
     ///

@@ -8,6 +8,7 @@
 mod bridge;
 mod control;
 mod convert;
+pub mod drill;
 pub mod drivers;
 mod fallback;
 mod gateway;

@@ -3,8 +3,9 @@
 //! A [`Figure`] is measured in blocks that alternate with blocks of its floor, so that what else the machine does hits
 //! both alike; what is reported is the median of each. `epochs` and `turnaround` hold the figures of whole runs,
 //! `log_writer` and `log_reader` those of storing and serving messages, `memory` that of a process, `modbus` that of
-//! readings.
+//! readings, `devices` those of many devices at once.
 
+mod devices;
 mod epochs;
 mod figure;
 mod handling;
@@ -38,6 +39,9 @@ struct Arguments {
     /// Measure what takes ten minutes as well.
     #[arg(long)]
     long: bool,
+    /// Devices of the figures that are about many.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    devices: usize,
     /// Instead: one block of steps of a component in a paced run, for the comparison with other platforms.
     #[arg(long, conflicts_with_all = ["json", "only", "long"])]
     step_block: bool,
@@ -68,6 +72,9 @@ fn main() -> anyhow::Result<()> {
             .build()?
             .block_on(memory::bystander(&url));
     }
+    if let Ok(role) = std::env::var(devices::ROLE) {
+        return devices::play(&role);
+    }
     let arguments = Arguments::parse();
     if arguments.step_block || arguments.pacer_block || arguments.loop_block {
         return block(&arguments);
@@ -85,7 +92,9 @@ fn main() -> anyhow::Result<()> {
     println!("{}", figure::HEADLINE);
     let mut figures = Vec::new();
     for name in chosen {
-        let figure = runtime.block_on(measure(name, &clock, &wall)).with_context(|| name.clone())?;
+        let figure = runtime
+            .block_on(measure(name, arguments.devices, &clock, &wall))
+            .with_context(|| name.clone())?;
         println!("{figure}");
         figures.push(figure);
     }
@@ -156,10 +165,18 @@ fn names(long: bool) -> Vec<String> {
         .chain(drift)
         .chain(handling)
         .chain([epochs::MEMORY.to_owned()]);
-    fixed.chain(epochs).chain(turnarounds).chain(others.map(str::to_owned)).collect()
+    fixed.chain(epochs).chain(turnarounds).chain(others.map(str::to_owned)).chain(devices::names()).collect()
 }
 
-async fn measure(name: &str, clock: &SharedClock, wall: &WallClock) -> anyhow::Result<Figure> {
+async fn measure(
+    name: &str,
+    devices: usize,
+    clock: &SharedClock,
+    wall: &WallClock,
+) -> anyhow::Result<Figure> {
+    if name.starts_with(devices::DEVICES) {
+        return devices::measure(name, devices).await;
+    }
     if let Some(size) = name.strip_prefix(handling::HANDLING) {
         return handling::handling(name, size.parse()?, clock).await;
     }

@@ -57,6 +57,10 @@ impl Opener for Settings {
         self.link.endpoint(address)
     }
 
+    fn reverts_to_w(&self) -> Option<f64> {
+        Some(self.revert_to_w)
+    }
+
     async fn open(
         &self,
         address: &Address,

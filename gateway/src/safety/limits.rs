@@ -23,6 +23,9 @@ pub struct Limits {
     pub when_outside: WhenOutside,
 }
 
+/// The room of a device that is alone.
+pub(crate) const ALONE: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
+
 /// What happens to a value outside the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WhenOutside {
@@ -171,15 +174,12 @@ mod tests {
     const TAP_CHANGER: Capabilities =
         Capabilities { power: None, tap_position: Some(TapRange { lowest: 1, highest: 9 }), voltage: None };
 
-    /// The other devices leave everything.
-    const ANY: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
-
     fn power(real_power_w: f64) -> Command {
         Command::Power { real_power_w, reactive_power_var: 0.0 }
     }
 
     fn decide(limits: &Limits, asked: Command) -> Decision {
-        limits.decide(asked, &INVERTER, None, ANY, MonoTime::default())
+        limits.decide(asked, &INVERTER, None, ALONE, MonoTime::default())
     }
 
     #[test]
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn a_command_of_the_wrong_kind_is_refused() {
         assert!(matches!(decide(&Limits::default(), Command::TapPosition(3)), Decision::Refused(_)));
-        let decision = Limits::default().decide(power(1.0), &TAP_CHANGER, None, ANY, MonoTime::default());
+        let decision = Limits::default().decide(power(1.0), &TAP_CHANGER, None, ALONE, MonoTime::default());
         assert!(matches!(decision, Decision::Refused(_)));
     }
 
@@ -225,7 +225,7 @@ mod tests {
         let limits = Limits { ramp_w_per_s: Some(1000.0), ..Limits::default() };
         let at = MonoTime::from_nanos(7);
         let previous = Some((power(8000.0), at));
-        let decision = limits.decide(power(3000.0), &INVERTER, previous, ANY, at + Duration::from_secs(2));
+        let decision = limits.decide(power(3000.0), &INVERTER, previous, ALONE, at + Duration::from_secs(2));
         assert!(matches!(decision, Decision::Clamped { command, .. } if command == power(6000.0)));
     }
 
@@ -244,7 +244,7 @@ mod tests {
             Command::TapPosition(i32::MAX),
             &TAP_CHANGER,
             None,
-            ANY,
+            ALONE,
             MonoTime::default(),
         );
         assert!(matches!(decision, Decision::Clamped { command: Command::TapPosition(9), .. }));
@@ -256,7 +256,7 @@ mod tests {
             let limits = Limits { max_real_power_w: Some(max), ramp_w_per_s: Some(ramp), ..Limits::default() };
             let asked = Command::Power { real_power_w: real, reactive_power_var: reactive };
             let previous = Some((power(before), MonoTime::default()));
-            let decision = limits.decide(asked, &INVERTER, previous, ANY, MonoTime::from_nanos(1_000_000_000));
+            let decision = limits.decide(asked, &INVERTER, previous, ALONE, MonoTime::from_nanos(1_000_000_000));
             if let Decision::Pass(command) | Decision::Clamped { command, .. } = decision {
                 let Command::Power { real_power_w, reactive_power_var } = command else { panic!("another kind") };
                 prop_assert!((0.0..=8000.0).contains(&real_power_w) && reactive_power_var.abs() <= 3500.0);

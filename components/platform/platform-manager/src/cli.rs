@@ -1,7 +1,8 @@
 //! What people type: [`Cli`].
 
 use crate::{
-    check, device, doctor, export, log_reader, log_writer, platform_command, probe, run, services, token,
+    check, device, doctor, drill, export, log_reader, log_writer, platform_command, probe, run, services,
+    token,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gridloop_platform_manager::Configuration;
@@ -48,6 +49,7 @@ Stored runs:
 This computer and devices:
   doctor      Tell what stands in the way of real time on this computer, and what to change
   device      Talk to one device, or serve a simulated one
+  drill       Prove on a bench that a device's own fail-safe works
 
   help        Print this message or the help of the given command
 
@@ -74,6 +76,11 @@ enum Command {
     /// Talk to one device, or serve a simulated one.
     #[command(subcommand)]
     Device(device::DeviceCommand),
+    /// Prove on a bench that a device's own fail-safe works.
+    ///
+    /// Commands a harmless power, stops renewing it, watches the device fall back by itself, releases it, and writes a
+    /// record to be signed. Without --arm the device is only read, and what would be done is told. Exit code 0: passed.
+    Drill(drill::DrillArgs),
     /// Run only the Simulation Manager of a configuration.
     Manager(ManagerArgs),
     /// Run only the gateway and its devices.
@@ -311,6 +318,7 @@ impl Cli {
             Some(Command::Doctor(args)) => doctor::doctor(&args),
             Some(Command::Schema(args)) => check::schema(&args),
             Some(Command::Device(command)) => device::run(command),
+            Some(Command::Drill(args)) => drill::run(&args),
             Some(Command::Manager(args)) => services::manager(&args),
             Some(Command::Gateway(args)) => services::gateway(&args),
             Some(Command::Component(args)) => services::component(&args),

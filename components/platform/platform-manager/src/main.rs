@@ -9,6 +9,7 @@ mod context;
 mod device;
 mod display;
 mod doctor;
+mod drill;
 mod export;
 mod folder;
 mod from_environment;

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 /// A simulated device, and where it is.
-fn simulate(folder: &Path, kind: &str) -> (Running, String) {
+pub(crate) fn simulate(folder: &Path, kind: &str) -> (Running, String) {
     let mut device = Running::start(folder, &["device", "simulate", kind]);
     let serving = device.line("serving at ");
     let address = serving.split([' ', ',']).nth(2).expect("an address").to_owned();

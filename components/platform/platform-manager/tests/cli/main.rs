@@ -2,13 +2,14 @@
 //!
 //! Every test runs the built binary in an empty folder. `arguments`, `bus` and `configuration` are about what is refused
 //! before anything starts, `runs` about whole runs, `resume` about those that break off, `real_time` about what is seen of
-//! it, `device` about the hand tool, `gateway` about a gateway that
-//! is told things while it runs.
+//! it, `device` about the hand tool, `gateway` about one that is told things while it runs, `drill` about the proof of a
+//! fail-safe.
 
 mod arguments;
 mod bus;
 mod configuration;
 mod device;
+mod drill;
 mod gateway;
 mod real_time;
 mod resume;
