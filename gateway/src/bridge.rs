@@ -256,12 +256,7 @@ impl Bridge {
         {
             self.equipment.measures.device_to_bus.add(now.since(asked_at));
         }
-        self.equipment.journal.epoch_ended(
-            |asked| convert::measured(asked, value),
-            value(point::REAL_POWER),
-            unreliable,
-            substituted,
-        );
+        self.equipment.journal.epoch_ended(|asked| convert::measured(asked, value), unreliable, substituted);
         for warning in self.equipment.journal.take_warnings() {
             self.warn(WarningKind::Internal, &warning);
         }

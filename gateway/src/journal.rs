@@ -41,8 +41,6 @@ struct Step {
     /// Why the limits changed or refused it.
     limited: Option<String>,
     remark: Option<String>,
-    /// The real power measured last, in W.
-    real_power_w: Option<f64>,
 }
 
 /// One change of what was asked, and what came of it.
@@ -146,7 +144,6 @@ impl Journal {
                 measured: None,
                 limited,
                 remark: None,
-                real_power_w: None,
             });
         }
     }
@@ -219,8 +216,12 @@ impl Journal {
                 format!("{why}; the device is being released")
             }
             Notice::MayBeDriven => "interlock closed: setpoints pass again".into(),
-            Notice::NotObeyed(what) => {
+            Notice::NotObeyed { held, what } => {
                 story.not_obeyed += 1;
+                let step = story.steps.iter_mut().rev().find(|step| step.held == Some(held));
+                if let Some(step) = step {
+                    step.remark = Some("NOT OBEYED".to_owned());
+                }
                 what
             }
         };
@@ -231,7 +232,6 @@ impl Journal {
     pub(crate) fn epoch_ended(
         &self,
         measured: impl Fn(&Command) -> Option<String>,
-        real_power_w: Option<f64>,
         unreliable: bool,
         twin: bool,
     ) {
@@ -247,7 +247,6 @@ impl Journal {
             let measured = measured(&step.asked).map(|measured| measured + doubt);
             if measured.is_some() {
                 step.measured = measured;
-                step.real_power_w = real_power_w.filter(|_| !unreliable);
             }
         }
     }
@@ -319,20 +318,12 @@ impl Story {
     }
 }
 
-fn remarks(remarks: [Option<&str>; 3]) -> Option<String> {
+fn remarks(remarks: [Option<&str>; 2]) -> Option<String> {
     let remarks: Vec<&str> = remarks.into_iter().flatten().collect();
     (!remarks.is_empty()).then(|| remarks.join("; "))
 }
 
 impl Step {
-    /// A read-back proves that a command was received, not that it is obeyed: a real power above the ceiling that the
-    /// device holds, by a tenth of it and 50 W, is told.
-    fn effect(&self) -> Option<&'static str> {
-        let Some(Command::Power { real_power_w: ceiling_w, .. }) = self.held else { return None };
-        let above = self.real_power_w? > ceiling_w + ceiling_w.abs() / 10.0 + 50.0;
-        above.then_some("does MORE than it holds: the command has no effect")
-    }
-
     fn report(&self) -> StepReport {
         StepReport {
             epoch: self.epoch,
@@ -341,7 +332,7 @@ impl Step {
             held: self.held.as_ref().map(convert::describe),
             confirmed_after_ms: self.after.map(|after| after.as_secs_f64() * 1000.0),
             measured: self.measured.clone(),
-            remark: remarks([self.limited.as_deref(), self.remark.as_deref(), self.effect()]),
+            remark: remarks([self.limited.as_deref(), self.remark.as_deref()]),
         }
     }
 }
@@ -349,31 +340,6 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gridloop_clock::MonoTime;
-    use gridloop_device::Setpoint;
-
-    #[test]
-    fn a_device_that_does_more_than_it_holds_is_told_of() {
-        let journal = Journal::default();
-        let command = Command::Power { real_power_w: 3000.0, reactive_power_var: 0.0 };
-        journal.asked(1, command, Some(command), None);
-        let setpoint = Setpoint {
-            command,
-            epoch: 1,
-            received_at: MonoTime::default(),
-            expires_at: MonoTime::from_nanos(9),
-            order: 0,
-        };
-        let applied = Occurrence::Applied { setpoint, readback: command, first: true };
-        journal.occurred(&applied, MonoTime::default());
-        let effect = |real_power_w: f64| {
-            journal.epoch_ended(|_| Some("measured".into()), Some(real_power_w), false, false);
-            journal.story().steps[0].report().remark
-        };
-        assert_eq!(effect(3340.0), None);
-        assert!(effect(5000.0).is_some_and(|remark| remark.contains("MORE")));
-        assert_eq!(effect(2990.0), None, "the last epoch counts");
-    }
 
     #[test]
     fn what_is_not_good_does_not_look_good_at_the_end() {
@@ -381,7 +347,7 @@ mod tests {
         let command = Command::TapPosition(3);
         journal.asked(1, command, Some(command), None);
         let measured = |unreliable, twin| {
-            journal.epoch_ended(|_| Some("tap 3".into()), None, unreliable, twin);
+            journal.epoch_ended(|_| Some("tap 3".into()), unreliable, twin);
             journal.story().steps[0].report().measured
         };
         assert_eq!(measured(false, false).as_deref(), Some("tap 3"));

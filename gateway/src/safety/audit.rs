@@ -8,7 +8,8 @@
 use gridloop_clock::SharedClock;
 use gridloop_device::Command;
 use gridloop_messages::Timestamp;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Value, json};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,17 @@ struct Inner {
     clock: SharedClock,
     orders: AtomicU64,
     page: Mutex<Page>,
+}
+
+/// One line. The details come last.
+#[derive(Serialize)]
+struct Line<'a> {
+    at: &'a str,
+    run: &'a str,
+    device: &'a str,
+    event: &'a str,
+    #[serde(flatten)]
+    details: Value,
 }
 
 #[derive(Default)]
@@ -80,15 +92,8 @@ impl Audit {
             return;
         }
         let at = Timestamp::from(inner.clock.utc()).to_string();
-        let mut line = Map::new();
-        line.insert("at".into(), at.clone().into());
-        line.insert("run".into(), inner.run.clone().into());
-        line.insert("device".into(), device.into());
-        line.insert("event".into(), event.into());
-        if let Value::Object(details) = details {
-            line.extend(details);
-        }
-        let text = Value::Object(line).to_string() + "\n";
+        let line = Line { at: &at, run: &inner.run, device, event, details };
+        let text = serde_json::to_string(&line).unwrap_or_default() + "\n";
         let mut page = inner.page();
         let written = inner.turn_to(&day(&at), &mut page).and_then(|()| match &mut page.file {
             Some(file) => file.write_all(text.as_bytes()),

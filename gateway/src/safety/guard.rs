@@ -46,14 +46,19 @@ pub(crate) struct Guard {
 }
 
 /// What an observation asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Notice {
     /// Take the setpoint in force back, for this reason.
     TakeBack(String),
     /// Setpoints may pass again.
     MayBeDriven,
     /// The device does not do what it holds.
-    NotObeyed(String),
+    NotObeyed {
+        /// What it holds.
+        held: Command,
+        /// What it does instead, in words.
+        what: String,
+    },
 }
 
 impl Guard {
@@ -186,12 +191,14 @@ impl Guard {
         if verdict.obeyed {
             return None;
         }
-        let does =
-            verdict.measured.map_or("nothing that can be told".to_owned(), |value| format!("{value:.0}"));
-        Some(Notice::NotObeyed(format!(
-            "holds {} for {seconds:.1} s and does not obey: it does {does}",
-            convert::describe(&verdict.command)
-        )))
+        let does = match (verdict.measured, verdict.command) {
+            (None, _) => "nothing that can be told".to_owned(),
+            (Some(position), Command::TapPosition(_)) => format!("tap {position:.0}"),
+            (Some(watts), _) => format!("{:.2} kW", watts / 1000.0),
+        };
+        let held = convert::describe(&verdict.command);
+        let what = format!("holds {held} for {seconds:.1} s and does not obey: it does {does}");
+        Some(Notice::NotObeyed { held: verdict.command, what })
     }
 
     /// When [`Guard::observe`] has to be asked at the latest, whether or not more is known.

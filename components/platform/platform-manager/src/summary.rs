@@ -115,6 +115,16 @@ fn write_device(text: &mut String, device: &DeviceReport) -> std::fmt::Result {
     if device.dead_man_releases > 0 {
         writeln!(text, "  RELEASED {} times by the dead-man timer during the run", device.dead_man_releases)?;
     }
+    if device.interlocked > 0 {
+        writeln!(
+            text,
+            "  INTERLOCKED {} times: voltage or frequency was outside its window",
+            device.interlocked
+        )?;
+    }
+    if device.not_obeyed > 0 {
+        writeln!(text, "  did NOT OBEY {} commands that it held", device.not_obeyed)?;
+    }
     if device.restored > 0 {
         writeln!(text, "  had LOST its command {} times; it was written again", device.restored)?;
     }

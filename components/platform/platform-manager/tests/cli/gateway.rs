@@ -1,11 +1,12 @@
 //! A gateway that is running: told things by hand, and what it writes down of everything it does to devices.
 
 use crate::{Done, Running, command, config, folder, gridloop};
+use gridloop_clock::{Clock, WallClock};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The demo, twice as fast as the wall clock.
 fn demo(folder: &Path, epochs: &str) -> Running {
@@ -19,13 +20,14 @@ fn accepted(folder: &Path, arguments: &[&str]) -> Done {
 }
 
 fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
+    let clock = WallClock::start().expect("a clock");
+    let end = clock.now() + Duration::from_secs(60);
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "nothing came of it in a minute");
-        std::thread::sleep(Duration::from_millis(50));
+        assert!(clock.now() < end, "nothing came of it in a minute");
+        std::thread::park_timeout(Duration::from_millis(50));
     }
 }
 
