@@ -29,6 +29,11 @@ def plain(value):
     return inner if isinstance(inner, (bool, int, float, str)) else str(inner)
 
 
+def holds(told, value):
+    """Whether a value, or any part of it, is this."""
+    return any(holds(part, value) for part in told) if isinstance(told, list) else told == value
+
+
 class Client:
     """One association."""
 
@@ -96,16 +101,13 @@ class Client:
         }
 
     def report_with(self, index, value):
-        """Waits for a report in which a member has this as its first value; counts the reports until then."""
+        """Waits for a report in which a member holds this value; gives the entries until then."""
         deadline = time.monotonic() + PATIENCE_S
         entries = []
         while time.monotonic() < deadline:
             report = self.report()
             entries.append(report["entry"])
-            told = report["values"].get(str(index))
-            while isinstance(told, list):
-                told = told[0]
-            if told == value:
+            if holds(report["values"].get(str(index)), value):
                 return {"entries": entries}
         raise TimeoutError(f"no report with {value}")
 

@@ -11,6 +11,7 @@ mod planner;
 mod port;
 mod quality;
 mod reports;
+mod scan;
 pub mod scl;
 pub mod simulated;
 mod tap;
@@ -21,3 +22,7 @@ pub use device::{IedDevice, IedSettings};
 pub use mapping::{Mapping, MappingError, ObjectName, PointMapping, SetpointMapping, TapMapping};
 pub use port::{Check, ControlModel};
 pub use reports::ReportSettings;
+pub use scan::{
+    Comparison, ScanReport, ScannedControl, ScannedDevice, ScannedPoint, ScannedReport, scan,
+};
+pub use scl::{Scl, SclError};
