@@ -16,12 +16,8 @@ use std::any::Any;
 use std::time::Duration;
 
 /// Every driver, by the word that `device.<name>.driver` takes.
-pub const DRIVERS: &[&dyn Driver] = &[
-    &sunspec::SunSpec,
-    &register_map::RegisterMap,
-    &iec61850::Iec61850,
-    &simulated::Simulated,
-];
+pub const DRIVERS: &[&dyn Driver] =
+    &[&sunspec::SunSpec, &register_map::RegisterMap, &iec61850::Iec61850, &simulated::Simulated];
 
 /// A way to talk to devices.
 pub trait Driver: Sync {

@@ -1,6 +1,7 @@
 //! gridloop's IEC 61850 driver on an IED that open61850 serves.
 
 use crate::rig::{clock, eventually, setpoint};
+use anyhow::Context;
 use gridloop_clock::SharedClock;
 use gridloop_device::{
     Applied, Command, Description, Device, DeviceError, Quality, SafeState, TapRange, point,
@@ -107,8 +108,12 @@ async fn a_power_in_kilowatts_is_read_in_watts() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_foreign_inverter_follows_in_each_of_the_four_control_models() -> anyhow::Result<()> {
-    for (number, name) in [(1, "direct-with-normal"), (2, "sbo-with-normal"), (3, "direct-with-enhanced"), (4, "sbo-with-enhanced")]
-    {
+    for (number, name) in [
+        (1, "direct-with-normal"),
+        (2, "sbo-with-normal"),
+        (3, "direct-with-enhanced"),
+        (4, "sbo-with-enhanced"),
+    ] {
         let mut driven = Driven::new("INV", number, false).await?;
         assert!(driven.description.profile.contains(&format!("OutWSet {name}")), "{:?}", driven.description);
         let command = power(3000.0, -250.0);
@@ -198,10 +203,75 @@ async fn values_come_by_report_and_what_happened_meanwhile_after_a_lost_associat
     driven.doubt("GRIDLOOPINV/MMXU1.TotW.q[MX]", &[7]).await?;
     assert_eq!(driven.read(point::REAL_POWER).await?, Some((300.0, Quality::Stale)));
     driven.doubt("GRIDLOOPINV/MMXU1.TotW.q[MX]", &[]).await?;
-    // A new device knows nothing of the old one's reports; the same device goes on where it stopped.
     driven.put(TOTAL, json!(400.0)).await?;
     driven.device.connect().await?;
     assert_eq!(driven.read(point::REAL_POWER).await?, Some((400.0, Quality::Good)));
-    assert!(driven.settings.reports.is_some());
+    Ok(())
+}
+
+/// Sends a signal to the peer.
+fn signal(peer: &Peer, signal: rustix::process::Signal) -> anyhow::Result<()> {
+    let pid = i32::try_from(peer.pid()).ok().and_then(rustix::process::Pid::from_raw);
+    Ok(rustix::process::kill_process(pid.context("no process")?, signal)?)
+}
+
+/// Freezes the peer, and waits until it stands still.
+async fn freeze(clock: &SharedClock, peer: &Peer) -> anyhow::Result<()> {
+    signal(peer, rustix::process::Signal::STOP)?;
+    let state = format!("/proc/{}/stat", peer.pid());
+    eventually(clock, "the peer stands still", async || Ok(std::fs::read_to_string(&state)?.contains(") T ")))
+        .await
+}
+
+#[tokio::test]
+async fn after_a_server_was_killed_and_started_again_its_new_values_are_read() -> anyhow::Result<()> {
+    const TOTAL: &str = "GRIDLOOPINV/MMXU1.TotW.mag.f[MX]";
+    for reports in [false, true] {
+        let mut driven = Driven::new("INV", 1, reports).await?;
+        driven.put(TOTAL, json!(111.0)).await?;
+        assert_eq!(driven.read(point::REAL_POWER).await?, Some((111.0, Quality::Good)));
+        let port = driven.settings.address.port.to_string();
+        signal(&driven.open61850, rustix::process::Signal::KILL)?;
+        for _ in 0..3 {
+            let gone = driven.device.read().await;
+            assert!(matches!(gone, Err(DeviceError::Disconnected { .. })), "{gone:?}");
+        }
+        let down = driven.device.connect().await;
+        assert!(matches!(down, Err(DeviceError::Disconnected { .. })), "{down:?}");
+        let (open61850, _) = Peer::serve("ied_server.py", &[ICD, "1", &port]).await?;
+        driven.open61850 = open61850;
+        driven.put(TOTAL, json!(222.0)).await?;
+        driven.device.connect().await?;
+        assert_eq!(driven.read(point::REAL_POWER).await?, Some((222.0, Quality::Good)));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_frozen_server_is_a_timeout_and_what_it_was_told_is_looked_at_afterwards() -> anyhow::Result<()> {
+    let mut driven = Driven::new("INV", 3, false).await?;
+    let settings = IedSettings { timeout: Duration::from_millis(300), ..driven.settings.clone() };
+    driven.device = IedDevice::new(settings, SharedClock::clone(&driven.clock));
+    driven.device.connect().await?;
+    freeze(&driven.clock, &driven.open61850).await?;
+    let frozen = driven.device.read().await;
+    assert!(matches!(frozen, Err(DeviceError::Timeout { .. })), "{frozen:?}");
+    let command = power(1500.0, 0.0);
+    let unreachable = driven.device.connect().await;
+    assert!(matches!(unreachable, Err(DeviceError::Timeout { .. })), "{unreachable:?}");
+    signal(&driven.open61850, rustix::process::Signal::CONT)?;
+    driven.device.connect().await?;
+    driven.put("GRIDLOOPINV/MMXU1.TotW.mag.f[MX]", json!(42.0)).await?;
+    assert_eq!(driven.read(point::REAL_POWER).await?, Some((42.0, Quality::Good)));
+
+    assert_eq!(driven.apply(power(1400.0, 0.0)).await?, Applied::Confirmed { readback: power(1400.0, 0.0) });
+    freeze(&driven.clock, &driven.open61850).await?;
+    let unknown = driven.apply(command).await;
+    assert!(matches!(unknown, Err(DeviceError::Timeout { .. })), "{unknown:?}");
+    signal(&driven.open61850, rustix::process::Signal::CONT)?;
+    driven.device.connect().await?;
+    assert_eq!(driven.apply(command).await?, Applied::Confirmed { readback: command });
+    let commands = driven.commands().await?;
+    assert!((2..=3).contains(&commands.len()), "{commands:?}");
     Ok(())
 }

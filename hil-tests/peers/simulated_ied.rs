@@ -5,7 +5,9 @@ use gridloop_clock::SharedClock;
 use gridloop_hil_tests::peers::Peer;
 use gridloop_iec61850::ControlModel;
 use gridloop_iec61850::simulated::{Plants, SimulatedIed, SimulatedSettings, serve};
-use gridloop_plant::{LivePlant, PvInverter, PvInverterSettings, Series, TapChanger, TapChangerSettings, TapMode};
+use gridloop_plant::{
+    LivePlant, PvInverter, PvInverterSettings, Series, TapChanger, TapChangerSettings, TapMode,
+};
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -25,7 +27,8 @@ impl Served {
             ramp_w_per_s: 1e6,
             ..PvInverterSettings::typical(8000.0, Series::constant(1000.0))
         };
-        let taps = TapChangerSettings { travel_time_s: 0.01, motor_pause_s: 0.0, ..TapChangerSettings::default() };
+        let taps =
+            TapChangerSettings { travel_time_s: 0.01, motor_pause_s: 0.0, ..TapChangerSettings::default() };
         let taps = LivePlant::new(TapChanger::new(taps)?, SharedClock::clone(&clock));
         let plants = Plants {
             inverter: Some(LivePlant::new(PvInverter::new(inverter)?, SharedClock::clone(&clock))),
@@ -59,7 +62,10 @@ async fn a_foreign_client_browses_the_simulated_ied_and_reads_quality_and_time()
     assert_eq!(browsed["untyped"], json!([]));
     let nodes = &browsed["devices"]["GRIDLOOPINV"];
     assert_eq!(nodes["MMXU1"], json!(["A", "Beh", "Hz", "PhV", "TotVA", "TotVAr", "TotW"]));
-    assert_eq!(browsed["devices"]["GRIDLOOPOLTC"]["ATCC1"], json!(["Auto", "Beh", "BndCtr", "CtlV", "LTCBlk"]));
+    assert_eq!(
+        browsed["devices"]["GRIDLOOPOLTC"]["ATCC1"],
+        json!(["Auto", "Beh", "BndCtr", "CtlV", "LTCBlk"])
+    );
     assert_eq!(served.read("GRIDLOOPINV/MMXU1.Hz.mag.f[MX]").await?, json!(50.0));
     assert_eq!(served.read("GRIDLOOPOLTC/YLTC1.TapPos.valWTr[ST]").await?, json!([5, false]));
     let quality = json!({ "reference": "GRIDLOOPINV/MMXU1.TotW.q[MX]" });

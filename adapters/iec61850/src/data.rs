@@ -65,9 +65,9 @@ impl Data {
             Self::Unsigned(value) => Some(*value as f64),
             Self::Float32(value) => Some(f64::from(*value)),
             Self::Float64(value) => Some(*value),
-            Self::Bits(bits) if bits.len <= 32 => {
-                Some((0..bits.len).fold(0.0, |sum, index| sum * 2.0 + f64::from(u8::from(bits.is_set(index)))))
-            }
+            Self::Bits(bits) if bits.len <= 32 => Some(
+                (0..bits.len).fold(0.0, |sum, index| sum * 2.0 + f64::from(u8::from(bits.is_set(index)))),
+            ),
             _ => None,
         }
     }

@@ -135,7 +135,8 @@ impl IedDevice {
         }
         if let Some(settings) = &self.settings.reports {
             let port = self.network.associate().await.map_err(|error| error.of(&operation))?;
-            let opening = ReportLink::open(port, settings, &directory, &links.plan, &mut self.resume, &*self.clock);
+            let opening =
+                ReportLink::open(port, settings, &directory, &links.plan, &mut self.resume, &*self.clock);
             links.reports = Some(opening.await?);
         }
         match (&mut self.tap, &links.plan.tap) {
@@ -247,9 +248,11 @@ fn capabilities(plan: &Plan) -> Result<Capabilities, DeviceError> {
     let voltage = plan.voltage.as_ref().map(range).transpose()?;
     Ok(Capabilities {
         power: power.transpose()?,
-        tap_position: plan.tap.as_ref().filter(|tap| tap.drive.is_some()).map(
-            |&TapPlan { lowest, highest, .. }| TapRange { lowest, highest },
-        ),
+        tap_position: plan
+            .tap
+            .as_ref()
+            .filter(|tap| tap.drive.is_some())
+            .map(|&TapPlan { lowest, highest, .. }| TapRange { lowest, highest }),
         voltage: voltage.map(|(min_v, max_v)| VoltageRange { min_v, max_v }),
     })
 }

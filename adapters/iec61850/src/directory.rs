@@ -13,7 +13,12 @@ pub(crate) struct Directory {
 impl Directory {
     /// From what browsing gave.
     pub(crate) fn new(browsed: Vec<(String, Vec<String>)>) -> Self {
-        Self { domains: browsed.into_iter().map(|(domain, items)| (domain, items.into_iter().collect())).collect() }
+        Self {
+            domains: browsed
+                .into_iter()
+                .map(|(domain, items)| (domain, items.into_iter().collect()))
+                .collect(),
+        }
     }
 
     /// The logical devices, as MMS domains.

@@ -22,7 +22,5 @@ pub use device::{IedDevice, IedSettings};
 pub use mapping::{Mapping, MappingError, ObjectName, PointMapping, SetpointMapping, TapMapping};
 pub use port::{Check, ControlModel};
 pub use reports::ReportSettings;
-pub use scan::{
-    Comparison, ScanReport, ScannedControl, ScannedDevice, ScannedPoint, ScannedReport, scan,
-};
+pub use scan::{Comparison, ScanReport, ScannedControl, ScannedDevice, ScannedPoint, ScannedReport, scan};
 pub use scl::{Scl, SclError};

@@ -186,8 +186,10 @@ impl SetpointPlan {
         if !value.is_finite() || !(low..=high).contains(&value) {
             return Err(format!("{value} is outside {low} to {high}"));
         }
-        let (data, raw) =
-            self.shape().encode(value / self.factor).ok_or_else(|| format!("{value} cannot be written down"))?;
+        let (data, raw) = self
+            .shape()
+            .encode(value / self.factor)
+            .ok_or_else(|| format!("{value} cannot be written down"))?;
         Ok((data, raw * self.factor))
     }
 

@@ -48,7 +48,8 @@ impl Planner<'_> {
 
     /// Makes points of the tap position and of the voltage that is regulated to, where no point has them yet.
     fn show_commands(&mut self) {
-        let position = self.plan.tap.as_ref().map(|tap| (point::TAP_POSITION, Unit::One, 1.0, tap.position.clone()));
+        let position =
+            self.plan.tap.as_ref().map(|tap| (point::TAP_POSITION, Unit::One, 1.0, tap.position.clone()));
         let voltage = self.plan.voltage.as_ref().map(|voltage| {
             let measured = Measured { value: voltage.held.clone(), quality: None };
             ("voltage_setpoint", Unit::Volt, voltage.factor, measured)
@@ -100,10 +101,12 @@ impl Planner<'_> {
         let (way, held, path) = if self.directory.has(&object.under(Fc::Co).part("Oper")) {
             let Some(model) = self.control_model(&object).await? else { return Ok(None) };
             let shape = self.command_shape(&object).await?;
-            let (held, path) = self.cell(&object, &[Fc::Mx, Fc::St], &["mxVal.f", "mxVal.i", "stVal"]).await?;
+            let (held, path) =
+                self.cell(&object, &[Fc::Mx, Fc::St], &["mxVal.f", "mxVal.i", "stVal"]).await?;
             (Way::Operate { model, shape }, held, path)
         } else {
-            let (held, path) = self.cell(&object, &[Fc::Sp, Fc::Sg], &["setMag.f", "setVal", "setMag.i"]).await?;
+            let (held, path) =
+                self.cell(&object, &[Fc::Sp, Fc::Sg], &["setMag.f", "setVal", "setMag.i"]).await?;
             let variable = self.plan.variables[held.variable].part(&path);
             let kind = self.plan.layouts[held.variable].kind(&path).unwrap_or(Kind::Other);
             (Way::Write { variable, shape: Shape::Plain(kind) }, held, path)
@@ -136,9 +139,8 @@ impl Planner<'_> {
         let (cell, path) = self.cell(&object, &[Fc::St, Fc::Mx], &paths).await?;
         let layout = &self.plan.layouts[cell.variable];
         let position = measured(cell.variable, layout, &path).ok_or_else(|| unfit("no tap position"))?;
-        let transient = layout
-            .find("valWTr.transInd")
-            .map(|(positions, _)| Cell { variable: cell.variable, positions });
+        let transient =
+            layout.find("valWTr.transInd").map(|(positions, _)| Cell { variable: cell.variable, positions });
         let drive = self.drive(tap).await?;
         let mut ends = (tap.lowest, tap.highest);
         let mut tells = vec![object.clone()];
@@ -150,7 +152,8 @@ impl Planner<'_> {
             ends.1 = ends.1.or(self.configured(object, "maxVal").await?.and_then(whole));
         }
         let (Some(lowest), Some(highest)) = ends else {
-            let reason = "the server does not tell the end positions; give `lowest` and `highest` under [tap]";
+            let reason =
+                "the server does not tell the end positions; give `lowest` and `highest` under [tap]";
             return Err(unfit(reason));
         };
         if lowest >= highest {
@@ -254,7 +257,11 @@ impl Planner<'_> {
         };
         if !parts.iter().map(|(name, _)| name.as_str()).eq(COMMAND) {
             let names: Vec<&str> = parts.iter().map(|(name, _)| name.as_str()).collect();
-            return Err(unfit(format!("{oper} has {}; only {} is known", names.join(", "), COMMAND.join(", "))));
+            return Err(unfit(format!(
+                "{oper} has {}; only {} is known",
+                names.join(", "),
+                COMMAND.join(", ")
+            )));
         }
         match &parts[0].1 {
             Layout::Leaf(kind) => Ok(Shape::Plain(*kind)),
@@ -272,7 +279,8 @@ impl Planner<'_> {
         fcs: &[Fc],
         paths: &[&str],
     ) -> Result<(Cell, String), DeviceError> {
-        for variable in fcs.iter().map(|fc| object.under(*fc)).filter(|variable| self.directory.has(variable)) {
+        for variable in fcs.iter().map(|fc| object.under(*fc)).filter(|variable| self.directory.has(variable))
+        {
             let index = self.add(variable).await?;
             for path in paths {
                 if let Some((positions, Layout::Leaf(_))) = self.plan.layouts[index].find(path) {
@@ -353,7 +361,8 @@ impl Planner<'_> {
         if let Some(index) = self.plan.variables.iter().position(|known| *known == variable) {
             return Ok(index);
         }
-        let layout = self.port.layout(&variable).await.map_err(|error| error.of(format!("read {variable}")))?;
+        let layout =
+            self.port.layout(&variable).await.map_err(|error| error.of(format!("read {variable}")))?;
         self.plan.variables.push(variable);
         self.plan.layouts.push(layout);
         Ok(self.plan.variables.len() - 1)

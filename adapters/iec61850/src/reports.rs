@@ -186,7 +186,11 @@ impl ReportLink {
 
     /// Takes every report that the server has sent until now. When one is missing it asks for everything, and waits
     /// for that.
-    pub(crate) async fn catch_up(&mut self, resume: &mut Resume, clock: &dyn Clock) -> Result<(), DeviceError> {
+    pub(crate) async fn catch_up(
+        &mut self,
+        resume: &mut Resume,
+        clock: &dyn Clock,
+    ) -> Result<(), DeviceError> {
         for _ in 0..MOST_QUESTIONS {
             let asked_at = clock.now();
             let questions: Vec<Variable> = self.blocks.iter().map(|block| block.at.part("RptEna")).collect();
@@ -218,7 +222,9 @@ impl ReportLink {
     async fn hear(&mut self, resume: &mut Resume, now: MonoTime) -> Result<(), DeviceError> {
         let reports = self.port.reports().await.map_err(|error| error.of("take the reports"))?;
         for report in reports {
-            let Some(block) = self.blocks.iter_mut().find(|block| block.report_id == report.id) else { continue };
+            let Some(block) = self.blocks.iter_mut().find(|block| block.report_id == report.id) else {
+                continue;
+            };
             let entry = report.entry_id.clone();
             block.image.apply(report, now).map_err(|reason| DeviceError::Malformed {
                 operation: format!("take a report of {}", block.at),
@@ -250,13 +256,16 @@ impl ReportLink {
                 })?;
             }
         }
-        let wanted = |index: usize| plan.points.iter().any(|point| {
-            point.values.iter().any(|measured| measured.value.variable == index)
-        });
+        let wanted = |index: usize| {
+            plan.points
+                .iter()
+                .any(|point| point.values.iter().any(|measured| measured.value.variable == index))
+        };
         let others: Vec<usize> =
             (0..plan.variables.len()).filter(|index| reported[*index].is_none() && wanted(*index)).collect();
         if !others.is_empty() {
-            let variables: Vec<Variable> = others.iter().map(|index| plan.variables[*index].clone()).collect();
+            let variables: Vec<Variable> =
+                others.iter().map(|index| plan.variables[*index].clone()).collect();
             let read = poll.read(&variables).await.map_err(|error| error.of("read what is not reported"))?;
             for (index, answer) in others.iter().zip(read) {
                 let fits = answer.as_ref().ok().is_none_or(|data| plan.layouts[*index].fits(data));
@@ -295,7 +304,8 @@ fn covers(members: &[Variable], variable: &Variable) -> bool {
 
 /// The control blocks that the settings name.
 fn find(directory: &Directory, settings: &ReportSettings) -> Result<Vec<Variable>, DeviceError> {
-    let malformed = |reason: String| DeviceError::Malformed { operation: "find the reports".to_owned(), reason };
+    let malformed =
+        |reason: String| DeviceError::Malformed { operation: "find the reports".to_owned(), reason };
     let mut found = Vec::new();
     for name in &settings.control_blocks {
         let sound = name.split_once('/').and_then(|(device, rest)| {
@@ -332,3 +342,6 @@ fn all(directory: &Directory, plan: &Plan) -> Vec<Variable> {
     }
     blocks
 }
+
+#[cfg(test)]
+mod tests;

@@ -144,7 +144,8 @@ impl Scl {
         if deeper_than(text, DEEPEST) {
             return Err(SclError::TooDeep);
         }
-        let options = ParsingOptions { allow_dtd: false, nodes_limit: MOST_NODES, ..ParsingOptions::default() };
+        let options =
+            ParsingOptions { allow_dtd: false, nodes_limit: MOST_NODES, ..ParsingOptions::default() };
         let document =
             Document::parse_with_options(text, options).map_err(|error| SclError::Xml(error.to_string()))?;
         let root = document.root_element();
@@ -152,7 +153,8 @@ impl Scl {
             return Err(SclError::NoScl(root.tag_name().name().to_owned()));
         }
         let templates = Templates::new(root);
-        let ieds = children(root, "IED").map(|ied| read_ied(ied, root, &templates)).collect::<Result<_, _>>()?;
+        let ieds =
+            children(root, "IED").map(|ied| read_ied(ied, root, &templates)).collect::<Result<_, _>>()?;
         Ok(Self { ieds })
     }
 
@@ -208,7 +210,11 @@ fn deeper_than(text: &str, most: usize) -> bool {
     false
 }
 
-fn read_ied(ied: Node<'_, '_>, root: Node<'_, '_>, templates: &Templates<'_, '_>) -> Result<SclIed, SclError> {
+fn read_ied(
+    ied: Node<'_, '_>,
+    root: Node<'_, '_>,
+    templates: &Templates<'_, '_>,
+) -> Result<SclIed, SclError> {
     let name = required(ied, "name")?;
     let told = ["manufacturer", "type"].map(|attribute| ied.attribute(attribute).unwrap_or_default());
     let access_points = children(ied, "AccessPoint");
@@ -240,7 +246,8 @@ fn read_ied(ied: Node<'_, '_>, root: Node<'_, '_>, templates: &Templates<'_, '_>
 fn address(root: Node<'_, '_>, ied: &str, point: &str) -> Option<String> {
     let networks = children(root, "Communication").flat_map(|part| children(part, "SubNetwork"));
     let mut connected = networks.flat_map(|network| children(network, "ConnectedAP"));
-    let found = connected.find(|at| at.attribute("iedName") == Some(ied) && at.attribute("apName") == Some(point))?;
+    let found =
+        connected.find(|at| at.attribute("iedName") == Some(ied) && at.attribute("apName") == Some(point))?;
     let mut parts = children(found, "Address").flat_map(|address| children(address, "P"));
     let ip = parts.find(|part| part.attribute("type") == Some("IP"))?;
     ip.text().map(|text| text.trim().to_owned())
@@ -272,13 +279,15 @@ fn read_node(
     let part = |attribute: &str| node.attribute(attribute).unwrap_or_default();
     let name = format!("{}{}{}", part("prefix"), required(node, "lnClass")?, part("inst"));
     let kind = required(node, "lnType")?;
-    let objects = templates.objects(&kind).ok_or_else(|| wrong(node, format!("there is no LNodeType `{kind}`")))?;
+    let objects =
+        templates.objects(&kind).ok_or_else(|| wrong(node, format!("there is no LNodeType `{kind}`")))?;
     items.push(name.clone());
     let mut told = Vec::new();
     for (object, kind) in objects {
         templates.items(&name, object, kind, items);
         let cdc = templates.cdc(kind).unwrap_or_default().to_owned();
-        let control_model = instance_value(node, object, "ctlModel").or_else(|| templates.value(kind, "ctlModel"));
+        let control_model =
+            instance_value(node, object, "ctlModel").or_else(|| templates.value(kind, "ctlModel"));
         told.push(SclObject { name: object.to_owned(), cdc, control_model });
     }
     let data_sets = children(node, "DataSet").map(|set| {

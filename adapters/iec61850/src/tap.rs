@@ -38,7 +38,8 @@ impl TapChanger {
         target: i32,
     ) -> Result<TapAction, DeviceError> {
         let reading = reading(plan, answers)?;
-        let block = plan.blocks.iter().find(|(cell, _)| Plan::cell(answers, cell) != Some(&Data::Bool(false)));
+        let block =
+            plan.blocks.iter().find(|(cell, _)| Plan::cell(answers, cell) != Some(&Data::Bool(false)));
         if let Some((_, words)) = block.filter(|_| target != reading.position) {
             let quiet = self.sequencer.settled(now, &reading) == TapSettled::Quiet;
             if quiet {
@@ -62,9 +63,7 @@ impl TapChanger {
     ) -> Result<Applied, DeviceError> {
         let reading = reading(plan, answers)?;
         match self.sequencer.settled(now, &reading) {
-            TapSettled::Quiet => {
-                Ok(Applied::Confirmed { readback: Command::TapPosition(reading.position) })
-            }
+            TapSettled::Quiet => Ok(Applied::Confirmed { readback: Command::TapPosition(reading.position) }),
             TapSettled::Moving => Ok(Applied::InProgress),
             TapSettled::Failed(failure) => Err(refused("release the tap changer", failure.to_string())),
         }

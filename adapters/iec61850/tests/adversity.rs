@@ -148,7 +148,8 @@ struct Rig {
 impl Rig {
     async fn new() -> Self {
         let clock: SharedClock = Arc::new(WallClock::start().unwrap());
-        let plant = PvInverter::new(PvInverterSettings::typical(100_000.0, Series::constant(1000.0))).unwrap();
+        let plant =
+            PvInverter::new(PvInverterSettings::typical(100_000.0, Series::constant(1000.0))).unwrap();
         let plant = LivePlant::new(plant, Arc::clone(&clock));
         let settings = SimulatedSettings::default();
         let ied = serve_inverter(FREE_PORT, plant.clone(), settings, Arc::clone(&clock)).await.unwrap();
@@ -210,7 +211,11 @@ async fn no_spoilt_answer_is_shown_as_a_good_value() {
                 let again = rig.setpoint().await;
                 assert!(matches!(again, Err(DeviceError::Disconnected { .. })), "seed {seed}: {again:?}");
                 rig.connect().await;
-                assert_eq!(rig.setpoint().await.ok(), Some(expected), "seed {seed}, {fault:?}, connected anew");
+                assert_eq!(
+                    rig.setpoint().await.ok(),
+                    Some(expected),
+                    "seed {seed}, {fault:?}, connected anew"
+                );
             }
         }
     }

@@ -21,17 +21,25 @@ impl Driver for Iec61850 {
 
     fn read(&self, section: &Section<'_>) -> Box<dyn Opener> {
         let _ = section
-            .text("address", "`mms://host` or `mms://host:port`, or `simulated` for an IED that gridloop serves itself.")
+            .text(
+                "address",
+                "`mms://host` or `mms://host:port`, or `simulated` for an IED that gridloop serves itself.",
+            )
             .matching(|text| match text.as_str() {
                 "simulated" => Ok(()),
-                text => text.parse::<gridloop_iec61850::Address>().map(drop).map_err(|error| error.to_string()),
+                text => {
+                    text.parse::<gridloop_iec61850::Address>().map(drop).map_err(|error| error.to_string())
+                }
             })
             .such_as("mms://192.0.2.30")
             .or("simulated".into());
         Box::new(Settings {
             mapping: read_mapping(section),
             logical_device: section
-                .text("logical_device", "The one that is meant, where the IED has several; its IED's name may be left out.")
+                .text(
+                    "logical_device",
+                    "The one that is meant, where the IED has several; its IED's name may be left out.",
+                )
                 .such_as("INV")
                 .optional(),
             reports: read_reports(section),
@@ -62,7 +70,8 @@ impl Driver for Iec61850 {
 }
 
 fn read_mapping(section: &Section<'_>) -> Option<Mapping> {
-    let file = section.file("mapping", "What the IED's objects mean, where their names do not tell.").must_exist();
+    let file =
+        section.file("mapping", "What the IED's objects mean, where their names do not tell.").must_exist();
     let Some(path) = file.optional() else { return Some(Mapping::default()) };
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()));
     let mapping = text.and_then(|text| {
@@ -74,10 +83,16 @@ fn read_mapping(section: &Section<'_>) -> Option<Mapping> {
 fn read_reports(section: &Section<'_>) -> Option<ReportSettings> {
     let wanted = section.boolean("reports", "Whether values come by report; else they are polled.").or(false);
     let control_blocks = section
-        .texts("report_control_blocks", "The report control blocks; default: those that report what is mapped.")
+        .texts(
+            "report_control_blocks",
+            "The report control blocks; default: those that report what is mapped.",
+        )
         .or(Vec::new());
     let integrity_period = section
-        .duration_s("integrity_period_s", "How often the IED reports everything, changed or not, in s; 0: never.")
+        .duration_s(
+            "integrity_period_s",
+            "How often the IED reports everything, changed or not, in s; 0: never.",
+        )
         .within(0.0..=3600.0)
         .or(Duration::from_secs(10));
     wanted.then_some(ReportSettings { control_blocks, integrity_period })

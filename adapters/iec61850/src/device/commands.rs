@@ -62,23 +62,32 @@ impl IedDevice {
     }
 
     /// Both commands are looked at before either is given.
-    async fn set_power(&mut self, links: &mut Links, real: f64, reactive: f64) -> Result<Applied, DeviceError> {
+    async fn set_power(
+        &mut self,
+        links: &mut Links,
+        real: f64,
+        reactive: f64,
+    ) -> Result<Applied, DeviceError> {
         check(&links.plan, Quantity::Power, real)?;
         if links.plan.reactive.is_none() {
             if reactive != 0.0 {
                 return Err(unsupported(Quantity::Reactive.told()));
             }
             let set = self.set(links, Quantity::Power, real).await?;
-            return Ok(confirmed(set.map(|real_power_w| Command::Power { real_power_w, reactive_power_var: 0.0 })));
+            return Ok(confirmed(
+                set.map(|real_power_w| Command::Power { real_power_w, reactive_power_var: 0.0 }),
+            ));
         }
         check(&links.plan, Quantity::Reactive, reactive)?;
         let real = self.set(links, Quantity::Power, real).await?;
         let reactive = self.set(links, Quantity::Reactive, reactive).await?;
         let both = real.zip(reactive);
-        Ok(confirmed(both.map(|(real_power_w, reactive_power_var)| Command::Power {
-            real_power_w,
-            reactive_power_var,
-        })))
+        Ok(confirmed(
+            both.map(|(real_power_w, reactive_power_var)| Command::Power {
+                real_power_w,
+                reactive_power_var,
+            }),
+        ))
     }
 
     /// Makes the IED hold a value; gives what it then holds, or nothing when it has taken the value and does not show
@@ -95,7 +104,8 @@ impl IedDevice {
         let held = links.held(&setpoint).await?;
         // A write that may still come would undo what stands; one more write comes after it.
         let undone = self.unsure[index].is_some_and(|unsure| unsure != told);
-        let shows = SetpointPlan::is(held, told) || (self.awaited[index] == Some(told) && setpoint.may_be(held, told));
+        let shows = SetpointPlan::is(held, told)
+            || (self.awaited[index] == Some(told) && setpoint.may_be(held, told));
         if shows && !undone {
             (self.unsure[index], self.awaited[index]) = (None, None);
             return Ok(Some(held));
@@ -132,15 +142,13 @@ impl IedDevice {
                 let operation = || format!("write {variable}");
                 links.controller()?.write(variable, data).await.map_err(|error| error.of(operation()))
             }
-            Way::Operate { model, .. } => {
-                match self.operate(links, &setpoint.object, *model, data).await? {
-                    Outcome::Done => Ok(()),
-                    Outcome::Refused { during, cause } => Err(refused(
-                        &format!("{}: {during} {}", quantity.told(), setpoint.object.object()),
-                        cause.in_words(),
-                    )),
-                }
-            }
+            Way::Operate { model, .. } => match self.operate(links, &setpoint.object, *model, data).await? {
+                Outcome::Done => Ok(()),
+                Outcome::Refused { during, cause } => Err(refused(
+                    &format!("{}: {during} {}", quantity.told(), setpoint.object.object()),
+                    cause.in_words(),
+                )),
+            },
         }
     }
 
@@ -216,7 +224,8 @@ impl IedDevice {
     pub(super) async fn state(&mut self, links: &mut Links) -> Result<Applied, DeviceError> {
         let answers = links.answers().await?;
         for quantity in Quantity::ALL {
-            let (Some(setpoint), Some(asked)) = (quantity.of(&links.plan), self.unsure[quantity.index()]) else {
+            let (Some(setpoint), Some(asked)) = (quantity.of(&links.plan), self.unsure[quantity.index()])
+            else {
                 continue;
             };
             let held = held(setpoint, &answers)?;

@@ -8,10 +8,8 @@ use gridloop_device::DeviceError;
 use std::collections::BTreeSet;
 
 /// Where manufacturer, model and serial number are, in the order of trust.
-const NAMEPLATES: [(&str, &str, &[&str]); 2] = [
-    ("LPHD", "PhyNam", &["vendor", "model", "serNum"]),
-    ("LLN0", "NamPlt", &["vendor", "d"]),
-];
+const NAMEPLATES: [(&str, &str, &[&str]); 2] =
+    [("LPHD", "PhyNam", &["vendor", "model", "serNum"]), ("LLN0", "NamPlt", &["vendor", "d"])];
 
 /// Manufacturer, model and serial number from `LPHD`, else from `LLN0`; empty where there is neither.
 pub(super) async fn nameplate(
@@ -20,8 +18,9 @@ pub(super) async fn nameplate(
     device: Option<&str>,
 ) -> Result<String, DeviceError> {
     let domains = device.into_iter().chain(directory.domains());
-    let nodes: Vec<(&str, &str)> =
-        domains.flat_map(|domain| directory.nodes(domain).into_iter().map(move |node| (domain, node))).collect();
+    let nodes: Vec<(&str, &str)> = domains
+        .flat_map(|domain| directory.nodes(domain).into_iter().map(move |node| (domain, node)))
+        .collect();
     for (wanted, object, parts) in NAMEPLATES {
         for (domain, node) in &nodes {
             if class(node) != Some(wanted) && *node != wanted {
@@ -47,11 +46,8 @@ pub(super) async fn nameplate(
 
 /// The logical nodes that are used and how each command is given, for people.
 pub(super) fn profile(name: &str, plan: &Plan) -> String {
-    let nodes: BTreeSet<String> = plan
-        .variables
-        .iter()
-        .map(|variable| format!("{}/{}", variable.domain, variable.node))
-        .collect();
+    let nodes: BTreeSet<String> =
+        plan.variables.iter().map(|variable| format!("{}/{}", variable.domain, variable.node)).collect();
     let nodes: Vec<String> = nodes.into_iter().collect();
     let mut told = format!("{name}, IEC 61850 {}", nodes.join(" "));
     for setpoint in [&plan.power, &plan.reactive, &plan.voltage].into_iter().flatten() {

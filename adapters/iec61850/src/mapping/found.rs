@@ -51,8 +51,7 @@ pub(crate) fn found(directory: &Directory, device: Option<&str>) -> Mapping {
     mapping.reactive_setpoint = look.setpoint(REACTIVE);
     mapping.voltage_setpoint = look.setpoint(VOLTAGE);
     mapping.tap.setpoint = look.any(TAP_SETPOINT, &[Fc::Co]);
-    mapping.tap.command =
-        look.any(TAP_COMMAND, &[Fc::Co]).filter(|_| mapping.tap.setpoint.is_none());
+    mapping.tap.command = look.any(TAP_COMMAND, &[Fc::Co]).filter(|_| mapping.tap.setpoint.is_none());
     mapping.tap.position = look.any(TAP_POSITION, &[Fc::St, Fc::Mx]);
     mapping
 }
@@ -62,7 +61,12 @@ pub(crate) const RATINGS: [&[(&str, &str)]; 2] =
     [&[("ZINV", "WRtg"), ("DRCT", "MaxWLim")], &[("ZINV", "VarRtg"), ("DRCT", "MaxVarLim")]];
 
 /// The object of this class and name in the same logical device.
-pub(crate) fn beside(directory: &Directory, domain: &str, names: &[(&str, &str)], fc: Fc) -> Option<Variable> {
+pub(crate) fn beside(
+    directory: &Directory,
+    domain: &str,
+    names: &[(&str, &str)],
+    fc: Fc,
+) -> Option<Variable> {
     let look = Look { directory, device: Some(domain) };
     let object = look.any(names, &[fc])?;
     Some(Variable { domain: object.device, node: object.node, fc, path: object.path })
@@ -75,7 +79,8 @@ struct Look<'d> {
 
 impl Look<'_> {
     fn first(&self, wanted: &str, path: &str, fc: Fc) -> Option<ObjectName> {
-        let domains = self.directory.domains().filter(|domain| self.device.is_none_or(|only| only == *domain));
+        let domains =
+            self.directory.domains().filter(|domain| self.device.is_none_or(|only| only == *domain));
         for domain in domains {
             for node in self.directory.nodes(domain) {
                 if class(node) != Some(wanted) {

@@ -152,7 +152,10 @@ fn checked_tap(raw: TapShape) -> Result<TapMapping, Misfit> {
     if let (Some(lowest), Some(highest)) = (&raw.lowest, &raw.highest)
         && lowest.get_ref() >= highest.get_ref()
     {
-        return misfit(&highest.span(), format!("expected more than `lowest`, which is {}", lowest.get_ref()));
+        return misfit(
+            &highest.span(),
+            format!("expected more than `lowest`, which is {}", lowest.get_ref()),
+        );
     }
     let confirm_within = match &raw.confirm_within_s {
         None => None,
@@ -185,7 +188,9 @@ fn object(given: &Spanned<String>) -> Result<ObjectName, Misfit> {
         Some(object) => Ok(object),
         None => misfit(
             &given.span(),
-            format!("`{text}` is no object, expected `LogicalDevice/LogicalNode.DataObject`, such as `INV/MMXU1.TotW`"),
+            format!(
+                "`{text}` is no object, expected `LogicalDevice/LogicalNode.DataObject`, such as `INV/MMXU1.TotW`"
+            ),
         ),
     }
 }

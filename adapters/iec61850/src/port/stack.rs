@@ -183,7 +183,10 @@ impl MmsPort for StackPort {
             waiting.push_back(taken(&report));
         };
         let id = report_id.to_owned();
-        self.connection.install_report_handler(Some(id), report_id, None, Arc::new(keep)).await.map_err(sorted)
+        self.connection
+            .install_report_handler(Some(id), report_id, None, Arc::new(keep))
+            .await
+            .map_err(sorted)
     }
 
     async fn reports(&mut self) -> Result<Vec<Report>, PortError> {
@@ -311,10 +314,7 @@ fn to_stack(data: Data) -> MmsValue {
 fn layout(specification: &TypeSpecification) -> Layout {
     match specification {
         TypeSpecification::Structure { components } => Layout::Structure(
-            components
-                .iter()
-                .map(|part| (part.name.clone(), layout(&part.type_spec)))
-                .collect(),
+            components.iter().map(|part| (part.name.clone(), layout(&part.type_spec))).collect(),
         ),
         TypeSpecification::Boolean => Layout::Leaf(Kind::Bool),
         TypeSpecification::Integer { .. } => Layout::Leaf(Kind::Int),

@@ -47,7 +47,8 @@ impl Image {
     /// # Errors
     /// When the report is not about the data set as it was when the reports were enabled. Nothing of it is used.
     pub(super) fn apply(&mut self, report: Report, now: MonoTime) -> Result<(), String> {
-        if report.size != self.members.len() || report.members.iter().any(|(index, _)| *index >= report.size) {
+        if report.size != self.members.len() || report.members.iter().any(|(index, _)| *index >= report.size)
+        {
             return Err(format!("it has {} members, expected {}", report.size, self.members.len()));
         }
         if let (Some(known), Some(told)) = (self.conf_rev, report.conf_rev)

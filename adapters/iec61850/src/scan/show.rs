@@ -59,7 +59,12 @@ fn show_device(device: &ScannedDevice, f: &mut fmt::Formatter<'_>) -> fmt::Resul
         writeln!(f, "  {node:<12} {}", objects.join(" "))?;
     }
     for control in &device.controls {
-        writeln!(f, "  control      {}  {}", control.object, control.model.map_or("status-only", ControlModel::name))?;
+        writeln!(
+            f,
+            "  control      {}  {}",
+            control.object,
+            control.model.map_or("status-only", ControlModel::name)
+        )?;
     }
     for report in &device.reports {
         let kind = if report.buffered { "buffered" } else { "unbuffered" };
@@ -90,8 +95,7 @@ fn show_comparison(comparison: &Comparison, f: &mut fmt::Formatter<'_>) -> fmt::
         return writeln!(f, "\nas the description says of {ied}");
     }
     writeln!(f, "\ncompared with {ied} of the description")?;
-    let kinds =
-        [("the IED lacks", &comparison.lacking), ("the description lacks", &comparison.undescribed)];
+    let kinds = [("the IED lacks", &comparison.lacking), ("the description lacks", &comparison.undescribed)];
     for (what, objects) in kinds {
         for object in objects.iter().take(MOST_SHOWN) {
             writeln!(f, "  {what} {object}")?;

@@ -37,7 +37,10 @@ async fn a_scan_tells_what_an_ied_offers_and_how_to_configure_it() {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     let block = report.config_block();
-    assert!(block.contains("[device.gridloopoltc]\ndriver = \"iec61850\"\naddress = \"mms://127.0.0.1:"), "{block}");
+    assert!(
+        block.contains("[device.gridloopoltc]\ndriver = \"iec61850\"\naddress = \"mms://127.0.0.1:"),
+        "{block}"
+    );
     assert!(block.contains("logical_device = \"GRIDLOOPINV\"\n"), "{block}");
     toml::from_str::<toml::Table>(&block).unwrap();
     assert!(report.logical_devices.iter().all(|device| device.reports.iter().all(|report| !report.enabled)));
@@ -47,9 +50,11 @@ async fn a_scan_tells_what_an_ied_offers_and_how_to_configure_it() {
 async fn a_scan_tells_how_an_ied_differs_from_its_description() {
     let clock = clock();
     let taps = LivePlant::new(TapChanger::new(TapChangerSettings::default()).unwrap(), Arc::clone(&clock));
-    let settings = SimulatedSettings { control_model: ControlModel::SboEnhanced, ..SimulatedSettings::default() };
+    let settings =
+        SimulatedSettings { control_model: ControlModel::SboEnhanced, ..SimulatedSettings::default() };
     let served = serve_tap_changer(free_port(), taps, settings, Arc::clone(&clock)).await.unwrap();
-    let description = ICD.replace("<DO name=\"LTCBlk\" type=\"SPS\"/>", "<DO name=\"TapBlkR\" type=\"SPS\"/>");
+    let description =
+        ICD.replace("<DO name=\"LTCBlk\" type=\"SPS\"/>", "<DO name=\"TapBlkR\" type=\"SPS\"/>");
     let scl = Scl::parse(&description).unwrap();
     let report = scan(&IedSettings::at(served.local_addr().into()), Some(&scl), clock).await.unwrap();
     let comparison = report.comparison.clone().unwrap();

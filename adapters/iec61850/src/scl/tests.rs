@@ -11,7 +11,10 @@ fn the_description_of_the_simulated_ied_is_read() {
     assert_eq!(inverter.domain, "GRIDLOOPINV");
     let node = |name: &str| inverter.nodes.iter().find(|node| node.name == name).unwrap();
     let set = node("ZINV1").objects.iter().find(|object| object.name == "OutWSet").unwrap();
-    assert_eq!((set.cdc.as_str(), set.control_model.as_deref()), ("APC", Some("direct-with-normal-security")));
+    assert_eq!(
+        (set.cdc.as_str(), set.control_model.as_deref()),
+        ("APC", Some("direct-with-normal-security"))
+    );
     assert_eq!(node("LLN0").data_sets, [("dsMeas".to_owned(), 8)]);
     let buffered: Vec<bool> = node("LLN0").reports.iter().map(|report| report.buffered).collect();
     assert_eq!(buffered, [false, true]);

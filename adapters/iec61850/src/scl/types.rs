@@ -36,7 +36,11 @@ impl<'a, 'input> Templates<'a, 'input> {
     pub(super) fn objects(&self, node_type: &str) -> Option<Vec<(&'a str, &'a str)>> {
         let kind = *self.nodes.get(node_type)?;
         let objects = kind.children().filter(|child| child.has_tag_name((NAMESPACE, "DO")));
-        Some(objects.filter_map(|object| Some((object.attribute("name")?, object.attribute("type")?))).collect())
+        Some(
+            objects
+                .filter_map(|object| Some((object.attribute("name")?, object.attribute("type")?)))
+                .collect(),
+        )
     }
 
     /// The common data class of a type of object.
@@ -80,8 +84,11 @@ impl<'a, 'input> Templates<'a, 'input> {
             if part.has_tag_name((NAMESPACE, "SDO")) {
                 self.collect(&inner, part.attribute("type").unwrap_or_default(), visits, depth + 1, found);
                 let inside = format!("{inner}$");
-                let own: BTreeSet<String> =
-                    found.iter().filter(|(_, path)| path.starts_with(&inside)).map(|(fc, _)| fc.clone()).collect();
+                let own: BTreeSet<String> = found
+                    .iter()
+                    .filter(|(_, path)| path.starts_with(&inside))
+                    .map(|(fc, _)| fc.clone())
+                    .collect();
                 found.extend(own.into_iter().map(|fc| (fc, inner.clone())));
             } else if let Some(fc) = part.attribute("fc") {
                 found.insert((fc.to_owned(), inner));

@@ -7,10 +7,10 @@ use gridloop_clock::SharedClock;
 use iec61850_mms::DataAccessError;
 use iec61850_model::tree::{DataAttribute, IedModel};
 use iec61850_model::{MmsValue, NodeRef, ObjectRef};
+use iec61850_server::IedServer;
 use iec61850_server::control::handler::{CheckHandler, ControlHandler, OperateFuture};
 use iec61850_server::control::{ControlAction, ControlAddCause};
 use iec61850_server::handler::{AttributeAccessHandler, WriteContext, WriteOutcome};
-use iec61850_server::IedServer;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -177,7 +177,8 @@ fn slot(model: &IedModel, device: &str, path: &str) -> Option<Slot> {
     while let Some((shorter, _)) = above.rsplit_once('.') {
         above = shorter;
         let beside = |name: &str| {
-            attribute(model, &format!("{IED_NAME}{device}/{above}.{name}")).filter(|found| found.fc == value.fc)
+            attribute(model, &format!("{IED_NAME}{device}/{above}.{name}"))
+                .filter(|found| found.fc == value.fc)
         };
         if let Some(quality) = beside("q") {
             let time = beside("t");

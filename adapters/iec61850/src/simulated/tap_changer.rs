@@ -18,7 +18,8 @@ pub(super) fn values(plant: &LivePlant<TapChanger>) -> Values {
         let position = MmsValue::Integer(outputs.position.into());
         // The rest of the motor is the last part of a movement: nothing is taken until it is over.
         let moving = MmsValue::Boolean(outputs.moving || outputs.motor_pause_s > 0.0);
-        let (lowest_told, highest_told) = (MmsValue::Integer(lowest.into()), MmsValue::Integer(highest.into()));
+        let (lowest_told, highest_told) =
+            (MmsValue::Integer(lowest.into()), MmsValue::Integer(highest.into()));
         vec![
             ("YLTC1.TapPos.valWTr.posVal", position.clone()),
             ("YLTC1.TapPos.valWTr.transInd", moving.clone()),

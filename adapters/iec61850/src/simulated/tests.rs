@@ -39,7 +39,8 @@ fn setpoint(command: Command, clock: &SharedClock) -> Setpoint {
 #[tokio::test]
 async fn an_inverter_is_told_its_power_and_shows_it() {
     let clock = clock();
-    let settings = SimulatedSettings { control_model: ControlModel::SboEnhanced, ..SimulatedSettings::default() };
+    let settings =
+        SimulatedSettings { control_model: ControlModel::SboEnhanced, ..SimulatedSettings::default() };
     let served = serve_inverter(free_port(), inverter(&clock), settings, clock.clone()).await.unwrap();
     let mut device = device(&served, &clock);
     let description = device.connect().await.unwrap();
@@ -64,8 +65,9 @@ async fn an_inverter_is_told_its_power_and_shows_it() {
 #[tokio::test]
 async fn the_quality_of_an_object_comes_with_its_value() {
     let clock = clock();
-    let served =
-        serve_inverter(free_port(), inverter(&clock), SimulatedSettings::default(), clock.clone()).await.unwrap();
+    let served = serve_inverter(free_port(), inverter(&clock), SimulatedSettings::default(), clock.clone())
+        .await
+        .unwrap();
     let mut device = device(&served, &clock);
     device.connect().await.unwrap();
     for (bits, quality) in
@@ -84,8 +86,9 @@ async fn the_quality_of_an_object_comes_with_its_value() {
 async fn a_tap_changer_under_local_control_is_not_moved() {
     let clock = clock();
     let plant = taps(&clock);
-    let served =
-        serve_tap_changer(free_port(), plant.clone(), SimulatedSettings::default(), clock.clone()).await.unwrap();
+    let served = serve_tap_changer(free_port(), plant.clone(), SimulatedSettings::default(), clock.clone())
+        .await
+        .unwrap();
     let mut device = device(&served, &clock);
     device.connect().await.unwrap();
     for (mode, words) in [(TapMode::Manual, "local control"), (TapMode::Automatic, "automatic mode")] {
