@@ -1,9 +1,10 @@
-//! Tests against foreign implementations: pysunspec2, pymodbus, mbpoll and mosquitto for devices, a checker of messages written
+//! Tests against foreign implementations: pysunspec2, pymodbus, mbpoll, mosquitto and open61850 for devices, a checker of messages written
 //! from the wire contract, and jsonschema, each in a process of its own.
 //!
 //! gridloop's drivers and its simulated devices are written by the same people from the same tables, so that either
 //! could confirm the other's mistakes. These tests let others judge both sides.
 
+mod ied_driver;
 mod mbpoll;
 mod messages;
 mod modbus_security;
@@ -12,5 +13,6 @@ mod model_tables;
 mod mqtt;
 mod register_map_driver;
 mod rig;
+mod simulated_ied;
 mod simulated_inverter;
 mod sunspec_driver;

@@ -100,6 +100,12 @@ impl Peer {
         }
     }
 
+    /// The script's process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     async fn answer(&mut self) -> anyhow::Result<Value> {
         let bound = self.clock.now() + PATIENCE;
         let line = until(&self.clock, bound, self.answers.recv()).await;

@@ -275,8 +275,8 @@ fn standing(plan: &Plan, capabilities: &Capabilities, answers: &Answers) -> Opti
     let command = standing_power(plan, answers)?;
     let Command::Power { real_power_w, reactive_power_var } = command else { return None };
     let (power, range) = (plan.power.as_ref()?, capabilities.power?);
-    let free = power.is(real_power_w, range.max_w)
-        && plan.reactive.as_ref().is_none_or(|reactive| reactive.is(reactive_power_var, 0.0));
+    let free = power.may_be(real_power_w, range.max_w)
+        && plan.reactive.as_ref().is_none_or(|reactive| reactive.may_be(reactive_power_var, 0.0));
     (!free).then_some(command)
 }
 

@@ -194,10 +194,15 @@ impl SetpointPlan {
     }
 
     /// Whether a value that is held is the one that was asked for, as far as a 32-bit float can tell.
-    pub(crate) fn is(&self, held: f64, asked: f64) -> bool {
-        let size =
-            self.max.map_or(asked.abs(), f64::abs).max(self.min.map_or(0.0, f64::abs)).max(asked.abs());
-        (held - asked).abs() <= size * 1e-4
+    pub(crate) fn is(held: f64, asked: f64) -> bool {
+        (held - asked).abs() <= held.abs().max(asked.abs()) * 1e-6
+    }
+
+    /// Whether a value that is held after a write can be the one that was asked for, at the resolution of the IED: a
+    /// thousandth of the range.
+    pub(crate) fn may_be(&self, held: f64, asked: f64) -> bool {
+        let range = self.max.zip(self.min).map_or(0.0, |(max, min)| max - min);
+        Self::is(held, asked) || (held - asked).abs() <= range * 1e-3
     }
 }
 

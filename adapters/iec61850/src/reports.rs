@@ -22,6 +22,8 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_millis(5);
 /// The most questions until it has come.
 const MOST_QUESTIONS: u32 = 200;
+/// How long a buffered control block stays ours after a lost association, in s, where the server can do that.
+const RESERVED_S: i64 = 60;
 /// A value is stale when no integrity report has come for so many periods.
 const OVERDUE_PERIODS: u32 = 3;
 
@@ -123,7 +125,10 @@ impl ReportLink {
         // reserved, data change, quality change, data update, integrity, general interrogation
         let triggers = [false, true, true, false, true, true];
         let period = u32::try_from(self.integrity_period.as_millis()).unwrap_or(u32::MAX);
-        if !buffered {
+        // Some servers take no configuration from a client that has not reserved the block.
+        if buffered {
+            self.write(at, "ResvTms", Data::Int(RESERVED_S)).await?;
+        } else {
             self.prefer(at, "Resv", Data::Bool(true)).await?;
         }
         self.prefer(at, "OptFlds", Data::Bits(Bits::new(&options))).await?;
@@ -337,3 +342,6 @@ fn all(directory: &Directory, plan: &Plan) -> Vec<Variable> {
     }
     blocks
 }
+
+#[cfg(test)]
+mod tests;

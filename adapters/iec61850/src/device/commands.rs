@@ -104,7 +104,9 @@ impl IedDevice {
         let held = links.held(&setpoint).await?;
         // A write that may still come would undo what stands; one more write comes after it.
         let undone = self.unsure[index].is_some_and(|unsure| unsure != told);
-        if setpoint.is(held, told) && !undone {
+        let shows = SetpointPlan::is(held, told)
+            || (self.awaited[index] == Some(told) && setpoint.may_be(held, told));
+        if shows && !undone {
             (self.unsure[index], self.awaited[index]) = (None, None);
             return Ok(Some(held));
         }
@@ -121,7 +123,7 @@ impl IedDevice {
         }
         (self.unsure[index], self.awaited[index]) = (None, None);
         let held = links.held(&setpoint).await?;
-        if setpoint.is(held, told) {
+        if setpoint.may_be(held, told) {
             return Ok(Some(held));
         }
         self.awaited[index] = Some(told);
@@ -227,7 +229,7 @@ impl IedDevice {
                 continue;
             };
             let held = held(setpoint, &answers)?;
-            if !setpoint.is(held, asked) {
+            if !setpoint.may_be(held, asked) {
                 let reason = format!("{asked} was not confirmed: the IED holds {held}");
                 return Err(refused(&format!("release: {}", quantity.told()), reason));
             }

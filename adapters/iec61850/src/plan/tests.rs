@@ -65,7 +65,7 @@ proptest! {
         for shape in [Shape::Plain(Kind::Float32), Shape::Analogue(Kind::Float64)] {
             let plan = setpoint(shape, 0.5);
             let (_, told) = plan.encode(value).unwrap();
-            prop_assert!(plan.is(told, value));
+            prop_assert!(SetpointPlan::is(told, value));
         }
         let (_, told) = setpoint(Shape::Plain(Kind::Int), 1.0).encode(value).unwrap();
         prop_assert!((told - value).abs() <= 0.5);

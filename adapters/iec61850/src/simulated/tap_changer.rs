@@ -16,7 +16,8 @@ pub(super) fn values(plant: &LivePlant<TapChanger>) -> Values {
         let (lowest, highest) = (taps.settings().lowest, taps.settings().highest);
         let (min_v, max_v) = taps.voltage_range_v();
         let position = MmsValue::Integer(outputs.position.into());
-        let moving = MmsValue::Boolean(outputs.moving);
+        // The rest of the motor is the last part of a movement: nothing is taken until it is over.
+        let moving = MmsValue::Boolean(outputs.moving || outputs.motor_pause_s > 0.0);
         let (lowest_told, highest_told) =
             (MmsValue::Integer(lowest.into()), MmsValue::Integer(highest.into()));
         vec![

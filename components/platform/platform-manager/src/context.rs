@@ -44,7 +44,11 @@ impl Context {
     /// as well.
     pub(crate) fn logging(level: &str, file: Option<File>) -> anyhow::Result<Self> {
         let terminal = MultiProgress::new();
-        let usual = || EnvFilter::new(format!("{level},lapin=off"));
+        let usual = || {
+            EnvFilter::new(format!(
+                "{level},lapin=off,iec61850_client=off,iec61850_mms=off,iec61850_server=off"
+            ))
+        };
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| usual());
         let colours = file.is_none() && io::stderr().is_terminal();
         let beside = terminal.clone();
