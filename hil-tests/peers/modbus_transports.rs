@@ -230,7 +230,8 @@ async fn a_late_answer_on_a_serial_line_is_never_that_to_the_next_request() -> a
         assert_eq!(read_registers(impatient.clone(), at(), Table::Holding, 1, 1).await?, [5]);
     }
     let counts = link_statistics(&rtu(line.master())).unwrap_or_default();
-    assert_eq!((counts.timeouts, counts.discarded_bytes), (3, 3 * 7), "{counts:?}");
+    assert_eq!(counts.timeouts, 3, "{counts:?}");
+    assert!(counts.discarded_bytes > 0, "no late answer came: {counts:?}");
     Ok(())
 }
 
