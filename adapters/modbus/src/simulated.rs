@@ -18,7 +18,7 @@ mod secure;
 mod server;
 mod tap_changer;
 
-pub use bind::{Bind, Rights, Security};
+pub use bind::{Bind, BindError, Rights, Security};
 pub use inverter::{InverterSettings, serve_inverter};
 pub use knobs::{Fault, Knobs};
 pub use server::SimulatedServer;

@@ -45,6 +45,8 @@ struct Truth {
     answered: BTreeSet<u8>,
     /// Units that never answer.
     dead: BTreeSet<u8>,
+    /// Whether the line breaks with the next request.
+    breaks: bool,
 }
 
 /// A device, or a line of them, and the wires to it.
@@ -105,6 +107,9 @@ impl World {
         let count = if pdu[0] == 6 { 0 } else { usize::from(pdu[4]) };
         let registers: Vec<u16> = (0..count).map(|_| rng.u16(..)).collect();
         truth.last = (pdu.clone(), registers.clone());
+        if std::mem::take(&mut truth.breaks) {
+            return vec![(Duration::ZERO, Vec::new())];
+        }
         if truth.dead.contains(&unit) {
             return Vec::new();
         }
@@ -229,8 +234,12 @@ impl Rig {
     }
 
     async fn ask(&self, unit: u8, ask: Ask) -> Result<Vec<u16>, LinkError> {
+        self.ask_with(unit, ask, PATIENCE).await
+    }
+
+    async fn ask_with(&self, unit: u8, ask: Ask, patience: Patience) -> Result<Vec<u16>, LinkError> {
         let (answer, answered) = oneshot::channel();
-        assert!(self.bus.send(Job { unit, work: Work::Ask(ask), patience: PATIENCE, answer }).await);
+        assert!(self.bus.send(Job { unit, work: Work::Ask(ask), patience, answer }).await);
         answered.await.expect("the link's task lives")
     }
 
@@ -384,4 +393,19 @@ async fn a_unit_that_comes_back_is_found_again() {
         };
         assert!(rig.run(TIMEOUT + QUIET * 2, found).await.is_some(), "{framing:?}");
     }
+}
+
+#[tokio::test]
+async fn a_line_that_is_opened_again_waits_for_the_slowest_of_its_units() {
+    let rig = Rig::new(Framing::Rtu, 1, false);
+    let read = || Ask::Read { table: Table::Holding, address: 1, count: 1 };
+    let slow = Patience { timeout: TIMEOUT, quiet: QUIET * 10 };
+    let minute = Duration::from_secs(60);
+    rig.run(minute, rig.ask_with(1, read(), slow)).await.unwrap().unwrap();
+    rig.world.truth.lock().unwrap().breaks = true;
+    let broken = rig.run(minute, rig.ask_with(1, read(), slow)).await.unwrap();
+    assert!(matches!(broken, Err(LinkError::Lost(_))), "{broken:?}");
+    let asked_at = rig.world.clock.now();
+    rig.run(minute, rig.ask(2, read())).await.unwrap().unwrap();
+    assert!(rig.world.clock.now().since(asked_at) >= slow.quiet);
 }
