@@ -190,6 +190,8 @@ impl<D: Dial> Worker<D> {
                 }
                 if error.is_in_vain() {
                     self.in_vain(unit, job.patience, begun);
+                } else if error.keeps_link() {
+                    self.queue.answered(unit);
                 }
             }
             Ok(_) if matches!(job.work, Work::Open) => {}

@@ -47,6 +47,8 @@ struct Truth {
     dead: BTreeSet<u8>,
     /// Whether the line breaks with the next request.
     breaks: bool,
+    /// Whether the answer to the next request is spoilt on its way.
+    spoils: bool,
 }
 
 /// A device, or a line of them, and the wires to it.
@@ -115,6 +117,11 @@ impl World {
         }
         truth.answered.insert(unit);
         let right = if pdu[0] == 6 { pdu } else { read_answer(pdu[0], &registers) };
+        if std::mem::take(&mut truth.spoils) {
+            let mut frame = self.frame(request, unit, &right);
+            frame[2] ^= 0x40;
+            return vec![(Duration::ZERO, frame)];
+        }
         if !self.hostile || rng.u8(..) < 70 {
             return vec![(Duration::ZERO, self.frame(request, unit, &right))];
         }
@@ -408,4 +415,18 @@ async fn a_line_that_is_opened_again_waits_for_the_slowest_of_its_units() {
     let asked_at = rig.world.clock.now();
     rig.run(minute, rig.ask(2, read())).await.unwrap().unwrap();
     assert!(rig.world.clock.now().since(asked_at) >= slow.quiet);
+}
+
+#[tokio::test]
+async fn a_unit_whose_answer_was_spoilt_does_not_rest() {
+    for framing in [Framing::Tcp, Framing::Rtu] {
+        let rig = Rig::new(framing, 1, false);
+        let read = || Ask::Read { table: Table::Holding, address: 1, count: 1 };
+        let minute = Duration::from_secs(60);
+        rig.run(minute, rig.ask(1, read())).await.unwrap().unwrap();
+        rig.world.truth.lock().unwrap().spoils = true;
+        let spoilt = rig.run(minute, rig.ask(2, read())).await.unwrap();
+        assert!(matches!(spoilt, Err(LinkError::Malformed(_))), "{framing:?}: {spoilt:?}");
+        rig.run(minute, rig.ask(2, read())).await.unwrap().unwrap();
+    }
 }
