@@ -168,7 +168,7 @@ async fn a_certificate_of_ours_that_is_no_good_is_refused_in_clear_words() -> an
     let elsewhere = files.issue_elsewhere("elsewhere")?;
     for ours in [expired, early, elsewhere] {
         let said = said_of(&theirs, &ours).await?;
-        assert!(said.contains("certificate"), "{said}");
+        assert!(said.contains("our certificate"), "{said}");
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ mod conformance;
 mod determinism;
 mod device_task;
 mod endings;
+mod examples;
 mod fallback;
 mod faulty_device;
 mod iteration;

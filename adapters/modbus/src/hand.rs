@@ -1,4 +1,5 @@
-//! Plain registers by hand: [`read_registers`], [`write_registers`] and [`write_register`], for looking at a device and for repairing it.
+//! Plain registers by hand: [`read_registers`], [`write_registers`] and [`write_register`], for looking at a device and
+//! for repairing it.
 
 use crate::link::Link;
 use crate::register_map::Table;

@@ -1,8 +1,9 @@
 //! Modbus over TCP, TLS and serial lines: SunSpec and register-map devices, and simulated ones.
 //!
-//! A device is reached by [`LinkSettings`]; devices with the same [`Address`] share one link. [`SunSpecDevice`] finds out by itself what its inverter can do;
-//! [`RegisterMapDevice`] is told by a [`Profile`], which is a data file. Both stand on one session type, whose task owns
-//! the connection and drops it after any error. Nothing here retries: that is the device task's business.
+//! A device is reached by [`LinkSettings`]; devices with the same [`Address`] share one link. [`SunSpecDevice`] finds
+//! out by itself what its inverter can do; [`RegisterMapDevice`] is told by a [`Profile`], which is a data file. Both stand
+//! on one session type, whose task owns the link: after any error it drops a connection, and waits for silence on a
+//! line. Nothing here retries: that is the device task's business.
 
 mod address;
 mod hand;

@@ -1,4 +1,4 @@
-//! Links to Modbus servers: [`ModbusSession`] is one unit's handle to a link, and [`LinkSettings`] says how to reach it.
+//! Links to Modbus servers: [`ModbusSession`] is one unit's handle to a link, [`LinkSettings`] say how to reach it.
 //!
 //! A link is a TCP or TLS connection, or a serial line, with one task that owns it (`bus`). All units with the same
 //! address share it: they take turns (`queue`), and one that is dead costs the others one timeout now and then. What

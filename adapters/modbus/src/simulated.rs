@@ -1,12 +1,12 @@
 //! Simulated Modbus devices: peers with a socket or a serial port, registers and a live plant, not mocks.
 //!
 //! [`serve_inverter`] serves a SunSpec inverter, [`serve_tap_changer`] a tap changer. Both give a [`SimulatedServer`],
-//! whose [`Knobs`] make it slow, mute or wrong. The framing is written here rather than taken from a library, because
-//! no library answers wrongly on purpose.
+//! whose [`Knobs`] make it slow, mute or wrong; on RTU, which has no transactions, [`Fault::WrongTransaction`] is none.
+//! The framing is written here rather than taken from a library, because no library answers wrongly on purpose.
 //!
 //! Functions 3, 4, 6 and 16 are served, any other gets exception 01. A unit other than the device's own gets exception
-//! 0B over TCP, as from a gateway that finds nobody behind it, and none on RTU. An address outside the map gets 02; a register that cannot be
-//! written, or not with that value, gets 03.
+//! 0B over TCP, as from a gateway that finds nobody behind it, and no answer on RTU. An address outside the map gets
+//! 02; a register that cannot be written, or not with that value, gets 03.
 
 mod bind;
 mod block;
@@ -18,7 +18,7 @@ mod secure;
 mod server;
 mod tap_changer;
 
-pub use bind::{Bind, Rights, Security};
+pub use bind::{Bind, BindError, Rights, Security};
 pub use inverter::{InverterSettings, serve_inverter};
 pub use knobs::{Fault, Knobs};
 pub use server::SimulatedServer;

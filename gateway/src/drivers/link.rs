@@ -114,3 +114,49 @@ fn read_tls(section: &Section<'_>, encrypted: bool) -> Option<TlsFiles> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gridloop_service::Document;
+
+    /// What is wrong with these keys, as it is told.
+    fn errors(keys: &str) -> String {
+        let document = Document::parse("test.toml", keys).expect("TOML");
+        LinkKeys::read(&document.root());
+        document.finish().err().map(|diagnostics| diagnostics.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn every_kind_of_address_is_taken_with_the_keys_that_go_with_it() {
+        for keys in [
+            "",
+            "address = \"simulated\"\nunit = 0",
+            "address = \"tcp://192.0.2.10\"\nunit = 255\nown_connection = true",
+            "address = \"rtu:///dev/ttyUSB0?baud=9600\"\nunit = 247\nquiet_s = 0.2",
+            "address = \"rtu+tcp://192.0.2.10:4001\"\nquiet_s = 0.2\nown_connection = true",
+        ] {
+            assert_eq!(errors(keys), "", "{keys}");
+        }
+    }
+
+    #[test]
+    fn keys_that_do_not_go_with_the_address_are_told() {
+        for (keys, words) in [
+            ("address = \"mms://192.0.2.10\"", "rtu+tcp://host:port"),
+            ("address = \"rtu:///dev/ttyUSB0?baud=fast\"", "baud=fast"),
+            ("address = \"rtu:///dev/ttyUSB0\"\nunit = 0", "1 to 247"),
+            ("address = \"rtu:///dev/ttyUSB0\"\nown_connection = true", "opened once"),
+            ("address = \"tcp://192.0.2.10\"\nquiet_s = 1", "RTU"),
+            ("address = \"tcp://192.0.2.10\"\nca_file = \"ca.pem\"", "nothing is encrypted"),
+            ("address = \"tls://192.0.2.10\"\nca_file = \"ca.pem\"", "`key_file`"),
+            (
+                "address = \"tls://pv\"\nca_file = \"/nowhere\"\ncertificate_file = \"c\"\nkey_file = \"k\"",
+                "/nowhere",
+            ),
+        ] {
+            let told = errors(keys);
+            assert!(told.contains(words), "{keys}: {told}");
+        }
+    }
+}

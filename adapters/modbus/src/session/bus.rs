@@ -12,8 +12,9 @@ use super::queue::{Queue, Unwelcome};
 use super::statistics::Tally;
 use super::{LinkSettings, Patience};
 use async_trait::async_trait;
-use gridloop_clock::{SharedClock, until};
+use gridloop_clock::{MonoTime, SharedClock, until};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
@@ -72,7 +73,9 @@ impl Bus {
 
     pub(super) fn with(settings: LinkSettings, dialler: impl Dial, clock: SharedClock, tally: Tally) -> Self {
         let (jobs, waiting) = mpsc::channel(WAITING);
-        let worker = Worker { dialler, jobs: waiting, queue: Queue::default(), wire: None, clock, tally };
+        let quiet = settings.patience().quiet;
+        let worker =
+            Worker { wire: None, dialler, jobs: waiting, queue: Queue::default(), quiet, clock, tally };
         Self { settings, jobs, task: tokio::spawn(worker.run()).abort_handle() }
     }
 
@@ -123,6 +126,8 @@ struct Worker<D> {
     dialler: D,
     jobs: mpsc::Receiver<Job>,
     queue: Queue<Job>,
+    /// The longest time that any unit may take to answer: a line that is opened again may have its request on it.
+    quiet: Duration,
     clock: SharedClock,
     tally: Tally,
 }
@@ -146,6 +151,7 @@ impl<D: Dial> Worker<D> {
     }
 
     fn admit(&mut self, job: Job) {
+        self.quiet = self.quiet.max(job.patience.quiet);
         self.queue.retain(|waiting| !waiting.answer.is_closed());
         let writes = matches!(&job.work, Work::Ask(ask) if ask.writes());
         if let Err((job, why)) = self.queue.push(job.unit, writes, job, self.clock.now()) {
@@ -159,7 +165,7 @@ impl<D: Dial> Worker<D> {
 
     async fn perform(&mut self, unit: u8, job: Job) {
         if self.wire.is_none() {
-            match self.dialler.dial(job.patience).await {
+            match self.dialler.dial(Patience { quiet: self.quiet, ..job.patience }).await {
                 Ok(wire) => {
                     self.tally.opened();
                     self.wire = Some(wire);
@@ -184,6 +190,8 @@ impl<D: Dial> Worker<D> {
                 }
                 if error.is_in_vain() {
                     self.in_vain(unit, job.patience, begun);
+                } else if error.keeps_link() {
+                    self.queue.answered(unit);
                 }
             }
             Ok(_) if matches!(job.work, Work::Open) => {}
@@ -193,9 +201,9 @@ impl<D: Dial> Worker<D> {
     }
 
     /// What waits for this unit would have to wait in vain, at the expense of the others.
-    fn in_vain(&mut self, unit: u8, patience: Patience, begun: gridloop_clock::MonoTime) {
+    fn in_vain(&mut self, unit: u8, patience: Patience, begun: MonoTime) {
         let now = self.clock.now();
-        let quiet = if matches!(self.wire, Some(Wire::Rtu(_))) { patience.quiet } else { Default::default() };
+        let quiet = if matches!(self.wire, Some(Wire::Rtu(_))) { patience.quiet } else { Duration::ZERO };
         let cost = (now.since(begun) + quiet).max(patience.timeout);
         let given_up = self.queue.in_vain(unit, cost, now);
         let rest = self.queue.rest(unit, now);
@@ -213,7 +221,7 @@ impl<D: Dial> Worker<D> {
     }
 }
 
-fn resting(unit: u8, time: std::time::Duration) -> LinkError {
+fn resting(unit: u8, time: Duration) -> LinkError {
     LinkError::Lost(format!(
         "unit {unit} did not answer; so as not to hold up the others on the link, it is asked again in {:.1} s",
         time.as_secs_f64()

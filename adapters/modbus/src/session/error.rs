@@ -26,9 +26,10 @@ impl LinkError {
         matches!(self, Self::Exception(code) if !path_down(*code))
     }
 
-    /// Whether the unit itself was asked in vain, so that asking it again at once would only cost its siblings time.
+    /// Whether the unit is not there, so that asking it again at once would only cost its siblings time. One whose
+    /// answer was spoilt is.
     pub(super) fn is_in_vain(&self) -> bool {
-        !self.keeps_link() && !matches!(self, Self::Lost(_))
+        matches!(self, Self::Timeout(_)) || matches!(self, Self::Exception(code) if path_down(*code))
     }
 
     /// Whether the device certainly did nothing: it refused the request before acting on it.

@@ -1,9 +1,9 @@
 //! Whose turn it is on a link: [`Queue`], without I/O.
 //!
-//! Units take turns; of one unit's requests those that write come first. A unit that did not answer is left alone for a
-//! while, during which its requests fail at once, and the first one afterwards is a probe. The time doubles with every
-//! probe in vain, so that a dead unit takes a small part of the line's time. A link with one unit only knows no such
-//! rest: there is nobody to be spared, and the device's task backs off by itself.
+//! Requests that write come before those that read; among either, units take turns. A unit that did not answer is left
+//! alone for a while, during which its requests fail at once, and the first one afterwards is a probe. The time doubles
+//! with every probe in vain. A link with one unit only knows no such rest: there is nobody to be spared, and the
+//! device's task backs off by itself.
 
 use gridloop_clock::MonoTime;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -11,8 +11,9 @@ use std::time::Duration;
 
 /// How many requests of one unit may wait. A driver has one at a time; others were abandoned by it.
 const PER_UNIT: usize = 8;
-/// The longest rest, in times of what a request in vain costs: a dead unit takes a seventeenth of the time at most.
-const LONGEST_REST: u32 = 16;
+/// The longest rest, unless a request in vain takes longer. A device that is to be released at the end of a run is
+/// tried for longer than this, so that one that is back is found.
+const LONGEST_REST: Duration = Duration::from_secs(5);
 
 /// Requests that wait, and what is known of the units that they are for.
 #[derive(Debug)]
@@ -94,7 +95,10 @@ impl<J> Queue<J> {
         let after = self.units.range(self.served.saturating_add(1)..).filter(|_| self.served != u8::MAX);
         let order: Vec<u8> =
             after.chain(&self.units).filter(|(_, unit)| unit.waits()).map(|(number, _)| *number).collect();
-        let number = *order.iter().find(|number| self.owed.contains(number)).or(order.first())?;
+        let owed: Vec<u8> = order.iter().copied().filter(|number| self.owed.contains(number)).collect();
+        let pool = if owed.is_empty() { order } else { owed };
+        let writes = |number: &&u8| self.units.get(number).is_some_and(|unit| !unit.writes.is_empty());
+        let number = *pool.iter().find(writes).or(pool.first())?;
         self.owed.remove(&number);
         let unit = self.units.get_mut(&number)?;
         let job = unit.writes.pop_front().or_else(|| unit.reads.pop_front())?;
@@ -122,7 +126,7 @@ impl<J> Queue<J> {
         self.owed = waiting.map(|(other, _)| *other).collect();
         let shared = self.units.len() > 1;
         let Some(unit) = self.units.get_mut(&unit) else { return Vec::new() };
-        let length = unit.rest.map_or(cost, |rest| (rest.length * 2).min(cost * LONGEST_REST));
+        let length = unit.rest.map_or(cost, |rest| (rest.length * 2).min(LONGEST_REST.max(cost)));
         unit.rest = Some(Rest { until: now + length, length });
         if !shared {
             return Vec::new();
@@ -160,12 +164,13 @@ mod tests {
     #[test]
     fn units_take_turns_and_write_before_they_read() {
         let mut queue = Queue::default();
-        for (unit, writes, job) in
-            [(1, false, "1 a"), (1, false, "1 b"), (1, true, "1 w"), (2, false, "2 a"), (255, false, "255 a")]
-        {
-            queue.push(unit, writes, job, at(0)).unwrap();
+        for (unit, job) in [(1, "1 a"), (1, "1 b"), (2, "2 a"), (255, "255 a")] {
+            queue.push(unit, false, job, at(0)).unwrap();
         }
-        assert_eq!(popped(&mut queue), ["1 w", "2 a", "255 a", "1 a", "1 b"]);
+        for (unit, job) in [(2, "2 w"), (1, "1 w")] {
+            queue.push(unit, true, job, at(0)).unwrap();
+        }
+        assert_eq!(popped(&mut queue), ["1 w", "2 w", "255 a", "1 a", "2 a", "1 b"]);
     }
 
     #[test]
@@ -173,7 +178,7 @@ mod tests {
         let mut queue = Queue::default();
         queue.push(2, false, "sibling", at(0)).unwrap();
         let mut now = at(0);
-        for rest in [100, 200, 400, 800, 1600, 1600] {
+        for rest in [100, 200, 400, 800, 1600, 3200, 5000, 5000] {
             queue.push(1, false, "probe", now).unwrap();
             assert!(queue.in_vain(1, COST, now).len() == 1 || rest == 100);
             let refused = queue.push(1, true, "early", now).unwrap_err();

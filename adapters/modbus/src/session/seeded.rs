@@ -45,6 +45,10 @@ struct Truth {
     answered: BTreeSet<u8>,
     /// Units that never answer.
     dead: BTreeSet<u8>,
+    /// Whether the line breaks with the next request.
+    breaks: bool,
+    /// Whether the answer to the next request is spoilt on its way.
+    spoils: bool,
 }
 
 /// A device, or a line of them, and the wires to it.
@@ -105,11 +109,19 @@ impl World {
         let count = if pdu[0] == 6 { 0 } else { usize::from(pdu[4]) };
         let registers: Vec<u16> = (0..count).map(|_| rng.u16(..)).collect();
         truth.last = (pdu.clone(), registers.clone());
+        if std::mem::take(&mut truth.breaks) {
+            return vec![(Duration::ZERO, Vec::new())];
+        }
         if truth.dead.contains(&unit) {
             return Vec::new();
         }
         truth.answered.insert(unit);
         let right = if pdu[0] == 6 { pdu } else { read_answer(pdu[0], &registers) };
+        if std::mem::take(&mut truth.spoils) {
+            let mut frame = self.frame(request, unit, &right);
+            frame[2] ^= 0x40;
+            return vec![(Duration::ZERO, frame)];
+        }
         if !self.hostile || rng.u8(..) < 70 {
             return vec![(Duration::ZERO, self.frame(request, unit, &right))];
         }
@@ -229,8 +241,12 @@ impl Rig {
     }
 
     async fn ask(&self, unit: u8, ask: Ask) -> Result<Vec<u16>, LinkError> {
+        self.ask_with(unit, ask, PATIENCE).await
+    }
+
+    async fn ask_with(&self, unit: u8, ask: Ask, patience: Patience) -> Result<Vec<u16>, LinkError> {
         let (answer, answered) = oneshot::channel();
-        assert!(self.bus.send(Job { unit, work: Work::Ask(ask), patience: PATIENCE, answer }).await);
+        assert!(self.bus.send(Job { unit, work: Work::Ask(ask), patience, answer }).await);
         answered.await.expect("the link's task lives")
     }
 
@@ -383,5 +399,34 @@ async fn a_unit_that_comes_back_is_found_again() {
             }
         };
         assert!(rig.run(TIMEOUT + QUIET * 2, found).await.is_some(), "{framing:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_line_that_is_opened_again_waits_for_the_slowest_of_its_units() {
+    let rig = Rig::new(Framing::Rtu, 1, false);
+    let read = || Ask::Read { table: Table::Holding, address: 1, count: 1 };
+    let slow = Patience { timeout: TIMEOUT, quiet: QUIET * 10 };
+    let minute = Duration::from_secs(60);
+    rig.run(minute, rig.ask_with(1, read(), slow)).await.unwrap().unwrap();
+    rig.world.truth.lock().unwrap().breaks = true;
+    let broken = rig.run(minute, rig.ask_with(1, read(), slow)).await.unwrap();
+    assert!(matches!(broken, Err(LinkError::Lost(_))), "{broken:?}");
+    let asked_at = rig.world.clock.now();
+    rig.run(minute, rig.ask(2, read())).await.unwrap().unwrap();
+    assert!(rig.world.clock.now().since(asked_at) >= slow.quiet);
+}
+
+#[tokio::test]
+async fn a_unit_whose_answer_was_spoilt_does_not_rest() {
+    for framing in [Framing::Tcp, Framing::Rtu] {
+        let rig = Rig::new(framing, 1, false);
+        let read = || Ask::Read { table: Table::Holding, address: 1, count: 1 };
+        let minute = Duration::from_secs(60);
+        rig.run(minute, rig.ask(1, read())).await.unwrap().unwrap();
+        rig.world.truth.lock().unwrap().spoils = true;
+        let spoilt = rig.run(minute, rig.ask(2, read())).await.unwrap();
+        assert!(matches!(spoilt, Err(LinkError::Malformed(_))), "{framing:?}: {spoilt:?}");
+        rig.run(minute, rig.ask(2, read())).await.unwrap().unwrap();
     }
 }

@@ -201,7 +201,8 @@ impl ServerCertVerifier for Verifier {
         let then = self.verifier.verify_server_cert(end_entity, intermediates, name, ocsp, later);
         if let Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) = then {
             let days = not_after.as_secs().saturating_sub(now.as_secs()) / (24 * 3600);
-            warn!(device = %self.address, expires = %date(not_after), days, "the device's certificate expires soon; renew it");
+            let (device, expires) = (&self.address, date(not_after));
+            warn!(%device, %expires, days, "the device's certificate expires soon; renew it");
         }
         Ok(verified)
     }

@@ -56,7 +56,40 @@ impl Security {
     }
 }
 
+/// Why nothing can be served at an address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BindError {
+    /// A host name may mean several addresses, and other machines'.
+    #[error(
+        "{0}: to serve there takes an IP address of this machine, such as 127.0.0.1, in place of the name"
+    )]
+    Name(Address),
+    /// TLS without certificates.
+    #[error("{0}: TLS takes ca_file, certificate_file and key_file")]
+    NoCertificates(Address),
+}
+
 impl Bind {
+    /// The way to serve at an address, as its text form has it.
+    ///
+    /// # Errors
+    /// When it names a host by its name, or is one of TLS and there is no `security`.
+    pub fn at(address: &Address, security: Option<Security>) -> Result<Self, BindError> {
+        let socket = |host: &Host| match host.host.parse() {
+            Ok(ip) => Ok(SocketAddr::new(ip, host.port)),
+            Err(_) => Err(BindError::Name(address.clone())),
+        };
+        Ok(match address {
+            Address::Tcp(host) => Self::Tcp(socket(host)?),
+            Address::RtuOverTcp(host) => Self::RtuOverTcp(socket(host)?),
+            Address::Rtu { path, line } => Self::Rtu { path: path.clone(), line: *line },
+            Address::Tls(host) => Self::Tls {
+                address: socket(host)?,
+                security: security.ok_or_else(|| BindError::NoCertificates(address.clone()))?,
+            },
+        })
+    }
+
     /// The address of the same kind where the device is found once it listens at `local`.
     pub(super) fn address(&self, local: SocketAddr) -> Address {
         let host = Host::from(local);
@@ -72,5 +105,22 @@ impl Bind {
 impl From<SocketAddr> for Bind {
     fn from(address: SocketAddr) -> Self {
         Self::Tcp(address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_served_where_its_address_says() {
+        let bind = |text: &str| Bind::at(&text.parse().unwrap(), None);
+        let local: SocketAddr = "127.0.0.1:1502".parse().unwrap();
+        assert_eq!(bind("tcp://127.0.0.1:1502"), Ok(Bind::Tcp(local)));
+        assert_eq!(bind("rtu+tcp://127.0.0.1:1502"), Ok(Bind::RtuOverTcp(local)));
+        let line = SerialLine::default();
+        assert_eq!(bind("rtu:///dev/ttyS0"), Ok(Bind::Rtu { path: "/dev/ttyS0".into(), line }));
+        assert!(matches!(bind("tcp://inverter:1502"), Err(BindError::Name(_))));
+        assert!(matches!(bind("tls://127.0.0.1"), Err(BindError::NoCertificates(_))));
     }
 }

@@ -29,7 +29,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(100);
 /// The silence that ends an RTU frame of which nothing more is known. Operating systems hand on bytes in heaps, so it
 /// is longer than on the wire.
-const GAP: Duration = Duration::from_millis(20);
+const GAP: Duration = Duration::from_millis(50);
 
 /// A simulated device on a socket or a serial port. It ends when this is dropped.
 #[derive(Debug)]
