@@ -77,7 +77,8 @@ impl MqttDevice {
     #[must_use]
     pub fn new(settings: MqttSettings, clock: SharedClock) -> Self {
         let topics = Topics::new(&settings.prefix, &settings.device_id);
-        let stem = format!("{:016x}", fastrand::u64(..));
+        // A client id of at most 23 characters is one that every broker takes.
+        let stem = format!("{:014x}", fastrand::u64(..) >> 8);
         Self { settings, topics, clock, link: None, stem, commands: 0, confirmed: None }
     }
 

@@ -108,7 +108,8 @@ impl MappedDevice {
         let (change, changed) = watch::channel(0);
         let keepalive = settings.profile.keepalive.clone().map(|keepalive| (keepalive, now));
         let ear = Ear { heard: Arc::clone(&heard), changed: change, keepalive };
-        let hello = Hello { client_id: format!("gridloop-{:016x}", fastrand::u64(..)), will: None, filters };
+        let hello =
+            Hello { client_id: format!("gridloop-{:014x}", fastrand::u64(..) >> 8), will: None, filters };
         let opened = Session::open(&settings.broker, hello, ear, clock, settings.timeout).await;
         let session =
             opened.map_err(|error| error.during(&format!("connect to {}", settings.broker.address)))?;

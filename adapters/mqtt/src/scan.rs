@@ -107,7 +107,7 @@ pub async fn scan(
 ) -> Result<ScanReport, DeviceError> {
     let filter = if settings.prefix.is_empty() { "#".to_owned() } else { format!("{}/#", settings.prefix) };
     let ledger = Arc::new(Mutex::new(Ledger::default()));
-    let client_id = format!("gridloop-scan-{:016x}", fastrand::u64(..));
+    let client_id = format!("gridloop-{:014x}", fastrand::u64(..) >> 8);
     let hello = Hello { client_id, will: None, filters: vec![filter] };
     let address = settings.broker.address.to_string();
     let begun = clock.now();
@@ -244,16 +244,17 @@ impl ScannedDevice {
     fn config_block(&self, broker: &str) -> String {
         let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
         let name: String = self.device_id.chars().map(|c| if bare(c) { c } else { '_' }).collect();
-        // The Rust notation of a string without control characters is also TOML's.
+        // A string of JSON is one of TOML.
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
         let mut lines = vec![
             format!("# {}; {}", self.identity, self.fail_safe),
             format!("[device.{name}]"),
             "driver = \"mqtt\"".to_owned(),
-            format!("address = {broker:?}"),
-            format!("topic_prefix = {:?}", self.prefix),
+            format!("address = {}", quoted(broker)),
+            format!("topic_prefix = {}", quoted(&self.prefix)),
         ];
         if name != self.device_id {
-            lines.push(format!("device_id = {:?}", self.device_id));
+            lines.push(format!("device_id = {}", quoted(&self.device_id)));
         }
         lines.push("mode = \"read-only\"               # dry-run | armed".to_owned());
         if let Some((min_w, _, _)) = self.power {
