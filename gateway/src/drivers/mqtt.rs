@@ -34,6 +34,8 @@ impl Driver for Mqtt {
                 text => text.parse::<gridloop_mqtt::Address>().map(drop).map_err(|error| error.to_string()),
             })
             .such_as("mqtt://192.0.2.10:1883")
+            // Somebody may have put a password into it, where it must not be.
+            .sensitive()
             .or("simulated".into());
         let encrypted = address.starts_with("mqtts://");
         Box::new(Settings {

@@ -8,6 +8,7 @@ mod arguments;
 mod bus;
 mod configuration;
 mod device;
+mod examples;
 mod real_time;
 mod resume;
 mod runs;
