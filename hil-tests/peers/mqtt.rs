@@ -83,7 +83,8 @@ async fn a_simulated_battery_looks_as_the_contract_prints_it() -> anyhow::Result
         "identity": "gridloop simulated battery",
         "power": {"min_w": -5000.0, "max_w": 5000.0, "max_var": 5000.0, "released_w": 0.0},
         "fail_safe": {"after_s": 10.0, "to": "value"},
-        "reports": true
+        "reports": true,
+        "interval_s": 0.1
     });
     ensure!(about == expected, "{about}");
     let status: Value =
