@@ -4,8 +4,8 @@ use crate::rig::{clock, eventually};
 use anyhow::ensure;
 use gridloop_clock::SharedClock;
 use gridloop_hil_tests::mosquitto::{Listener, Message, publish};
-use gridloop_mqtt::BrokerSettings;
 use gridloop_mqtt::simulated::{Broker, SimulatedDevice, SimulatedSettings, serve_battery};
+use gridloop_mqtt::{BrokerSettings, ScanSettings, scan};
 use gridloop_plant::{Battery, BatterySettings, LivePlant};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -83,7 +83,8 @@ async fn a_simulated_battery_looks_as_the_contract_prints_it() -> anyhow::Result
         "identity": "gridloop simulated battery",
         "power": {"min_w": -5000.0, "max_w": 5000.0, "max_var": 5000.0, "released_w": 0.0},
         "fail_safe": {"after_s": 10.0, "to": "value"},
-        "reports": true
+        "reports": true,
+        "interval_s": 0.1
     });
     ensure!(about == expected, "{about}");
     let status: Value =
@@ -126,4 +127,20 @@ async fn a_command_of_mosquitto_pub_moves_the_simulated_battery() -> anyhow::Res
         Ok(plant.with(|battery| battery.outputs().real_power_w == -1200.0))
     })
     .await
+}
+
+#[tokio::test]
+async fn a_scan_finds_the_simulated_battery_and_what_mosquitto_pub_left_behind() -> anyhow::Result<()> {
+    let clock = clock()?;
+    let broker = broker(&clock).await?;
+    let (_battery, _plant) = battery(&clock, &broker).await?;
+    publish(broker.local_addr(), "lab/meter/power", "{\"W\": 42}", true).await?;
+    let settings =
+        ScanSettings { broker: BrokerSettings::at(broker.local_addr().into()), prefix: "lab".into() };
+    let report = scan(settings, Arc::clone(&clock), Duration::from_millis(800)).await?;
+    ensure!(report.devices.len() == 1 && report.devices[0].online, "{report}");
+    ensure!(report.devices[0].points.iter().any(|point| point.name == "state_of_charge"), "{report}");
+    ensure!(report.topics.len() == 1 && report.topics[0].last == "{\"W\": 42}", "{report}");
+    ensure!(report.config_block().contains("[device.bat1]"), "{}", report.config_block());
+    Ok(())
 }

@@ -41,8 +41,8 @@ pub struct MqttDevice {
     /// Distinguishes this driver's commands from everybody else's.
     stem: String,
     commands: u64,
-    /// What the device confirmed last.
-    confirmed: Option<Held>,
+    /// What the device confirmed last, and when.
+    confirmed: Option<(Held, MonoTime)>,
 }
 
 /// A session, and what has been heard in it.
@@ -77,7 +77,8 @@ impl MqttDevice {
     #[must_use]
     pub fn new(settings: MqttSettings, clock: SharedClock) -> Self {
         let topics = Topics::new(&settings.prefix, &settings.device_id);
-        let stem = format!("{:016x}", fastrand::u64(..));
+        // A client id of at most 23 characters is one that every broker takes.
+        let stem = format!("{:014x}", fastrand::u64(..) >> 8);
         Self { settings, topics, clock, link: None, stem, commands: 0, confirmed: None }
     }
 
@@ -119,14 +120,24 @@ impl MqttDevice {
         Ok(about)
     }
 
-    /// Waits for something to be heard. A device that goes away, and a message that makes no sense, end the wait.
+    /// Waits for something to be heard, for as long as an answer may take.
     async fn wait<T>(
         &self,
         link: &mut Link,
         operation: &str,
+        look: impl FnMut(&mut Heard) -> Option<T>,
+    ) -> Result<T, DeviceError> {
+        self.wait_for(link, operation, self.settings.timeout, look).await
+    }
+
+    /// Waits for something to be heard. A device that goes away, and a message that makes no sense, end the wait.
+    async fn wait_for<T>(
+        &self,
+        link: &mut Link,
+        operation: &str,
+        timeout: Duration,
         mut look: impl FnMut(&mut Heard) -> Option<T>,
     ) -> Result<T, DeviceError> {
-        let timeout = self.settings.timeout;
         let Link { session, heard, changed, .. } = link;
         let looking = async {
             loop {
@@ -196,10 +207,15 @@ impl MqttDevice {
             let arrived_at = taken.arrived_at;
             return Ok((taken, arrived_at));
         }
-        // What came within the time that an answer may take is an answer.
-        let since = self.clock.now().before(self.settings.timeout);
-        let taken = self
-            .wait(link, &operation, |heard| heard.taken().filter(|taken| taken.arrived_at >= since).cloned());
+        // What came within two of its intervals is its present word; the first one may be an interval away.
+        let interval = about.interval_s.map(Duration::from_secs_f64).unwrap_or_default();
+        let age_max = self.settings.timeout.max(interval * 2);
+        let since = self.clock.now().before(age_max);
+        let first = link.heard.lock().unwrap_or_else(PoisonError::into_inner).taken().is_none();
+        let wait = if first { age_max } else { self.settings.timeout };
+        let taken = self.wait_for(link, &operation, wait, |heard| {
+            heard.taken().filter(|taken| taken.arrived_at >= since).cloned()
+        });
         let taken = taken.await?;
         let sampled_at = taken.sampled_at;
         Ok((taken, sampled_at))
@@ -235,7 +251,7 @@ impl MqttDevice {
         const OPERATION: &str = "set the power";
         let nameplate = link.about.as_ref().and_then(|about| about.power);
         let power = encodable(command, nameplate)?;
-        let before = newest_held(link);
+        let before = self.confirmed.and_then(|(held, at)| Some((held, held_since(link, at)?)));
         let action = Action::Power { power, keep };
         let Some(held) = self.command(link, OPERATION, action, valid_for).await? else {
             let reason = "it acknowledged the command and holds none".to_owned();
@@ -245,8 +261,8 @@ impl MqttDevice {
             let reason = format!("it acknowledged {power:?} and holds {held:?}");
             return Err(DeviceError::Malformed { operation: OPERATION.to_owned(), reason });
         }
-        let lost = self.confirmed == Some(held) && before.is_some_and(|before| before != self.confirmed);
-        self.confirmed = Some(held);
+        let lost = before.is_some_and(|(confirmed, later)| confirmed == held && later != Some(held));
+        self.confirmed = Some((held, self.clock.now()));
         let readback = held.into();
         Ok(if lost { Applied::Restored { readback } } else { Applied::Confirmed { readback } })
     }
@@ -351,10 +367,10 @@ fn identified(link: &Link) -> Result<About, DeviceError> {
     })
 }
 
-/// What the device said it holds, in its newest reading; `None` when there is none that counts.
-fn newest_held(link: &Link) -> Option<Option<Held>> {
+/// What the device said it holds in its newest reading, if that came after an instant.
+fn held_since(link: &Link, at: MonoTime) -> Option<Option<Held>> {
     let heard = link.heard.lock().unwrap_or_else(PoisonError::into_inner);
-    heard.taken().filter(|taken| !taken.retained).map(|taken| taken.telemetry.held)
+    heard.taken().filter(|taken| !taken.retained && taken.arrived_at > at).map(|taken| taken.telemetry.held)
 }
 
 /// The command as the device can be told it.
@@ -389,3 +405,6 @@ fn close(told: Held, held: Held, nameplate: Option<PowerNameplate>) -> bool {
     let near = |a: f64, b: f64| (a - b).abs() <= range * RESOLUTION;
     near(told.real_power_w, held.real_power_w) && near(told.reactive_power_var, held.reactive_power_var)
 }
+
+#[cfg(test)]
+mod tests;

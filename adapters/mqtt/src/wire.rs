@@ -89,6 +89,9 @@ pub(crate) struct About {
     /// Whether it answers the command `report`.
     #[serde(default)]
     pub(crate) reports: bool,
+    /// The longest time between two telemetry messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) interval_s: Option<f64>,
 }
 
 /// The range of powers.
@@ -137,6 +140,9 @@ impl About {
         }
         if about.fail_safe.is_some_and(|it| !(0.1..=86_400.0).contains(&it.after_s)) {
             return Err("about: fail_safe: after_s is not from 0.1 to 86400".to_owned());
+        }
+        if about.interval_s.is_some_and(|seconds| !(0.001..=3600.0).contains(&seconds)) {
+            return Err("about: interval_s is not from 0.001 to 3600".to_owned());
         }
         Ok(about)
     }

@@ -1,12 +1,16 @@
-//! `driver = "mqtt"`: devices behind an MQTT broker, in gridloop's own JSON.
+//! `driver = "mqtt"`: devices behind an MQTT broker, in gridloop's own JSON or as a profile describes them.
 
 use super::{Driver, OpenError, Opened, Opener};
 use crate::settings::Address;
 use crate::twin::TwinSettings;
 use async_trait::async_trait;
 use gridloop_clock::SharedClock;
+use gridloop_device::Device;
 use gridloop_mqtt::simulated::{Broker, SimulatedSettings, serve_battery, serve_inverter};
-use gridloop_mqtt::{BrokerSettings, Identity, Login, MqttDevice, MqttSettings, PasswordSource, TlsFiles};
+use gridloop_mqtt::{
+    BrokerSettings, Identity, Login, MappedDevice, MappedSettings, MqttDevice, MqttSettings, PasswordSource,
+    Profile, TlsFiles,
+};
 use gridloop_plant::{Battery, LivePlant, PvInverter};
 use gridloop_service::Section;
 use std::time::Duration;
@@ -30,6 +34,8 @@ impl Driver for Mqtt {
                 text => text.parse::<gridloop_mqtt::Address>().map(drop).map_err(|error| error.to_string()),
             })
             .such_as("mqtt://192.0.2.10:1883")
+            // Somebody may have put a password into it, where it must not be.
+            .sensitive()
             .or("simulated".into());
         let encrypted = address.starts_with("mqtts://");
         Box::new(Settings {
@@ -41,10 +47,28 @@ impl Driver for Mqtt {
                 .text("device_id", "What comes then in its topics. Default: the device's name.")
                 .matching(|text| topic(text, false))
                 .or(section.name().to_owned()),
+            profile: read_profile(section, &address),
             login: read_login(section),
             tls: read_tls(section, encrypted),
         })
     }
+}
+
+/// The profile of existing equipment. There is none for what gridloop simulates, which speaks its own JSON.
+fn read_profile(section: &Section<'_>, address: &str) -> Option<Profile> {
+    let about =
+        "What the topics of existing equipment mean; see configs/devices/. Default: gridloop's own JSON.";
+    let path = section.file("profile", about).must_exist().optional()?;
+    if address == "simulated" {
+        let help = "gridloop simulates devices that speak its own JSON";
+        section.error(Some("profile"), "the address of a broker beside it", Some(help.to_owned()));
+        return None;
+    }
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()));
+    let profile = text.and_then(|text| {
+        Profile::parse(&path.display().to_string(), &text).map_err(|error| error.to_string())
+    });
+    profile.map_err(|error| section.error(Some("profile"), format!("a sound profile: {error}"), None)).ok()
 }
 
 /// Whether this can stand in a topic.
@@ -115,6 +139,7 @@ fn read_tls(section: &Section<'_>, encrypted: bool) -> TlsFiles {
 struct Settings {
     prefix: String,
     device_id: String,
+    profile: Option<Profile>,
     login: Option<Login>,
     tls: TlsFiles,
 }
@@ -159,17 +184,16 @@ impl Opener for Settings {
             }
         };
         let told = format!("{}/{}/{}", broker.address, self.prefix, self.device_id);
-        let settings = MqttSettings {
-            broker,
-            prefix: self.prefix.clone(),
-            device_id: self.device_id.clone(),
-            timeout: request_timeout,
+        let (prefix, device_id) = (self.prefix.clone(), self.device_id.clone());
+        let (timeout, clock) = (request_timeout, clock.clone());
+        let device: Box<dyn Device> = match self.profile.clone() {
+            None => Box::new(MqttDevice::new(MqttSettings { broker, prefix, device_id, timeout }, clock)),
+            Some(profile) => {
+                let settings = MappedSettings { broker, prefix, device_id, timeout, profile };
+                Box::new(MappedDevice::new(settings, clock))
+            }
         };
-        Ok(Opened {
-            device: Box::new(MqttDevice::new(settings, clock.clone())),
-            address: told,
-            simulator: simulator.map(|served| Box::new(served) as _),
-        })
+        Ok(Opened { device, address: told, simulator: simulator.map(|served| Box::new(served) as _) })
     }
 }
 

@@ -174,6 +174,7 @@ impl DeviceCore {
                 to: FallBack::Value,
             }),
             reports: true,
+            interval_s: Some(self.settings.telemetry_interval.as_secs_f64()),
         };
         self.publish(Part::About, to_json(&about), true)
     }

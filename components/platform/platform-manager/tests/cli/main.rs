@@ -10,6 +10,7 @@ mod bus;
 mod configuration;
 mod device;
 mod drill;
+mod examples;
 mod gateway;
 mod real_time;
 mod resume;

@@ -1,0 +1,68 @@
+//! The examples in `configs/examples`, and what is told of a wrong `driver = "mqtt"`.
+
+use crate::{config, entries, folder, gridloop};
+use gridloop_gateway::drivers::DRIVERS;
+use serde_json::Value;
+use std::path::Path;
+
+#[test]
+fn every_driver_has_an_example_and_every_example_is_sound() {
+    let folder = folder();
+    for driver in DRIVERS {
+        let path = config(&format!("examples/{}.toml", driver.name()));
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert!(text.contains(&format!("driver = \"{}\"", driver.name())), "{path}");
+    }
+    for name in entries(Path::new(&config("examples"))) {
+        if name.ends_with(".toml") {
+            let done = gridloop(folder.path(), &["check", &config(&format!("examples/{name}"))]);
+            assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_battery_over_mqtt_runs_without_any_installation() {
+    let folder = folder();
+    let example = config("examples/mqtt.toml");
+    let done = gridloop(folder.path(), &["run", "--epochs", "8", "--speed", "4", &example]);
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    let runs = folder.path().join("runs");
+    let [run] = &entries(&runs)[..] else { panic!("one run: {:?}", entries(&runs)) };
+    let text = std::fs::read_to_string(runs.join(run).join("report.json")).expect("a report");
+    let report: Value = serde_json::from_str(&text).expect("JSON");
+    let device = &report["devices"][0];
+    assert_eq!((&device["id"], &device["source"]), (&"battery1".into(), &"simulated".into()), "{device}");
+    assert_eq!((&device["errors"], &device["reconnects"]), (&0.into(), &0.into()), "{device}");
+    assert!(device["writes"].as_u64().is_some_and(|writes| writes >= 2), "{device}");
+}
+
+#[test]
+fn what_is_wrong_with_a_device_over_mqtt_is_told_at_once() {
+    let folder = folder();
+    let sound = std::fs::read_to_string(config("examples/simulated.toml")).expect("the example");
+    let (head, _) = sound.split_once("[component.house]").expect("a component");
+    let broken = format!(
+        "{head}\n[device.b]\ndriver = \"mqtt\"\naddress = \"mqtt://broker\"\ntopic_prefix = \"lab/#\"\n\
+         device_id = \"a/b\"\npassword_file = \"password\"\nca_file = \"ca.pem\"\nkey_file = \"key.pem\"\n\
+         profile = \"profile.toml\"\n"
+    );
+    std::fs::write(folder.path().join("broken.toml"), &broken).expect("the file");
+    std::fs::write(folder.path().join("profile.toml"), "name = \"x\"\n[[point]]\nname = 5\n")
+        .expect("a file");
+    let done = gridloop(folder.path(), &["check", "broken.toml"]);
+    assert_eq!(done.code, 2, "{}", done.stdout);
+    for part in [
+        "which a topic name cannot have",
+        "`user` beside it",
+        "`address = \"mqtts://...\"` beside it",
+        "`certificate_file`, the certificate of this key, beside it",
+        "profile.toml:3:8:",
+    ] {
+        assert!(done.stderr.contains(part), "{part}: {}", done.stderr);
+    }
+    let leaky = broken.replace("mqtt://broker", "mqtt://me:secret@broker");
+    std::fs::write(folder.path().join("broken.toml"), leaky).expect("the file");
+    let told = gridloop(folder.path(), &["check", "broken.toml"]).stderr;
+    assert!(told.contains("no user and no password in it") && !told.contains("secret"), "{told}");
+}
