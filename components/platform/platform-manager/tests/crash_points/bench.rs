@@ -128,7 +128,7 @@ impl Bench {
     }
 
     /// Writes that put the limit in force, and reached the inverter.
-    pub(crate) fn writes(&self) -> u32 {
+    pub(crate) fn times_limited(&self) -> u32 {
         self.seen.lock().unwrap().limits
     }
 

@@ -61,7 +61,7 @@ type Kind = (bool, bool);
 
 async fn crash(seed: u64, clock: SharedClock) -> Kind {
     let mut random = fastrand::Rng::with_seed(seed);
-    let waits = seed % ONE_GAP_OF == 0;
+    let waits = seed.is_multiple_of(ONE_GAP_OF);
     // The timer is long where a new process is to find the command, and short where nobody comes.
     let timer_s = if waits { 1 } else { 6 };
     let crash = Crash::drawn(&mut random);
@@ -69,7 +69,7 @@ async fn crash(seed: u64, clock: SharedClock) -> Kind {
     let run = bench.run(&[]);
     bench.killed(run).await;
     let killed_at = clock.now();
-    let before = bench.writes();
+    let before = bench.times_limited();
     let stood = bench.in_force().await;
     if waits {
         falls_back(&bench, &clock, killed_at, timer_s).await;
@@ -79,10 +79,10 @@ async fn crash(seed: u64, clock: SharedClock) -> Kind {
     }
 
     let mut resumed = bench.run(&["--resume", &bench.folder_of_the_run()]);
-    eventually(&clock, "the new process has written", async || bench.writes() > before).await;
+    eventually(&clock, "the new process has written", async || bench.times_limited() > before).await;
     let first_write = clock.now();
     sleep(&*clock, Duration::from_millis(200)).await;
-    let again = bench.writes() - before;
+    let again = bench.times_limited() - before;
     if !waits && clock.now() < first_write + Duration::from_secs(timer_s.into()) / 4 {
         assert_eq!(again, 1, "one identical write, and no other before it is renewed");
     }
