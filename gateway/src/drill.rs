@@ -1,4 +1,4 @@
-//! A drill: the proof, on a bench, that a device's own fail-safe works. [`Drill`] is a state machine without I/O, which
+//! A drill: the proof, on a bench, that a device's own fail-safe works. `Drill` is a state machine without I/O, which
 //! knows no protocol; [`run_drill`] performs what it asks for; [`Drilled`] is what came of it.
 //!
 //! It connects, reads, and chooses a [`Plan`]. Armed, it commands a harmless power (along the configured ramp), waits
