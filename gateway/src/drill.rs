@@ -1,4 +1,4 @@
-//! A drill: the proof, on a bench, that a device's own fail-safe works. [`Drill`] is a state machine without I/O, which
+//! A drill: the proof, on a bench, that a device's own fail-safe works. `Drill` is a state machine without I/O, which
 //! knows no protocol; [`run_drill`] performs what it asks for; [`Drilled`] is what came of it.
 //!
 //! It connects, reads, and chooses a [`Plan`]. Armed, it commands a harmless power (along the configured ramp), waits
@@ -294,11 +294,13 @@ impl Drill {
     /// The first reading: what to do.
     fn choose(&mut self, power_w: Option<f64>, now: MonoTime) {
         let Some(description) = &self.description else { return };
-        let plan = match power_w {
+        let plan =
+            Plan::choose(description, power_w.unwrap_or_default(), &self.settings.limits, self.settings.wish);
+        let plan = match (plan, power_w) {
             // A device without a fail-safe is told so, whatever it measures.
-            None => Plan::choose(description, 0.0, &self.settings.limits, self.settings.wish)
-                .and(Err(NoPlan::Impossible("it gives no good value of its real power".to_owned()))),
-            Some(power_w) => Plan::choose(description, power_w, &self.settings.limits, self.settings.wish),
+            (Err(NoPlan::NotApplicable(reason)), _) => Err(NoPlan::NotApplicable(reason)),
+            (_, None) => Err(NoPlan::Impossible("it gives no good value of its real power".to_owned())),
+            (plan, Some(_)) => plan,
         };
         let plan = match plan {
             Ok(plan) => plan,
@@ -381,8 +383,13 @@ impl Drill {
     fn has_applied(&mut self, applied: Applied, begun: MonoTime, now: MonoTime) {
         let (Stage::Driving(driving), Some(plan)) = (&mut self.stage, self.plan) else { return };
         let readback = match applied {
+            Applied::InProgress if now >= driving.give_up_at => {
+                return self.over(Verdict::Failed, "it does not get to its command".to_owned(), now);
+            }
             Applied::InProgress => {
+                // Again after a reading.
                 driving.read = true;
+                self.next_at = now + self.settings.reading_interval;
                 return;
             }
             Applied::Restored { .. } => {

@@ -49,7 +49,8 @@ pub(crate) fn names() -> impl Iterator<Item = String> {
     of("").chain(of(DEAD))
 }
 
-const DEAD: &str = "5_percent_dead_";
+/// Of figures with 5 % of the devices dead.
+const DEAD: &str = "dead_";
 
 /// What a process of the benchmark is.
 #[derive(Debug, Serialize, Deserialize)]

@@ -27,7 +27,7 @@ pub(crate) async fn handling(name: &str, size: usize, clock: &SharedClock) -> an
 }
 
 /// A message to an echo and back.
-async fn round_trip_us(clock: &SharedClock) -> anyhow::Result<f64> {
+pub(crate) async fn round_trip_us(clock: &SharedClock) -> anyhow::Result<f64> {
     let bus = Bus::memory(None);
     let subscribe = |pattern: &str| Subscribe {
         name: pattern.to_owned(),

@@ -3,7 +3,7 @@
 //! A [`Figure`] is measured in blocks that alternate with blocks of its floor, so that what else the machine does hits
 //! both alike; what is reported is the median of each. `epochs` and `turnaround` hold the figures of whole runs,
 //! `log_writer` and `log_reader` those of storing and serving messages, `memory` that of a process, `modbus` that of
-//! readings, `devices` those of many devices at once.
+//! readings, `devices` those of many devices at once, `setpoint_path` those of the gateway.
 
 mod devices;
 mod epochs;
@@ -15,6 +15,7 @@ mod memory;
 mod modbus;
 mod pacer;
 mod punctuality;
+mod setpoint_path;
 mod turnaround;
 
 use anyhow::{Context, bail};
@@ -158,6 +159,8 @@ fn names(long: bool) -> Vec<String> {
         punctuality::OVERRUN,
     ];
     let handling = handling::SIZES.map(|size| format!("{}{size}", handling::HANDLING));
+    let ways = [setpoint_path::TO_WRITE, setpoint_path::TO_STATE];
+    let paths = ways.into_iter().flat_map(|way| setpoint_path::BUSES.map(|bus| format!("{way}{bus}")));
     let drift = long.then(|| punctuality::DRIFT.to_owned());
     let pacing = pacer::names().into_iter().chain([pacer::UNPRIVILEGED.to_owned()]);
     let fixed = pacing
@@ -165,7 +168,13 @@ fn names(long: bool) -> Vec<String> {
         .chain(drift)
         .chain(handling)
         .chain([epochs::MEMORY.to_owned()]);
-    fixed.chain(epochs).chain(turnarounds).chain(others.map(str::to_owned)).chain(devices::names()).collect()
+    fixed
+        .chain(epochs)
+        .chain(turnarounds)
+        .chain(others.map(str::to_owned))
+        .chain(paths)
+        .chain(devices::names())
+        .collect()
 }
 
 async fn measure(
@@ -174,6 +183,9 @@ async fn measure(
     clock: &SharedClock,
     wall: &WallClock,
 ) -> anyhow::Result<Figure> {
+    if name.starts_with(setpoint_path::TO_WRITE) || name.starts_with(setpoint_path::TO_STATE) {
+        return setpoint_path::measure(name, clock).await;
+    }
     if name.starts_with(devices::DEVICES) {
         return devices::measure(name, devices).await;
     }

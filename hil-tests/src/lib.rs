@@ -2,6 +2,7 @@
 
 pub mod certificates;
 pub mod docker;
+pub mod modbus_tap;
 pub mod mongodb;
 pub mod mosquitto;
 pub mod peers;

@@ -112,8 +112,23 @@ impl Plan {
                  {command_w:.0} W no change would be seen; wait for more power, or choose another one (--power-w)"
             )));
         }
-        let within = wish.within.unwrap_or(after * 3);
-        Ok(Self { baseline_w, command_w, falls_back, after, expected_w, within, rating_w })
+        let plan = Self {
+            baseline_w,
+            command_w,
+            falls_back,
+            after,
+            expected_w,
+            within: wish.within.unwrap_or(after * 3),
+            rating_w,
+        };
+        if plan.within < after + plan.tolerance() {
+            return Err(NoPlan::Impossible(format!(
+                "watched for {} s, it could not be seen whether it falls back after {} s (--within)",
+                plan.within.as_secs_f64(),
+                after.as_secs_f64()
+            )));
+        }
+        Ok(plan)
     }
 
     /// How much the time of the fall-back may differ from what the device states: timers count whole seconds.

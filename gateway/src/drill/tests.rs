@@ -22,6 +22,8 @@ struct Habits {
     ignores_limits: bool,
     /// It answers nothing from then on.
     gone: Option<(Duration, Duration)>,
+    /// It is always on its way to a command.
+    slow: bool,
     /// Being gone, its driver panics.
     panics: bool,
     /// It does not tell what it holds.
@@ -35,6 +37,7 @@ const TO_ZERO: Habits = Habits {
     keeps_registers: false,
     ignores_limits: false,
     gone: None,
+    slow: false,
     panics: false,
     secretive: false,
     standing: None,
@@ -125,7 +128,7 @@ impl Device for Inverter {
             state.writes.push(real_power_w);
         }
         self.answer().await?;
-        Ok(self.held())
+        Ok(if self.habits.slow { Applied::InProgress } else { self.held() })
     }
 
     async fn release(&mut self, safe: &SafeState) -> Result<Applied, DeviceError> {
@@ -379,6 +382,20 @@ fn a_chosen_power_counts_unless_it_is_outside_the_limits_or_shows_nothing() {
     outside.expect(Verdict::Aborted, "5500 W is outside the limits");
     let invisible = drill(TO_ZERO, DrillSettings { wish: wish(50.0), ..settings() });
     invisible.expect(Verdict::Aborted, "no change would be seen");
+}
+
+#[test]
+fn a_time_to_watch_that_is_shorter_than_the_timer_is_refused() {
+    let wish = Wish { within: Some(TIMER), ..settings().wish };
+    let story = drill(TO_ZERO, DrillSettings { wish, ..settings() });
+    story.expect(Verdict::Aborted, "--within");
+}
+
+#[test]
+fn a_device_that_never_gets_to_its_command_fails() {
+    let story = drill(Habits { slow: true, ..TO_ZERO }, settings());
+    story.expect(Verdict::Failed, "");
+    assert!(story.writes.len() < 200, "it was asked {} times", story.writes.len());
 }
 
 #[test]

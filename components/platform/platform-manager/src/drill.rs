@@ -71,7 +71,9 @@ pub(crate) fn run(args: &DrillArgs) -> anyhow::Result<ExitCode> {
     let context = Context::new()?;
     let mut files = if args.arm { Some(Files::create(args, &context)?) } else { None };
     let runtime = runtime()?;
-    let record = runtime.block_on(drill(args, device, &configuration, &context))?;
+    let record = runtime.block_on(drill(args, device, &configuration, &context)).inspect_err(|_| {
+        files.as_ref().map(Files::discard);
+    })?;
     runtime.shutdown_timeout(Duration::from_millis(200));
     conclude(&record, files.as_mut())
 }
@@ -167,6 +169,13 @@ impl Files {
             made.with_context(|| format!("cannot make {}; records are never overwritten", path.display()))
         };
         Ok(Self { json_file: new(&json)?, text_file: new(&text)?, json, text })
+    }
+
+    /// There was no drill.
+    fn discard(&self) {
+        // They are empty: at worst they stay.
+        let _ = std::fs::remove_file(&self.json);
+        let _ = std::fs::remove_file(&self.text);
     }
 
     fn write(&mut self, record: &Record) -> anyhow::Result<()> {

@@ -21,7 +21,7 @@ fn the_help_names_every_command_and_says_what_gridloop_is_not() {
         ("A SimCES run of several processes:", &["platform", "convert"]),
         ("One service of a run:", &["manager", "gateway", "component", "log-writer", "log-reader", "probe"]),
         ("Stored runs:", &["export", "token"]),
-        ("This computer and devices:", &["doctor", "device"]),
+        ("This computer and devices:", &["doctor", "device", "drill"]),
     ] {
         let listed: Vec<&str> = under(&done.stdout, group)
             .into_iter()

@@ -2,6 +2,8 @@
 
 use crate::device::simulate;
 use crate::{Running, config, entries, folder, gridloop};
+use gridloop_gateway::Address;
+use gridloop_platform_manager::Configuration;
 use std::path::Path;
 
 const QUICK: [&str; 2] = ["--set", "device.pv1.revert_after_s=1"];
@@ -77,6 +79,46 @@ fn an_inverter_of_the_demo_passes_and_its_record_shows_a_later_edit() {
     assert_eq!(again.code, 1);
     assert!(again.stderr.contains("records are never overwritten"), "{}", again.stderr);
     assert_eq!(again.stdout, "", "and no device was asked");
+}
+
+/// Every simulated device of the configurations in this folder, with the driver that serves it.
+fn simulated_devices(folder: &str) -> Vec<(String, String, &'static str)> {
+    let mut found = Vec::new();
+    for file in entries(Path::new(&config(folder))).into_iter().filter(|file| file.ends_with(".toml")) {
+        let path = config(&format!("{folder}/{file}"));
+        let configuration = Configuration::load(Path::new(&path), &[]).expect("a sound configuration");
+        let devices = configuration.devices.into_iter().filter(|device| device.address == Address::Simulated);
+        found.extend(devices.map(|device| (path.clone(), device.name, device.driver)));
+    }
+    found
+}
+
+#[test]
+fn every_simulated_device_passes_its_drill_or_has_no_fail_safe() {
+    let devices = [simulated_devices("."), simulated_devices("examples")].concat();
+    assert!(devices.len() >= 5, "{devices:?}");
+    std::thread::scope(|scope| {
+        for (path, name, driver) in &devices {
+            scope.spawn(move || {
+                let folder = folder();
+                let quick = format!("device.{name}.revert_after_s=1");
+                let mut arguments = vec!["drill", path, "--device", name, "--arm"];
+                // The only driver whose timer is a matter of configuration.
+                if *driver == "sunspec" {
+                    arguments.extend(["--set", &quick]);
+                }
+                let done = gridloop(folder.path(), &arguments);
+                let told = done.stdout;
+                match done.code {
+                    0 => assert!(
+                        told.contains("passed: ") && told.contains("released and read back"),
+                        "{told}"
+                    ),
+                    _ => assert!(told.contains("not applicable: "), "{path} {name}: {told}{}", done.stderr),
+                }
+            });
+        }
+    });
 }
 
 #[test]
