@@ -16,8 +16,9 @@ pub mod sunspec;
 pub use address::{Address, AddressError, DEFAULT_PORT};
 pub use hand::{read_registers, write_registers};
 pub use register_map::{
-    PointSpec, Profile, ProfileError, Reading, RegisterMapDevice, RegisterMapSettings, RegisterType, Table,
-    TapPulse, VoltageSetpoint, WordOrder,
+    Access, Bound, ByteOrder, IdentityText, PointSpec, PowerCommand, Profile, Reading, RegisterMapDevice,
+    RegisterMapSettings, RegisterType, RegisterWrite, Table, TapPulse, VoltageSetpoint, Watchdog, WordOrder,
+    WriteFunction,
 };
 pub use registers::Unencodable;
 pub use session::LinkSettings;

@@ -98,6 +98,11 @@ impl ModbusSession {
         self.ask(Request::WriteMultipleRegisters(address, Cow::Owned(registers.to_vec()))).await.map(drop)
     }
 
+    /// Writes one holding register with function 6. After a timeout or a lost link the outcome is unknown.
+    pub(crate) async fn write_one(&self, address: u16, register: u16) -> Result<(), LinkError> {
+        self.ask(Request::WriteSingleRegister(address, register)).await.map(drop)
+    }
+
     async fn ask(&self, request: Request<'static>) -> Result<Vec<u16>, LinkError> {
         let (answer, answered) = oneshot::channel();
         let gone = |_| LinkError::Lost("the link was dropped after an error".to_owned());
@@ -159,6 +164,7 @@ async fn perform(
 enum Expected {
     Registers(u16),
     Written { address: u16, count: usize },
+    WrittenOne { address: u16, register: u16 },
 }
 
 impl Expected {
@@ -166,6 +172,9 @@ impl Expected {
         match request {
             Request::WriteMultipleRegisters(address, registers) => {
                 Self::Written { address: *address, count: registers.len() }
+            }
+            Request::WriteSingleRegister(address, register) => {
+                Self::WrittenOne { address: *address, register: *register }
             }
             Request::ReadHoldingRegisters(_, count) | Request::ReadInputRegisters(_, count) => {
                 Self::Registers(*count)
@@ -191,6 +200,14 @@ impl Expected {
                 }
                 Err(LinkError::Malformed(format!(
                     "confirms {written} registers at {at} instead of {count} at {address}"
+                )))
+            }
+            (Self::WrittenOne { address, register }, Response::WriteSingleRegister(at, held)) => {
+                if at == *address && held == *register {
+                    return Ok(Vec::new());
+                }
+                Err(LinkError::Malformed(format!(
+                    "confirms {held} at {at} instead of {register} at {address}"
                 )))
             }
             (_, other) => Err(LinkError::Malformed(format!("an answer with {}", other.function_code()))),

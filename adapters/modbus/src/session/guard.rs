@@ -100,7 +100,7 @@ fn frame_length(head: &[u8; HEAD]) -> io::Result<usize> {
     }
     let expected = match function {
         0x03 | 0x04 => 3 + usize::from(next),
-        0x10 => 6,
+        0x06 | 0x10 => 6,
         0x80.. => 3,
         other => return invalid(format!("an answer with function {other:02X}")),
     };
