@@ -1,7 +1,8 @@
 //! The `[device.NAME.twin]` tables: the plant behind a simulated device and behind the fallback.
 
 use gridloop_plant::{
-    Plant, PvInverter, PvInverterSettings, Series, SettingsError, TapChanger, TapChangerSettings,
+    Battery, BatterySettings, Plant, PvInverter, PvInverterSettings, Series, SettingsError, TapChanger,
+    TapChangerSettings,
 };
 use gridloop_service::Section;
 
@@ -10,6 +11,8 @@ use gridloop_service::Section;
 pub enum TwinSettings {
     /// `plant = "pv-inverter"`
     PvInverter(PvInverterSettings),
+    /// `plant = "battery"`
+    Battery(BatterySettings),
     /// `plant = "tap-changer"`
     TapChanger(TapChangerSettings),
 }
@@ -22,6 +25,7 @@ impl TwinSettings {
     pub fn plant(&self) -> Result<Plant, SettingsError> {
         Ok(match self {
             Self::PvInverter(settings) => Plant::from(PvInverter::new(settings.clone())?),
+            Self::Battery(settings) => Plant::from(Battery::new(settings.clone())?),
             Self::TapChanger(settings) => Plant::from(TapChanger::new(settings.clone())?),
         })
     }
@@ -31,6 +35,7 @@ impl TwinSettings {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::PvInverter(_) => "pv-inverter",
+            Self::Battery(_) => "battery",
             Self::TapChanger(_) => "tap-changer",
         }
     }
@@ -43,6 +48,7 @@ pub(crate) fn read_twin(section: &Section<'_>) -> Option<TwinSettings> {
         "What kind of plant it is.",
         &[
             ("pv-inverter", &|section: &Section<'_>| TwinSettings::PvInverter(read_pv_inverter(section))),
+            ("battery", &|section: &Section<'_>| TwinSettings::Battery(read_battery(section))),
             ("tap-changer", &|section: &Section<'_>| TwinSettings::TapChanger(read_tap_changer(section))),
         ],
     )?;
@@ -75,6 +81,56 @@ fn read_pv_inverter(section: &Section<'_>) -> PvInverterSettings {
             .optional()
             .unwrap_or(typical.panel_power_w),
         irradiance_w_per_m2: typical.irradiance_w_per_m2,
+    }
+}
+
+fn read_battery(section: &Section<'_>) -> BatterySettings {
+    let rated =
+        section.number("rated_power_w", "Rated power in W, charging and discharging.").positive().required();
+    let capacity = section.number("capacity_wh", "Usable energy in Wh.").positive().required();
+    let usual = BatterySettings::typical(rated, capacity);
+    let with_default =
+        |key: &str, about: &str, default: f64| section.number(key, about).optional().unwrap_or(default);
+    BatterySettings {
+        rated_charge_power_w: with_default(
+            "rated_charge_power_w",
+            "Rated power while charging, in W. Default: rated_power_w.",
+            rated,
+        ),
+        rated_discharge_power_w: with_default(
+            "rated_discharge_power_w",
+            "Rated power while discharging, in W. Default: rated_power_w.",
+            rated,
+        ),
+        max_reactive_power_var: with_default(
+            "max_reactive_power_var",
+            "Most reactive power either way, in var. Default: rated_power_w.",
+            rated,
+        ),
+        capacity_wh: capacity,
+        state_of_charge_percent: section
+            .number("state_of_charge_percent", "State of charge to begin with, in %.")
+            .or(usual.state_of_charge_percent),
+        min_state_of_charge_percent: section
+            .number("min_state_of_charge_percent", "It stops discharging there, in %.")
+            .or(usual.min_state_of_charge_percent),
+        max_state_of_charge_percent: section
+            .number("max_state_of_charge_percent", "It stops charging there, in %.")
+            .or(usual.max_state_of_charge_percent),
+        charge_efficiency: section
+            .number("charge_efficiency", "Energy stored over energy taken, 0 to 1.")
+            .or(usual.charge_efficiency),
+        discharge_efficiency: section
+            .number("discharge_efficiency", "Energy given over energy taken from the store, 0 to 1.")
+            .or(usual.discharge_efficiency),
+        ramp_w_per_s: with_default(
+            "ramp_w_per_s",
+            "How fast the power follows a command, in W/s. Default: half of rated_power_w.",
+            usual.ramp_w_per_s,
+        ),
+        nominal_voltage_v: section
+            .number("nominal_voltage_v", "Line-to-neutral voltage in V.")
+            .or(usual.nominal_voltage_v),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A plant that keeps abreast of a clock: [`LivePlant`], and [`Plant`], which is any of them.
 
-use crate::{PvInverter, TapChanger};
+use crate::{Battery, PvInverter, TapChanger};
 use gridloop_clock::{MonoTime, SharedClock};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,6 +16,8 @@ pub trait Step {
 pub enum Plant {
     /// A PV inverter.
     PvInverter(PvInverter),
+    /// A battery with its inverter.
+    Battery(Battery),
     /// A tap changer.
     TapChanger(TapChanger),
 }
@@ -24,6 +26,7 @@ impl Step for Plant {
     fn step(&mut self, dt: Duration) {
         match self {
             Self::PvInverter(inverter) => inverter.step(dt),
+            Self::Battery(battery) => battery.step(dt),
             Self::TapChanger(tap_changer) => tap_changer.step(dt),
         }
     }
@@ -32,6 +35,12 @@ impl Step for Plant {
 impl From<PvInverter> for Plant {
     fn from(inverter: PvInverter) -> Self {
         Self::PvInverter(inverter)
+    }
+}
+
+impl From<Battery> for Plant {
+    fn from(battery: Battery) -> Self {
+        Self::Battery(battery)
     }
 }
 

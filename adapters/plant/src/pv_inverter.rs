@@ -4,15 +4,10 @@
 //! the ceiling moves at the ramp rate towards the commanded limit, or towards the rating where there is none. Both are
 //! made of straight lines, so that energy is integrated exactly, however time is sliced.
 
+use crate::commanded::{Commanded, Revert, approach};
 use crate::error::{CommandError, SettingsError, check, within};
-use crate::{Series, Step};
+use crate::{GRID_FREQUENCY_HZ, LARGEST_W, Series, Step};
 use std::time::Duration;
-
-/// The frequency of the stiff grid that the inverter feeds, in Hz.
-pub const GRID_FREQUENCY_HZ: f64 = 50.0;
-
-/// The largest number that a power setting may have: a gigawatt.
-const LARGEST_W: f64 = 1e9;
 
 /// What kind of inverter it is and what shines on its panels.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,58 +51,6 @@ impl PvInverterSettings {
             check("irradiance_w_per_m2", value, 0.0, 10_000.0)?;
         }
         Ok(())
-    }
-}
-
-/// What a command gives way to when it is not renewed in time.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Revert {
-    /// How long the command holds.
-    pub after: Duration,
-    /// The value that then takes its place; `None` means that there is no command any more.
-    pub to: Option<f64>,
-}
-
-/// A command and what will become of it.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Commanded {
-    value: Option<f64>,
-    revert: Option<(Duration, Option<f64>)>,
-    reverted: bool,
-}
-
-impl Commanded {
-    /// The value in force; `None` without a command.
-    #[must_use]
-    pub fn value(&self) -> Option<f64> {
-        self.value
-    }
-
-    /// Whether the value in force is what the last command gave way to.
-    #[must_use]
-    pub fn reverted(&self) -> bool {
-        self.reverted
-    }
-
-    /// How long the command still holds at this time of the plant's life; `None` when it does not give way by itself.
-    #[must_use]
-    pub fn remaining(&self, elapsed: Duration) -> Option<Duration> {
-        self.due().map(|due| due.saturating_sub(elapsed))
-    }
-
-    fn new(value: Option<f64>, revert: Option<Revert>, now: Duration) -> Self {
-        let revert = revert.map(|revert| (now.saturating_add(revert.after), revert.to));
-        Self { value, revert, reverted: false }
-    }
-
-    fn due(&self) -> Option<Duration> {
-        self.revert.map(|(due, _)| due)
-    }
-
-    fn expire(&mut self, now: Duration) {
-        if let Some((_, to)) = self.revert.take_if(|(due, _)| *due <= now) {
-            *self = Self { value: to, revert: None, reverted: true };
-        }
     }
 }
 
@@ -284,7 +227,7 @@ impl PvInverter {
     }
 
     fn ceiling_target_w(&self) -> f64 {
-        if self.connected { self.power_limit.value.unwrap_or(self.settings.rated_power_w) } else { 0.0 }
+        if self.connected { self.power_limit.value().unwrap_or(self.settings.rated_power_w) } else { 0.0 }
     }
 
     /// Lives until `end`, with no command changing before it.
@@ -293,7 +236,7 @@ impl PvInverter {
         let reach = self.settings.ramp_w_per_s * end.saturating_sub(self.elapsed).as_secs_f64();
         self.energy_wh += self.energy_ws(from_s, to_s) / 3600.0;
         self.ceiling_w = approach(self.ceiling_w, self.ceiling_target_w(), reach);
-        let target_var = if self.connected { self.reactive.value.unwrap_or(0.0) } else { 0.0 };
+        let target_var = if self.connected { self.reactive.value().unwrap_or(0.0) } else { 0.0 };
         self.ramped_var = approach(self.ramped_var, target_var, reach);
         self.elapsed = end;
     }
@@ -333,11 +276,6 @@ impl Step for PvInverter {
         }
         self.live_until(end);
     }
-}
-
-/// `value`, moved towards `target` by at most `reach`.
-fn approach(value: f64, target: f64, reach: f64) -> f64 {
-    value + (target - value).clamp(-reach, reach)
 }
 
 /// The area under the lesser of two straight lines over `width`, each given by its height at both ends.

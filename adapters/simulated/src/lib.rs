@@ -1,9 +1,10 @@
 //! A plant behind the device contract, without a wire: the smallest complete adapter, and the one to copy.
 //!
 //! [`SimulatedDevice`] is a [`Device`] whose requests are function calls on a [`LivePlant`]. It has what every adapter
-//! has, one file each: a conversation (here), points and capabilities (`pv_inverter.rs`, `tap_changer.rs`), and the
-//! contract's test suite run on it (`tests/conformance.rs`).
+//! has, one file each: a conversation (here), points and capabilities (`pv_inverter.rs`, `battery.rs`,
+//! `tap_changer.rs`), and the contract's test suite run on it (`tests/conformance.rs`).
 
+mod battery;
 mod pv_inverter;
 mod tap_changer;
 
@@ -28,7 +29,8 @@ impl SimulatedDevice {
         Self { plant, clock, revert_after: None, connected: false }
     }
 
-    /// Makes an inverter drop its commands by itself when they are not renewed within this time, as a real one does.
+    /// Makes an inverter drop its commands, and a battery go to zero, by itself when they are not renewed within this
+    /// time, as real ones do.
     #[must_use]
     pub fn reverting_after(mut self, after: Duration) -> Self {
         self.revert_after = Some(after);
@@ -46,6 +48,7 @@ impl SimulatedDevice {
     fn command(&self, command: Command) -> Result<Applied, DeviceError> {
         self.plant.with(|plant| match plant {
             Plant::PvInverter(inverter) => pv_inverter::apply(inverter, command, self.revert_after),
+            Plant::Battery(battery) => battery::apply(battery, command, self.revert_after),
             Plant::TapChanger(taps) => tap_changer::apply(taps, command),
         })
     }
@@ -57,6 +60,7 @@ impl Device for SimulatedDevice {
         self.connected = true;
         Ok(self.plant.with(|plant| match plant {
             Plant::PvInverter(inverter) => pv_inverter::describe(inverter, self.revert_after),
+            Plant::Battery(battery) => battery::describe(battery, self.revert_after),
             Plant::TapChanger(taps) => tap_changer::describe(taps),
         }))
     }
@@ -66,6 +70,7 @@ impl Device for SimulatedDevice {
         let sampled_at = self.clock.now();
         Ok(self.plant.with(|plant| match plant {
             Plant::PvInverter(inverter) => pv_inverter::read(inverter, sampled_at),
+            Plant::Battery(battery) => battery::read(battery, sampled_at),
             Plant::TapChanger(taps) => tap_changer::read(taps, sampled_at),
         }))
     }
@@ -81,10 +86,12 @@ impl Device for SimulatedDevice {
             SafeState::Command(command) => self.command(*command),
             SafeState::Release => self.plant.with(|plant| match plant {
                 Plant::PvInverter(inverter) => pv_inverter::release(inverter),
+                Plant::Battery(battery) => battery::release(battery),
                 Plant::TapChanger(taps) => Ok(tap_changer::held(taps)),
             }),
             SafeState::Hold => Ok(self.plant.with(|plant| match plant {
                 Plant::PvInverter(inverter) => pv_inverter::held(inverter),
+                Plant::Battery(battery) => battery::held(battery),
                 Plant::TapChanger(taps) => tap_changer::held(taps),
             })),
         }

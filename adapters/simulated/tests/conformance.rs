@@ -3,7 +3,8 @@
 use gridloop_clock::{SharedClock, SimulatedClock, Utc, sleep};
 use gridloop_device::{Applied, Command, Device, Setpoint, conformance, point};
 use gridloop_plant::{
-    LivePlant, Plant, PvInverter, PvInverterSettings, Series, TapChanger, TapChangerSettings,
+    Battery, BatterySettings, LivePlant, Plant, PvInverter, PvInverterSettings, Series, TapChanger,
+    TapChangerSettings,
 };
 use gridloop_simulated::SimulatedDevice;
 use std::future::Future;
@@ -31,6 +32,10 @@ fn inverter() -> Plant {
     PvInverter::new(PvInverterSettings::typical(8000.0, Series::constant(1000.0))).unwrap().into()
 }
 
+fn battery() -> Plant {
+    Battery::new(BatterySettings::typical(5000.0, 10_000.0)).unwrap().into()
+}
+
 fn tap_changer() -> Plant {
     TapChanger::new(TapChangerSettings::default()).unwrap().into()
 }
@@ -47,6 +52,21 @@ fn the_simulated_inverter_keeps_the_contract() {
             let clock = Arc::clone(&clock);
             move || {
                 let device: Box<dyn Device> = Box::new(device(inverter(), &clock));
+                std::future::ready(device)
+            }
+        };
+        conformance::check(clock, make)
+    });
+    assert_eq!(outcome, Ok(()));
+}
+
+#[test]
+fn the_simulated_battery_keeps_the_contract() {
+    let outcome = in_simulated_time(|clock| {
+        let make = {
+            let clock = Arc::clone(&clock);
+            move || {
+                let device: Box<dyn Device> = Box::new(device(battery(), &clock));
                 std::future::ready(device)
             }
         };
@@ -85,6 +105,25 @@ fn a_limit_shows_in_the_power_and_is_dropped_when_it_is_not_renewed() {
         sleep(&*clock, Duration::from_secs(10)).await;
         let free = device.read().await.unwrap();
         assert_eq!(free.get(point::REAL_POWER).map(|sample| sample.value), Some(8000.0));
+    });
+}
+
+#[test]
+fn a_battery_follows_a_command_and_idles_when_it_is_not_renewed() {
+    in_simulated_time(async |clock| {
+        let mut device = device(battery(), &clock).reverting_after(Duration::from_secs(10));
+        device.connect().await.unwrap();
+        let command = Command::Power { real_power_w: -2000.0, reactive_power_var: 500.0 };
+        let applied = device.apply(&setpoint(command, &clock)).await.unwrap();
+        assert_eq!(applied, Applied::Confirmed { readback: command });
+        sleep(&*clock, Duration::from_secs(5)).await;
+        let charging = device.read().await.unwrap();
+        let value = |name| charging.get(name).map(|sample| sample.value);
+        assert_eq!((value(point::REAL_POWER), value(point::REACTIVE_POWER)), (Some(-2000.0), Some(500.0)));
+        assert!(value(point::STATE_OF_CHARGE).is_some_and(|percent| percent > 50.0 && percent < 51.0));
+        sleep(&*clock, Duration::from_secs(10)).await;
+        let idle = device.read().await.unwrap();
+        assert_eq!(idle.get(point::REAL_POWER).map(|sample| sample.value), Some(0.0));
     });
 }
 

@@ -59,8 +59,9 @@ impl Opener for Settings {
         let (address, simulator) = match address {
             Address::At(text) => (text.parse()?, None),
             Address::Simulated => {
-                let TwinSettings::TapChanger(plant) = twin.ok_or(OpenError::NoTwin)? else {
-                    return Err(OpenError::WrongPlant { driver: "register-map", plant: "pv-inverter" });
+                let twin = twin.ok_or(OpenError::NoTwin)?;
+                let TwinSettings::TapChanger(plant) = twin else {
+                    return Err(OpenError::WrongPlant { driver: "register-map", plant: twin.kind() });
                 };
                 let plant = LivePlant::new(TapChanger::new(plant.clone())?, clock.clone());
                 let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

@@ -32,7 +32,7 @@ struct Settings;
 #[async_trait]
 impl Opener for Settings {
     fn plants(&self) -> &'static [&'static str] {
-        &["pv-inverter", "tap-changer"]
+        &["pv-inverter", "battery", "tap-changer"]
     }
 
     async fn open(

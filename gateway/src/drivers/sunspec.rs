@@ -62,8 +62,9 @@ impl Opener for Settings {
         let (address, simulator) = match address {
             Address::At(text) => (text.parse()?, None),
             Address::Simulated => {
-                let TwinSettings::PvInverter(plant) = twin.ok_or(OpenError::NoTwin)? else {
-                    return Err(OpenError::WrongPlant { driver: "sunspec", plant: "tap-changer" });
+                let twin = twin.ok_or(OpenError::NoTwin)?;
+                let TwinSettings::PvInverter(plant) = twin else {
+                    return Err(OpenError::WrongPlant { driver: "sunspec", plant: twin.kind() });
                 };
                 let plant = LivePlant::new(PvInverter::new(plant.clone())?, clock.clone());
                 let settings = InverterSettings { unit_id: self.unit, ..InverterSettings::default() };
