@@ -2,11 +2,16 @@
 
 use gridloop_clock::{SharedClock, WallClock};
 use gridloop_device::{Device, conformance};
-use gridloop_modbus::simulated::{InverterSettings, SimulatedServer, serve_inverter, serve_tap_changer};
+use gridloop_modbus::simulated::{
+    InverterSettings, SimulatedServer, serve_battery_inverter, serve_inverter, serve_meter, serve_tap_changer,
+};
 use gridloop_modbus::{
     LinkSettings, Profile, RegisterMapDevice, RegisterMapSettings, SunSpecDevice, SunSpecSettings,
 };
-use gridloop_plant::{LivePlant, PvInverter, PvInverterSettings, Series, TapChanger, TapChangerSettings};
+use gridloop_plant::{
+    Battery, BatterySettings, LivePlant, PvInverter, PvInverterSettings, Series, TapChanger,
+    TapChangerSettings,
+};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -47,10 +52,27 @@ async fn tap_changer_behind(clock: SharedClock, servers: Servers) -> Box<dyn Dev
         TapChangerSettings { travel_time_s: 0.02, motor_pause_s: 0.02, ..TapChangerSettings::default() };
     let plant = LivePlant::new(TapChanger::new(settings).unwrap(), Arc::clone(&clock));
     let server = serve_tap_changer(FREE_PORT, plant, 1, Arc::clone(&clock)).await.unwrap();
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/devices/tap-changer-ecotap.toml");
-    let profile = Profile::parse(file, &std::fs::read_to_string(file).unwrap()).unwrap();
-    let settings = RegisterMapSettings { link: servers.keep(server), profile };
-    Box::new(RegisterMapDevice::new(settings, clock))
+    mapped("tap-changer-ecotap.toml", servers.keep(server), clock)
+}
+
+async fn battery_behind(clock: SharedClock, servers: Servers) -> Box<dyn Device> {
+    let plant = Battery::new(BatterySettings::typical(5000.0, 10_000.0)).unwrap();
+    let plant = LivePlant::new(plant, Arc::clone(&clock));
+    let server = serve_battery_inverter(FREE_PORT, plant, 1, Arc::clone(&clock)).await.unwrap();
+    mapped("battery-inverter.toml", servers.keep(server), clock)
+}
+
+async fn meter_behind(clock: SharedClock, servers: Servers) -> Box<dyn Device> {
+    let plant = PvInverter::new(PvInverterSettings::typical(8000.0, Series::constant(1000.0))).unwrap();
+    let plant = LivePlant::new(plant, Arc::clone(&clock));
+    let server = serve_meter(FREE_PORT, plant, 1, Arc::clone(&clock)).await.unwrap();
+    mapped("meter-three-phase.toml", servers.keep(server), clock)
+}
+
+fn mapped(profile: &str, link: LinkSettings, clock: SharedClock) -> Box<dyn Device> {
+    let file = format!("{}/../../configs/devices/{profile}", env!("CARGO_MANIFEST_DIR"));
+    let profile = Profile::parse(&file, &std::fs::read_to_string(&file).unwrap()).unwrap();
+    Box::new(RegisterMapDevice::new(RegisterMapSettings { link, profile }, clock))
 }
 
 async fn check_inverter(models: &'static [u16]) {
@@ -83,5 +105,19 @@ async fn the_sunspec_driver_keeps_the_contract_without_any_controls() {
 async fn the_register_map_driver_keeps_the_contract_with_a_tap_changer() {
     let (clock, servers) = (clock(), Servers::default());
     let make = || tap_changer_behind(Arc::clone(&clock), servers.clone());
+    assert_eq!(conformance::check(Arc::clone(&clock), make).await, Ok(()));
+}
+
+#[tokio::test]
+async fn the_register_map_driver_keeps_the_contract_with_a_battery_inverter() {
+    let (clock, servers) = (clock(), Servers::default());
+    let make = || battery_behind(Arc::clone(&clock), servers.clone());
+    assert_eq!(conformance::check(Arc::clone(&clock), make).await, Ok(()));
+}
+
+#[tokio::test]
+async fn the_register_map_driver_keeps_the_contract_with_a_meter() {
+    let (clock, servers) = (clock(), Servers::default());
+    let make = || meter_behind(Arc::clone(&clock), servers.clone());
     assert_eq!(conformance::check(Arc::clone(&clock), make).await, Ok(()));
 }

@@ -3,6 +3,7 @@
 
 mod adversity;
 mod hostile;
+mod power_map;
 mod profiles;
 mod register_map;
 mod sunspec;
