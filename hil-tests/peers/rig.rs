@@ -3,8 +3,13 @@
 use gridloop_clock::{SharedClock, WallClock, sleep};
 use gridloop_device::{Command, Setpoint};
 use gridloop_modbus::LinkSettings;
-use gridloop_modbus::simulated::{InverterSettings, SimulatedServer, serve_inverter, serve_tap_changer};
-use gridloop_plant::{LivePlant, PvInverter, PvInverterSettings, Series, TapChanger, TapChangerSettings};
+use gridloop_modbus::simulated::{
+    InverterSettings, SimulatedServer, serve_battery_inverter, serve_inverter, serve_tap_changer,
+};
+use gridloop_plant::{
+    Battery, BatterySettings, LivePlant, PvInverter, PvInverterSettings, Series, TapChanger,
+    TapChangerSettings,
+};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +45,14 @@ pub(crate) async fn tap_changer(
         TapChangerSettings { travel_time_s: 0.05, motor_pause_s: 0.05, ..TapChangerSettings::default() };
     let plant = LivePlant::new(TapChanger::new(settings)?, Arc::clone(clock));
     let server = serve_tap_changer(FREE_PORT, plant.clone(), 1, Arc::clone(clock)).await?;
+    Ok((server, plant))
+}
+
+/// A simulated battery inverter of 8 kW and 16 kWh, half full.
+pub(crate) async fn battery(clock: &SharedClock) -> anyhow::Result<(SimulatedServer, LivePlant<Battery>)> {
+    let settings = BatterySettings { ramp_w_per_s: 80_000.0, ..BatterySettings::typical(8000.0, 16_000.0) };
+    let plant = LivePlant::new(Battery::new(settings)?, Arc::clone(clock));
+    let server = serve_battery_inverter(FREE_PORT, plant.clone(), 1, Arc::clone(clock)).await?;
     Ok((server, plant))
 }
 
