@@ -119,7 +119,7 @@ impl Block {
     fn encoded(&self, point: &Point, value: f64) -> Option<Vec<u16>> {
         match point.kind {
             Kind::Acc32 => Some(counter(value)?.to_vec()),
-            Kind::Acc64 => Some([&[0, 0], counter(value)?.as_slice()].concat()),
+            Kind::Uint64 | Kind::Acc64 => Some([&[0, 0], counter(value)?.as_slice()].concat()),
             Kind::Float32 => {
                 #[expect(
                     clippy::cast_possible_truncation,
@@ -143,7 +143,8 @@ fn counter(value: f64) -> Option<[u16; 2]> {
 fn not_implemented(kind: Kind) -> Vec<u16> {
     match kind {
         Kind::Int16 | Kind::ScaleFactor | Kind::Pad => vec![0x8000],
-        Kind::Uint16 | Kind::Enum16 | Kind::Bitfield16 => vec![0xFFFF],
+        Kind::Uint16 | Kind::Count | Kind::Enum16 | Kind::Bitfield16 => vec![0xFFFF],
+        Kind::Uint64 => vec![0xFFFF; 4],
         Kind::Int32 => vec![0x8000, 0],
         Kind::Uint32 | Kind::Bitfield32 => vec![0xFFFF, 0xFFFF],
         Kind::Float32 => vec![0x7FC0, 0],

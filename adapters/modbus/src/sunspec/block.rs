@@ -40,13 +40,15 @@ pub(super) struct BadScaleFactor {
 }
 
 impl Block {
-    /// Reads a model. Registers beyond the table are not asked for.
+    /// Reads a model. Registers beyond the table are not asked for; nor are repetitions that do not fit the one
+    /// request, because their scale factors would belong to another moment.
     ///
     /// # Errors
     /// As the link; also when the model is no longer where discovery found it.
     pub(super) async fn read(link: &Link, place: Place, model: &'static Model) -> Result<Self, DeviceError> {
         let operation = format!("model {}", place.id);
-        let count = place.length.min(model.length()).saturating_add(HEADER_REGISTERS).min(MOST_READ);
+        let known = if model.group.is_some() { place.length } else { place.length.min(model.length()) };
+        let count = known.saturating_add(HEADER_REGISTERS).min(MOST_READ);
         let registers = link.read(&operation, Table::Holding, place.address, count).await?;
         if registers.get(..2) != Some(&[place.id, place.length]) {
             return Err(DeviceError::Malformed {
@@ -75,6 +77,40 @@ impl Block {
     /// The number of a point by its name; `Ok(None)` also when the model has no such point.
     pub(super) fn named(&self, name: &str) -> Result<Option<f64>, BadScaleFactor> {
         self.model.point(name).map_or(Ok(None), |point| self.number(point))
+    }
+
+    /// How many repetitions of the model's group came with it whole.
+    pub(super) fn repetitions(&self) -> u16 {
+        let Some(group) = self.model.group else { return 0 };
+        let fixed = usize::from(self.model.length() + HEADER_REGISTERS);
+        let there = self.registers.len().saturating_sub(fixed) / usize::from(group.registers()).max(1);
+        let there = u16::try_from(there).unwrap_or(u16::MAX);
+        let stated = group.count.and_then(|name| self.registers(self.model.point(name)?));
+        match stated {
+            Some(&[count]) if count != 0xFFFF => there.min(count),
+            _ => there,
+        }
+    }
+
+    /// The registers of a point of one repetition, counted from 0.
+    pub(super) fn repeated_registers(&self, repetition: u16, point: &Point) -> Option<&[u16]> {
+        let group = self.model.group.filter(|_| repetition < self.repetitions())?;
+        let first = self.model.length() + HEADER_REGISTERS;
+        let start = usize::from(first) + usize::from(repetition) * usize::from(group.registers());
+        let start = start + usize::from(point.offset);
+        self.registers.get(start..start + usize::from(point.kind.registers()))
+    }
+
+    /// The scaled number of a point of one repetition by its name; `Ok(None)` when it, or its scale factor, is not
+    /// implemented.
+    pub(super) fn repeated(&self, repetition: u16, name: &str) -> Result<Option<f64>, BadScaleFactor> {
+        let point = self.model.group.and_then(|group| group.points.iter().find(|point| point.name == name));
+        let Some(point) = point else { return Ok(None) };
+        let registers = self.repeated_registers(repetition, point);
+        let Some(raw) = registers.and_then(|registers| value::raw_number(point.kind, registers)) else {
+            return Ok(None);
+        };
+        Ok(self.exponent(point)?.map(|exponent| value::scaled(raw, exponent)))
     }
 
     /// The text of a point by its name.
@@ -154,10 +190,33 @@ mod tests {
     use crate::sunspec::models::models;
 
     #[test]
-    fn every_model_fits_one_request() {
+    fn every_number_of_a_model_comes_with_its_scale_factor_by_one_request() {
         for model in models() {
-            assert!(model.length() + HEADER_REGISTERS <= MOST_READ, "model {}", model.id);
+            for point in model.points.iter().filter(|point| !matches!(point.kind, Kind::Text(_))) {
+                assert!(point.offset + point.kind.registers() <= MOST_READ, "{} of {}", point.name, model.id);
+            }
         }
+    }
+
+    #[test]
+    fn repetitions_are_as_many_as_the_device_states_and_sends_whole() {
+        let mut registers = vec![160, 48, 0, 0xFFFF, 0, 0, 0, 0, 2, 0];
+        for module in [1_u16, 2] {
+            registers.extend([module, 0, 0, 0, 0, 0, 0, 0, 0, module * 10, 4000, module * 400]);
+            registers.extend([0, 0, 0, 0, 25, 4, 0, 0]);
+        }
+        let mut block = Block::arbitrary(160, &registers);
+        assert_eq!(block.repetitions(), 2);
+        assert_eq!(block.repeated(1, "DCA"), Ok(Some(20.0)));
+        assert_eq!(block.repeated(0, "DCV"), Ok(Some(400.0)));
+        assert_eq!(block.repeated(1, "DCW"), Ok(Some(800.0)));
+        assert_eq!(block.repeated(2, "DCW"), Ok(None));
+        block.registers[8] = 1;
+        assert_eq!(block.repeated(1, "DCA"), Ok(None));
+        block.registers[8] = 0xFFFF;
+        assert_eq!(block.repetitions(), 2);
+        block.registers.truncate(49);
+        assert_eq!(block.repetitions(), 1);
     }
 
     #[test]
