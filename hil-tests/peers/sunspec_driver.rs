@@ -54,7 +54,8 @@ impl Driven {
     async fn new(image: &Value, revert_after: Option<Duration>) -> anyhow::Result<Self> {
         let clock = clock()?;
         let (pymodbus, address) = Peer::serve("sunspec_server.py", &[&image.to_string()]).await?;
-        let settings = SunSpecSettings { link: link_to(address), revert_after, revert_to_w: 1000.0 };
+        let settings =
+            SunSpecSettings { revert_after, revert_to_w: 1000.0, ..SunSpecSettings::new(link_to(address)) };
         let mut device = SunSpecDevice::new(settings, SharedClock::clone(&clock));
         let description = device.connect().await?;
         Ok(Self { clock, pymodbus, device, description })

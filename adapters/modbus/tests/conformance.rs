@@ -40,9 +40,8 @@ async fn inverter_behind(models: &[u16], clock: SharedClock, servers: Servers) -
     let settings = InverterSettings { models: models.to_vec(), ..InverterSettings::default() };
     let server = serve_inverter(FREE_PORT, plant, settings, Arc::clone(&clock)).await.unwrap();
     let settings = SunSpecSettings {
-        link: servers.keep(server),
         revert_after: Some(Duration::from_secs(10)),
-        revert_to_w: 0.0,
+        ..SunSpecSettings::new(servers.keep(server))
     };
     Box::new(SunSpecDevice::new(settings, clock))
 }

@@ -31,11 +31,15 @@ impl Driver for SunSpec {
         let revert_to_w = section
             .number(
                 "revert_to_w",
-                "The power in W it goes to then, where it can (model 704; 123 drops the limit).",
+                "The power in W it goes to then, where it can (model 704; 123 and 124 drop the command).",
             )
-            .at_least(0.0)
             .or(0.0);
-        Box::new(Settings { unit, revert_after, revert_to_w })
+        let about =
+            "Whether it is told a power, charging included, and not a ceiling. Absent: if it has storage.";
+        let storage = section.boolean("storage", about).optional();
+        let about = "A new value is put in force by taking the old one out first, as some inverters demand.";
+        let reenable = section.boolean("reenable", about).or(false);
+        Box::new(Settings { unit, revert_after, revert_to_w, storage, reenable })
     }
 }
 
@@ -44,6 +48,8 @@ struct Settings {
     unit: u8,
     revert_after: Option<Duration>,
     revert_to_w: f64,
+    storage: Option<bool>,
+    reenable: bool,
 }
 
 #[async_trait]
@@ -75,8 +81,13 @@ impl Opener for Settings {
         };
         let link = gridloop_modbus::LinkSettings { address, unit: self.unit, timeout: request_timeout };
         let told = link.address.to_string();
-        let settings =
-            SunSpecSettings { link, revert_after: self.revert_after, revert_to_w: self.revert_to_w };
+        let settings = SunSpecSettings {
+            link,
+            revert_after: self.revert_after,
+            revert_to_w: self.revert_to_w,
+            storage: self.storage,
+            reenable: self.reenable,
+        };
         Ok(Opened {
             device: Box::new(SunSpecDevice::new(settings, clock.clone())),
             address: told,

@@ -1,10 +1,11 @@
 //! One model as a device gave it: [`Place`], where it is, and [`Block`], its registers of one reading.
 
+use super::discovery::Located;
 use super::models::{HEADER_REGISTERS, Kind, Model, Point};
 use super::value;
 use crate::link::Link;
 use crate::register_map::Table;
-use crate::registers::Unencodable;
+use crate::registers::{Unencodable, signed16};
 use crate::session::MOST_READ;
 use gridloop_clock::MonoTime;
 use gridloop_device::DeviceError;
@@ -31,6 +32,34 @@ pub(super) struct Block {
     pub(super) read_at: MonoTime,
 }
 
+/// How many registers of a model are asked for.
+fn wanted(place: Place, model: &Model) -> u16 {
+    let known = if model.group.is_some() { place.length } else { place.length.min(model.length()) };
+    known.saturating_add(HEADER_REGISTERS).min(MOST_READ)
+}
+
+/// Models by address, those that one request can read together.
+fn runs(located: &[Located]) -> Vec<Vec<Located>> {
+    let mut sorted = located.to_vec();
+    sorted.sort_by_key(|one| one.place.address);
+    let mut runs: Vec<Vec<Located>> = Vec::new();
+    for one in sorted {
+        let joins = |run: &Vec<Located>| {
+            let (Some(first), Some(last)) = (run.first(), run.last()) else { return false };
+            let end =
+                u32::from(last.place.address) + u32::from(HEADER_REGISTERS) + u32::from(last.place.length);
+            let count =
+                u32::from(one.place.address - first.place.address) + u32::from(wanted(one.place, one.model));
+            end == u32::from(one.place.address) && count <= u32::from(MOST_READ)
+        };
+        match runs.last_mut().filter(|run| joins(run)) {
+            Some(run) => run.push(one),
+            None => runs.push(vec![one]),
+        }
+    }
+    runs
+}
+
 /// A scale factor that no device may state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("scale factor {point} is {exponent}, outside -10 to 10")]
@@ -47,16 +76,46 @@ impl Block {
     /// As the link; also when the model is no longer where discovery found it.
     pub(super) async fn read(link: &Link, place: Place, model: &'static Model) -> Result<Self, DeviceError> {
         let operation = format!("model {}", place.id);
-        let known = if model.group.is_some() { place.length } else { place.length.min(model.length()) };
-        let count = known.saturating_add(HEADER_REGISTERS).min(MOST_READ);
-        let registers = link.read(&operation, Table::Holding, place.address, count).await?;
+        let registers = link.read(&operation, Table::Holding, place.address, wanted(place, model)).await?;
+        Self::found(place, model, &registers, link.now())
+    }
+
+    /// Reads models, those that follow on one another with one request as long as they fit it.
+    ///
+    /// # Errors
+    /// As [`Block::read`].
+    pub(super) async fn read_all(link: &Link, located: &[Located]) -> Result<Vec<Self>, DeviceError> {
+        let mut blocks = Vec::new();
+        for run in runs(located) {
+            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+            let names: Vec<String> = run.iter().map(|one| one.place.id.to_string()).collect();
+            let operation = format!("model {}", names.join(" "));
+            let begin = first.place.address;
+            let count = last.place.address - begin + wanted(last.place, last.model);
+            let registers = link.read(&operation, Table::Holding, begin, count).await?;
+            for Located { place, model } in run {
+                let own = registers.get(usize::from(place.address - begin)..).unwrap_or_default();
+                blocks.push(Self::found(place, model, own, link.now())?);
+            }
+        }
+        Ok(blocks)
+    }
+
+    /// A model at the beginning of these registers.
+    fn found(
+        place: Place,
+        model: &'static Model,
+        registers: &[u16],
+        read_at: MonoTime,
+    ) -> Result<Self, DeviceError> {
+        let registers = &registers[..registers.len().min(usize::from(wanted(place, model)))];
         if registers.get(..2) != Some(&[place.id, place.length]) {
             return Err(DeviceError::Malformed {
-                operation: format!("read {operation}"),
+                operation: format!("read model {}", place.id),
                 reason: "the device has changed its list of models".to_owned(),
             });
         }
-        Ok(Self { model, place, registers, read_at: link.now() })
+        Ok(Self { model, place, registers: registers.to_vec(), read_at })
     }
 
     /// The registers of a point; `None` when the device's model is too short to have it.
@@ -133,6 +192,15 @@ impl Block {
         Some(value::scaled(1.0, self.exponent(point).ok()??))
     }
 
+    /// The scale factors that the device states, by the names of their points.
+    pub(super) fn scale_factors(&self) -> impl Iterator<Item = (&'static str, i16)> {
+        let factors = self.model.points.iter().filter(|point| point.kind == Kind::ScaleFactor);
+        factors.filter_map(|point| match self.registers(point) {
+            Some(&[register]) if register != 0x8000 => Some((point.name, signed16(register))),
+            _ => None,
+        })
+    }
+
     /// The exponent that scales a point: 0 when it has no scale factor, `None` when that is not implemented.
     fn exponent(&self, point: &Point) -> Result<Option<i8>, BadScaleFactor> {
         let Some(name) = point.scale else { return Ok(Some(0)) };
@@ -196,6 +264,22 @@ mod tests {
                 assert!(point.offset + point.kind.registers() <= MOST_READ, "{} of {}", point.name, model.id);
             }
         }
+    }
+
+    #[test]
+    fn models_that_follow_on_one_another_share_a_request_as_long_as_they_fit_it() {
+        let located = |id: u16, address: u16, length: u16| Located {
+            place: Place { id, address, length },
+            model: super::super::models::model(id).unwrap(),
+        };
+        let three = [located(715, 134, 7), located(713, 100, 7), located(714, 109, 43 - 20)];
+        let ids = |located: &[Located]| -> Vec<Vec<u16>> {
+            runs(located).iter().map(|run| run.iter().map(|one| one.place.id).collect()).collect()
+        };
+        assert_eq!(ids(&three), [vec![713, 714, 715]]);
+        assert_eq!(ids(&[located(713, 100, 7), located(715, 110, 7)]), [vec![713], vec![715]]);
+        assert_eq!(ids(&[located(713, 100, 7), located(701, 109, 153)]), [vec![713], vec![701]]);
+        assert_eq!(ids(&[located(103, 100, 50), located(122, 152, 44)]), [vec![103, 122]]);
     }
 
     #[test]

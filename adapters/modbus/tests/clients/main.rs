@@ -6,5 +6,6 @@ mod hostile;
 mod power_map;
 mod profiles;
 mod register_map;
+mod storage;
 mod sunspec;
 mod support;
