@@ -1,6 +1,6 @@
 //! Simulated Modbus TCP devices: peers with a socket, registers and a live plant, not mocks.
 //!
-//! [`serve_inverter`] serves a SunSpec inverter; [`serve_battery_inverter`], [`serve_tap_changer`] and [`serve_meter`]
+//! [`serve_inverter`] and [`serve_battery`] serve SunSpec devices; [`serve_battery_inverter`], [`serve_tap_changer`] and [`serve_meter`]
 //! have plain register maps. Each gives a [`SimulatedServer`], whose [`Knobs`] make it slow, mute or wrong. The framing is written here rather than taken from a library, because
 //! no library answers wrongly on purpose.
 //!
@@ -19,7 +19,7 @@ mod server;
 mod tap_changer;
 
 pub use battery::serve_battery_inverter;
-pub use inverter::{InverterSettings, serve_inverter};
+pub use inverter::{InverterSettings, serve_battery, serve_inverter};
 pub use knobs::{Fault, Knobs};
 pub use meter::serve_meter;
 pub use server::SimulatedServer;

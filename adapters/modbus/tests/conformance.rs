@@ -3,7 +3,8 @@
 use gridloop_clock::{SharedClock, WallClock};
 use gridloop_device::{Device, conformance};
 use gridloop_modbus::simulated::{
-    InverterSettings, SimulatedServer, serve_battery_inverter, serve_inverter, serve_meter, serve_tap_changer,
+    InverterSettings, SimulatedServer, serve_battery, serve_battery_inverter, serve_inverter, serve_meter,
+    serve_tap_changer,
 };
 use gridloop_modbus::{
     LinkSettings, Profile, RegisterMapDevice, RegisterMapSettings, SunSpecDevice, SunSpecSettings,
@@ -44,6 +45,43 @@ async fn inverter_behind(models: &[u16], clock: SharedClock, servers: Servers) -
         ..SunSpecSettings::new(servers.keep(server))
     };
     Box::new(SunSpecDevice::new(settings, clock))
+}
+
+async fn storage_behind(models: &[u16], clock: SharedClock, servers: Servers) -> Box<dyn Device> {
+    let plant = Battery::new(BatterySettings::typical(5000.0, 10_000.0)).unwrap();
+    let plant = LivePlant::new(plant, Arc::clone(&clock));
+    let settings = InverterSettings { models: models.to_vec(), ..InverterSettings::default() };
+    let server = serve_battery(FREE_PORT, plant, settings, Arc::clone(&clock)).await.unwrap();
+    let settings = SunSpecSettings {
+        revert_after: Some(Duration::from_secs(10)),
+        ..SunSpecSettings::new(servers.keep(server))
+    };
+    Box::new(SunSpecDevice::new(settings, clock))
+}
+
+async fn check_storage(models: &'static [u16]) {
+    let (clock, servers) = (clock(), Servers::default());
+    let make = || storage_behind(models, Arc::clone(&clock), servers.clone());
+    assert_eq!(conformance::check(Arc::clone(&clock), make).await, Ok(()));
+}
+
+#[tokio::test]
+async fn the_sunspec_driver_keeps_the_contract_with_a_battery_of_the_ieee_1547_family() {
+    check_storage(&[1, 701, 702, 704, 713, 714, 715]).await;
+}
+
+#[tokio::test]
+async fn the_sunspec_driver_keeps_the_contract_with_a_battery_of_model_124() {
+    check_storage(&[1, 103, 120, 121, 124, 802]).await;
+}
+
+#[tokio::test]
+async fn the_sunspec_driver_keeps_the_contract_with_every_kind_of_inverter() {
+    for models in [&[1, 101, 120, 123][..], &[1, 112, 120, 123], &[1, 701, 702, 704, 714, 715]] {
+        let (clock, servers) = (clock(), Servers::default());
+        let make = || inverter_behind(models, Arc::clone(&clock), servers.clone());
+        assert_eq!(conformance::check(Arc::clone(&clock), make).await, Ok(()), "{models:?}");
+    }
 }
 
 async fn tap_changer_behind(clock: SharedClock, servers: Servers) -> Box<dyn Device> {
