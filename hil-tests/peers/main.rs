@@ -11,4 +11,5 @@ mod model_tables;
 mod register_map_driver;
 mod rig;
 mod simulated_inverter;
+mod simulated_storage;
 mod sunspec_driver;

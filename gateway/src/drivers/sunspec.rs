@@ -5,9 +5,9 @@ use crate::settings::Address;
 use crate::twin::TwinSettings;
 use async_trait::async_trait;
 use gridloop_clock::SharedClock;
-use gridloop_modbus::simulated::{InverterSettings, serve_inverter};
+use gridloop_modbus::simulated::{InverterSettings, SimulatedServer, serve_battery, serve_inverter};
 use gridloop_modbus::{SunSpecDevice, SunSpecSettings};
-use gridloop_plant::{LivePlant, PvInverter};
+use gridloop_plant::{Battery, LivePlant, PvInverter};
 use gridloop_service::Section;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -52,10 +52,33 @@ struct Settings {
     reenable: bool,
 }
 
+impl Settings {
+    /// Serves the device that has this plant.
+    async fn simulate(&self, twin: &TwinSettings, clock: &SharedClock) -> Result<SimulatedServer, OpenError> {
+        let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let clock = SharedClock::clone(clock);
+        Ok(match twin {
+            TwinSettings::PvInverter(settings) => {
+                let plant = LivePlant::new(PvInverter::new(settings.clone())?, clock.clone());
+                let settings = InverterSettings { unit_id: self.unit, ..InverterSettings::default() };
+                serve_inverter(bind, plant, settings, clock).await?
+            }
+            TwinSettings::Battery(settings) => {
+                let plant = LivePlant::new(Battery::new(settings.clone())?, clock.clone());
+                let settings = InverterSettings { unit_id: self.unit, ..InverterSettings::battery() };
+                serve_battery(bind, plant, settings, clock).await?
+            }
+            TwinSettings::TapChanger(_) => {
+                return Err(OpenError::WrongPlant { driver: "sunspec", plant: twin.kind() });
+            }
+        })
+    }
+}
+
 #[async_trait]
 impl Opener for Settings {
     fn plants(&self) -> &'static [&'static str] {
-        &["pv-inverter"]
+        &["pv-inverter", "battery"]
     }
 
     async fn open(
@@ -68,14 +91,7 @@ impl Opener for Settings {
         let (address, simulator) = match address {
             Address::At(text) => (text.parse()?, None),
             Address::Simulated => {
-                let twin = twin.ok_or(OpenError::NoTwin)?;
-                let TwinSettings::PvInverter(plant) = twin else {
-                    return Err(OpenError::WrongPlant { driver: "sunspec", plant: twin.kind() });
-                };
-                let plant = LivePlant::new(PvInverter::new(plant.clone())?, clock.clone());
-                let settings = InverterSettings { unit_id: self.unit, ..InverterSettings::default() };
-                let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-                let server = serve_inverter(bind, plant, settings, clock.clone()).await?;
+                let server = self.simulate(twin.ok_or(OpenError::NoTwin)?, clock).await?;
                 (gridloop_modbus::Address::from(server.local_addr()), Some(server))
             }
         };

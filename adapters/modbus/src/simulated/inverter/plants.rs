@@ -27,6 +27,7 @@ impl SunSpecPlant for PvInverter {
 
     fn set_up(&self, block: &mut Block, model: u16) {
         set_scales(block, self.settings().rated_power_w);
+        block.set_scale(-2, &["WMaxLimPct_SF", "VArPct_SF"]);
         if model == 123 {
             block.set("Conn", 1.0);
         }
@@ -82,7 +83,11 @@ impl SunSpecPlant for Battery {
     }
 
     fn set_up(&self, block: &mut Block, model: u16) {
-        set_scales(block, self.wholes().rating_w);
+        let rating_w = self.wholes().rating_w;
+        set_scales(block, rating_w);
+        block.set_scale(exponent_for(rating_w, MOST, 0), &["WSet_SF", "WChaMax_SF"]);
+        block.set_scale(-2, &["WSetPct_SF", "InOutWRte_SF"]);
+        block.set_scale(-1, &["ChaState_SF"]);
         if model == 124 {
             block.set("WChaMax", self.settings().rated_charge_power_w);
         }
@@ -123,11 +128,10 @@ impl SunSpecPlant for Battery {
     fn connect(&mut self, _: bool) {}
 }
 
-/// The scale factors of controls; a block takes those that it has.
+/// The scale factors of controls that both have; a block takes those that it has.
 fn set_scales(block: &mut Block, rating_w: f64) {
-    block.set_scale(-2, &["WMaxLimPct_SF", "VArPct_SF", "VarSetPct_SF", "WSetPct_SF", "InOutWRte_SF"]);
-    block.set_scale(exponent_for(rating_w, MOST, 0), &["VarSet_SF", "WSet_SF", "WChaMax_SF"]);
-    block.set_scale(-1, &["ChaState_SF"]);
+    block.set_scale(-2, &["VarSetPct_SF"]);
+    block.set_scale(exponent_for(rating_w, MOST, 0), &["VarSet_SF"]);
 }
 
 fn set_up_supervision(block: &mut Block) {
