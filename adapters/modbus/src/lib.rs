@@ -9,6 +9,8 @@ mod hand;
 mod link;
 mod register_map;
 mod registers;
+#[cfg(test)]
+mod seeded;
 mod session;
 pub mod simulated;
 pub mod sunspec;

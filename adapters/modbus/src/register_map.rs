@@ -7,6 +7,9 @@ mod power;
 mod profile;
 mod tap;
 
+#[cfg(test)]
+mod oracle;
+
 pub use device::{RegisterMapDevice, RegisterMapSettings};
 pub use profile::{
     Access, Bound, ByteOrder, IdentityText, PointSpec, PowerCommand, Profile, Reading, RegisterType,

@@ -211,4 +211,6 @@ fn mean_voltage(snapshot: &mut Snapshot) {
 }
 
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod tests;
