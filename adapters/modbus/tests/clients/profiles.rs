@@ -28,6 +28,19 @@ fn every_profile_that_is_shipped_is_valid() {
     assert!(profiles >= 3);
 }
 
+#[test]
+fn the_profile_that_the_how_to_page_builds_up_is_sound() {
+    let page = include_str!("../../../../docs/how-to/a-new-register-map-profile.md");
+    let fenced = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let text: Vec<&str> = fenced.collect();
+    let profile = Profile::parse("a-new-register-map-profile.md", &text.join("\n")).unwrap();
+    assert_eq!(profile.points.len(), 5);
+    assert_eq!(profile.identity.len(), 1);
+    let power = profile.power.unwrap();
+    assert_eq!((power.before.len(), power.release.len()), (1, 2));
+    assert!(power.watchdog.is_some());
+}
+
 /// Every error of a profile: its line, and all that it says.
 fn errors(text: &str) -> Vec<(usize, String)> {
     let errors = Profile::parse("devices/x.toml", text).unwrap_err();
