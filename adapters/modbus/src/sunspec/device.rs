@@ -72,7 +72,15 @@ struct Found {
     drive: Drive,
     power: PowerRange,
     fail_safe: FailSafe,
+    is_local: bool,
     standing: Option<Command>,
+}
+
+/// What model 715, if there is one, makes of the controls.
+struct Supervised {
+    fail_safe: FailSafe,
+    is_local: bool,
+    control: Option<Located>,
 }
 
 impl SunSpecDevice {
@@ -103,6 +111,9 @@ impl SunSpecDevice {
             inverter.drive = Some(found.drive);
             description.capabilities = Capabilities { power: Some(found.power), ..Capabilities::default() };
             description.fail_safe = found.fail_safe;
+            if found.is_local {
+                description.profile.push_str(", under local control");
+            }
             description.standing = found.standing;
         }
         description.identity = self.identity(&chain).await?;
@@ -124,15 +135,16 @@ impl SunSpecDevice {
             if !view.commands_power() {
                 continue;
             }
-            let (fail_safe, supervision) = self.supervised(view.fail_safe(self.revert), chain).await?;
+            let supervised = self.supervised(view.fail_safe(self.revert), chain).await?;
             return Ok(Some(Found {
                 power: view.range(),
-                fail_safe,
+                fail_safe: supervised.fail_safe,
+                is_local: supervised.is_local,
                 standing: view.standing(),
                 drive: Drive {
                     controls: located,
                     means: *means,
-                    supervision,
+                    supervision: supervised.control,
                     reenable: self.reenable,
                     ratings,
                     chain: chain.clone(),
@@ -144,15 +156,17 @@ impl SunSpecDevice {
         Ok(None)
     }
 
-    /// The fail-safe as the heartbeat of the controller makes it, and the model that has the heartbeats.
-    async fn supervised(
-        &self,
-        fail_safe: FailSafe,
-        chain: &Chain,
-    ) -> Result<(FailSafe, Option<Located>), DeviceError> {
-        let Some(control) = chain.located(&[supervision::MODEL]) else { return Ok((fail_safe, None)) };
+    /// The fail-safe as the heartbeat of the controller makes it, and who is in control.
+    async fn supervised(&self, fail_safe: FailSafe, chain: &Chain) -> Result<Supervised, DeviceError> {
+        let Some(control) = chain.located(&[supervision::MODEL]) else {
+            return Ok(Supervised { fail_safe, is_local: false, control: None });
+        };
         let block = Block::read(&self.link, control.place, control.model).await?;
-        Ok((supervision::hastened(fail_safe, &block), Some(control)))
+        Ok(Supervised {
+            fail_safe: supervision::hastened(fail_safe, &block),
+            is_local: supervision::is_local(&block),
+            control: Some(control),
+        })
     }
 
     async fn identity(&self, chain: &Chain) -> Result<String, DeviceError> {

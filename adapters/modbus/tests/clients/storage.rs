@@ -195,6 +195,8 @@ async fn nothing_is_written_to_a_device_under_local_control() {
     }
     assert!(locked(&image).writes.is_empty());
     assert!(device.read().await.is_ok(), "the link is kept");
+    let description = device.connect().await.unwrap();
+    assert!(description.profile.ends_with("124 715, under local control"), "{}", description.profile);
     locked(&image).registers.insert(at + 2, 0);
     assert!(device.apply(&setpoint(power(1000.0, 0.0))).await.is_ok());
     assert_eq!(locked(&image).point(controls, "StorCtl_Mod"), [3]);
