@@ -14,14 +14,13 @@ use gridloop_bus::bare::round_trips;
 use gridloop_bus::{Bus, BusUrl, Connect, Event, Exchange, Subscribe, Subscription, WhenFull};
 use gridloop_clock::{MonoTime, SharedClock, until};
 use gridloop_component::{Identity, join};
-use gridloop_gateway::{Gateway, Timing};
+use gridloop_gateway::{Gateway, Surroundings, Timing};
 use gridloop_hil_tests::modbus_tap::{ModbusTap, Moment};
 use gridloop_hil_tests::rabbitmq::RabbitMq;
 use gridloop_messages::{
     Body, Epoch, EpochFields, Header, Message, PowerSetpoint, SimState, SimulationId, SimulationState,
     Timestamp, topic,
 };
-use gridloop_metrics::Metrics;
 use gridloop_modbus::simulated::{InverterSettings, SimulatedServer, serve_inverter};
 use gridloop_plant::{LivePlant, PvInverter, PvInverterSettings, Series};
 use gridloop_platform_manager::Configuration;
@@ -113,7 +112,7 @@ async fn through_the_gateway(broker: Option<&RabbitMq>, clock: &SharedClock) -> 
     let id = SimulationId::new(Timestamp::from(clock.utc()));
     let settings = configuration(device.tap.port())?.devices;
     let (gateway, mut started) =
-        Gateway::start(settings, Timing { period: None }, clock, &Metrics::default()).await?;
+        Gateway::start(settings, Surroundings::new(Timing { period: None }, clock)).await?;
     let started = started.pop().context("no device")?;
     let identity =
         Identity { name: started.name, simulation_id: id.clone(), manager: None, numbered_from: 0 };

@@ -4,6 +4,7 @@
 //! gridloop's drivers and its simulated devices are written by the same people from the same tables, so that either
 //! could confirm the other's mistakes. These tests let others judge both sides.
 
+mod battery_map;
 mod ied_driver;
 mod mbpoll;
 mod messages;
@@ -15,4 +16,5 @@ mod register_map_driver;
 mod rig;
 mod simulated_ied;
 mod simulated_inverter;
+mod simulated_storage;
 mod sunspec_driver;

@@ -238,6 +238,8 @@ async fn a_late_answer_on_a_serial_line_is_never_that_to_the_next_request() -> a
 /// How the gateway looks after a device whose `request_timeout_s` is this.
 fn task_settings(request_timeout: Duration) -> TaskSettings {
     TaskSettings {
+        armed_for: None,
+        write_interval: Duration::ZERO,
         mode: Mode::ReadOnly,
         poll_interval: Duration::from_millis(100),
         job_timeout: request_timeout * 4,

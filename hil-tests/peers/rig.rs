@@ -4,9 +4,13 @@ use gridloop_clock::{SharedClock, WallClock, sleep};
 use gridloop_device::{Command, Setpoint};
 use gridloop_modbus::LinkSettings;
 use gridloop_modbus::simulated::{
-    Bind, InverterSettings, SimulatedServer, serve_inverter, serve_tap_changer,
+    Bind, InverterSettings, SimulatedServer, serve_battery, serve_battery_inverter, serve_inverter,
+    serve_tap_changer,
 };
-use gridloop_plant::{LivePlant, PvInverter, PvInverterSettings, Series, TapChanger, TapChangerSettings};
+use gridloop_plant::{
+    Battery, BatterySettings, LivePlant, PvInverter, PvInverterSettings, Series, TapChanger,
+    TapChangerSettings,
+};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +54,26 @@ pub(crate) async fn tap_changer_at(
         TapChangerSettings { travel_time_s: 0.05, motor_pause_s: 0.05, ..TapChangerSettings::default() };
     let plant = LivePlant::new(TapChanger::new(settings)?, Arc::clone(clock));
     let server = serve_tap_changer(bind, plant.clone(), 1, Arc::clone(clock)).await?;
+    Ok((server, plant))
+}
+
+/// A simulated battery inverter of 8 kW and 16 kWh, half full.
+pub(crate) async fn battery(clock: &SharedClock) -> anyhow::Result<(SimulatedServer, LivePlant<Battery>)> {
+    let settings = BatterySettings { ramp_w_per_s: 80_000.0, ..BatterySettings::typical(8000.0, 16_000.0) };
+    let plant = LivePlant::new(Battery::new(settings)?, Arc::clone(clock));
+    let server = serve_battery_inverter(FREE_PORT, plant.clone(), 1, Arc::clone(clock)).await?;
+    Ok((server, plant))
+}
+
+/// A simulated SunSpec battery of 8 kW and 16 kWh, half full.
+pub(crate) async fn sunspec_battery(
+    models: &[u16],
+    clock: &SharedClock,
+) -> anyhow::Result<(SimulatedServer, LivePlant<Battery>)> {
+    let settings = BatterySettings { ramp_w_per_s: 80_000.0, ..BatterySettings::typical(8000.0, 16_000.0) };
+    let plant = LivePlant::new(Battery::new(settings)?, Arc::clone(clock));
+    let settings = InverterSettings { models: models.to_vec(), ..InverterSettings::default() };
+    let server = serve_battery(FREE_PORT, plant.clone(), settings, Arc::clone(clock)).await?;
     Ok((server, plant))
 }
 

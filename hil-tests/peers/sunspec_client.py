@@ -27,6 +27,12 @@ def read(number, points):
     return {name: getattr(model(number), name).cvalue for name in points}
 
 
+def repeated(number, group, points):
+    """Points of each repetition of a group, after scaling; null where not implemented."""
+    model(number).read()
+    return [{name: getattr(one, name).cvalue for name in points} for one in getattr(model(number), group)]
+
+
 def implemented(number):
     """The names of all points that are implemented."""
     model(number).read()
@@ -44,5 +50,5 @@ def write(number, points):
 
 inverter.connect()
 say({"ready": True})
-asyncio.run(converse({"scan": scan, "read": read, "implemented": implemented, "write": write}))
+asyncio.run(converse({"scan": scan, "read": read, "repeated": repeated, "implemented": implemented, "write": write}))
 inverter.disconnect()

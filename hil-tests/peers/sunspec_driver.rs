@@ -42,6 +42,35 @@ fn ac_controls() -> Value {
     } })
 }
 
+/// What the registers of a battery of 10 kW hold, which charges with 8 kW at most.
+fn battery(controls: Value) -> Value {
+    json!({ "base": 40_000, "models": [
+        { "id": 1, "points": { "Mn": "Foreign", "Md": "Battery 10" } },
+        { "id": 701, "points": {
+            "ACType": 2, "W": -250, "W_SF": 1, "Hz": 49_970, "Hz_SF": -3, "LNV": 2298, "V_SF": -1,
+            "TotWhInj": 5_000_000_000_i64, "TotWhAbs": 7, "TotWh_SF": 0,
+        } },
+        { "id": 702, "points": { "WMax": 100, "WChaRteMax": 80, "WDisChaRteMax": 100, "W_SF": 2 } },
+        { "id": 713, "points": { "WHRtg": 200, "WH_SF": 2, "SoC": 645, "Pct_SF": -1 } },
+        controls,
+        { "id": 715, "points": { "LocRemCtl": 0, "DERHb": 5, "ControllerHb": 9 } },
+    ] })
+}
+
+fn set_points() -> Value {
+    json!({ "id": 704, "points": {
+        "WMaxLimPctEna": 0, "WSetEna": 0, "WSetMod": 0, "WSet": 0, "WSetRvrt": 0, "WSetEnaRvrt": 0,
+        "WSetRvrtTms": 0, "WSet_SF": 1,
+    } })
+}
+
+fn storage_controls() -> Value {
+    json!({ "id": 124, "points": {
+        "WChaMax": 8000, "WChaMax_SF": 0, "StorCtl_Mod": 0, "OutWRte": 100, "InWRte": 100,
+        "InOutWRte_RvrtTms": 0, "InOutWRte_SF": 0,
+    } })
+}
+
 /// gridloop's driver, connected to such an inverter.
 struct Driven {
     clock: SharedClock,
@@ -54,7 +83,8 @@ impl Driven {
     async fn new(image: &Value, revert_after: Option<Duration>) -> anyhow::Result<Self> {
         let clock = clock()?;
         let (pymodbus, address) = Peer::serve("sunspec_server.py", &[&image.to_string()]).await?;
-        let settings = SunSpecSettings { link: link_to(address), revert_after, revert_to_w: 1000.0 };
+        let settings =
+            SunSpecSettings { revert_after, revert_to_w: 1000.0, ..SunSpecSettings::new(link_to(address)) };
         let mut device = SunSpecDevice::new(settings, SharedClock::clone(&clock));
         let description = device.connect().await?;
         Ok(Self { clock, pymodbus, device, description })
@@ -184,5 +214,47 @@ async fn a_command_beyond_the_nameplate_reaches_no_register() -> anyhow::Result<
     }
     assert_eq!(driven.held(123, "WMaxLimPct").await?, json!(1000));
     assert_eq!(driven.held(123, "WMaxLim_Ena").await?, json!(0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_foreign_battery_is_told_to_charge_by_wset_and_hears_our_heartbeat() -> anyhow::Result<()> {
+    let mut driven = Driven::new(&battery(set_points()), Some(Duration::from_secs(2))).await?;
+    let power = PowerRange { min_w: -8000.0, max_w: 10_000.0, max_var: 0.0 };
+    assert_eq!(driven.description.capabilities.power, Some(power));
+    assert_eq!(driven.description.fail_safe, FailSafe::RevertsToValue { after: Duration::from_secs(2) });
+    for (name, value) in [
+        (point::REAL_POWER, -2500.0),
+        (point::VOLTAGE, 229.8),
+        (point::STATE_OF_CHARGE, 64.5),
+        ("energy", 5e9),
+    ] {
+        assert_eq!(driven.read(name).await?, Some(value), "{name}");
+    }
+    assert_eq!(driven.apply(-4000.0, 0.0).await?, confirmed(-4000.0, 0.0));
+    for (point, value) in
+        [("WSet", -400), ("WSetRvrt", 100), ("WSetRvrtTms", 2), ("WSetMod", 1), ("WSetEna", 1)]
+    {
+        assert_eq!(driven.held(704, point).await?, json!(value), "{point}");
+    }
+    assert_eq!(driven.held(704, "WMaxLimPctEna").await?, json!(0));
+    assert_eq!(driven.held(715, "ControllerHb").await?, json!(10));
+    driven.change(715, "LocRemCtl", 1).await?;
+    let refused = driven.apply(0.0, 0.0).await.map_err(|error| error.to_string());
+    assert!(refused.is_err_and(|error| error.contains("under local control")));
+    assert_eq!(driven.held(704, "WSet").await?, json!(-400));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_foreign_battery_is_told_to_charge_by_the_window_of_model_124() -> anyhow::Result<()> {
+    let mut driven = Driven::new(&battery(storage_controls()), Some(Duration::from_secs(2))).await?;
+    assert_eq!(driven.description.fail_safe, FailSafe::RevertsToFree { after: Duration::from_secs(2) });
+    assert_eq!(driven.apply(-4000.0, 0.0).await?, confirmed(-4000.0, 0.0));
+    for (point, value) in [("OutWRte", -40), ("InWRte", 50), ("InOutWRte_RvrtTms", 2), ("StorCtl_Mod", 3)] {
+        assert_eq!(driven.held(124, point).await?, json!(value), "{point}");
+    }
+    assert_eq!(driven.device.release(&SafeState::Release).await?, confirmed(0.0, 0.0));
+    assert_eq!(driven.held(124, "StorCtl_Mod").await?, json!(0));
     Ok(())
 }

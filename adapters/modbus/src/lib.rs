@@ -10,6 +10,8 @@ mod hand;
 mod link;
 mod register_map;
 mod registers;
+#[cfg(test)]
+mod seeded;
 mod session;
 pub mod simulated;
 pub mod sunspec;
@@ -17,8 +19,9 @@ pub mod sunspec;
 pub use address::{Address, AddressError, DEFAULT_PORT, DEFAULT_TLS_PORT, Host, Parity, SerialLine};
 pub use hand::{read_registers, write_register, write_registers};
 pub use register_map::{
-    PointSpec, Profile, ProfileError, Reading, RegisterMapDevice, RegisterMapSettings, RegisterType, Table,
-    TapPulse, VoltageSetpoint, WordOrder,
+    Access, Bound, ByteOrder, IdentityText, PointSpec, PowerCommand, Profile, Reading, RegisterMapDevice,
+    RegisterMapSettings, RegisterType, RegisterWrite, Table, TapPulse, VoltageSetpoint, Watchdog, WordOrder,
+    WriteFunction,
 };
 pub use registers::Unencodable;
 pub use session::{LinkSettings, LinkStatistics, TlsFileError, TlsFiles, link_statistics};

@@ -78,6 +78,11 @@ impl Link {
         self.session()?.write(address, registers).await
     }
 
+    /// As [`Link::try_write`], of one register with function 6.
+    pub(crate) async fn try_write_one(&self, address: u16, register: u16) -> Result<(), LinkError> {
+        self.session()?.write_one(address, register).await
+    }
+
     /// Drops the session if what was done with it failed in a way that leaves it out of step.
     pub(crate) fn settle<T>(&mut self, result: Result<T, DeviceError>) -> Result<T, DeviceError> {
         if result.as_ref().is_err_and(|error| !error.keeps_link()) {

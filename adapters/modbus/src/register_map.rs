@@ -3,10 +3,15 @@
 
 mod device;
 mod plan;
+mod power;
 mod profile;
 mod tap;
 
+#[cfg(test)]
+mod oracle;
+
 pub use device::{RegisterMapDevice, RegisterMapSettings};
 pub use profile::{
-    PointSpec, Profile, ProfileError, Reading, RegisterType, Table, TapPulse, VoltageSetpoint, WordOrder,
+    Access, Bound, ByteOrder, IdentityText, PointSpec, PowerCommand, Profile, Reading, RegisterType,
+    RegisterWrite, Table, TapPulse, VoltageSetpoint, Watchdog, WordOrder, WriteFunction,
 };

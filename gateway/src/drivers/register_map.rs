@@ -6,9 +6,9 @@ use crate::settings::Address;
 use crate::twin::TwinSettings;
 use async_trait::async_trait;
 use gridloop_clock::SharedClock;
-use gridloop_modbus::simulated::serve_tap_changer;
+use gridloop_modbus::simulated::{SimulatedServer, serve_battery_inverter, serve_meter, serve_tap_changer};
 use gridloop_modbus::{Profile, RegisterMapDevice, RegisterMapSettings};
-use gridloop_plant::{LivePlant, TapChanger};
+use gridloop_plant::{Battery, LivePlant, PvInverter, TapChanger};
 use gridloop_service::Section;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -23,14 +23,14 @@ impl Driver for RegisterMap {
     fn read(&self, section: &Section<'_>) -> Box<dyn Opener> {
         let link = LinkKeys::read(section);
         let file = section.file("profile", "What the registers mean; see configs/devices/.").must_exist();
-        let profile = file.required_option().and_then(|path| {
-            let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()));
-            let profile = text.and_then(|text| {
-                Profile::parse(&path.display().to_string(), &text).map_err(|error| error.to_string())
-            });
-            profile
-                .map_err(|error| section.error(Some("profile"), format!("a sound profile: {error}"), None))
-                .ok()
+        let profile = file.required_option().and_then(|path| match std::fs::read_to_string(&path) {
+            Ok(text) => Profile::parse(&path.display().to_string(), &text)
+                .map_err(|errors| section.absorb(errors))
+                .ok(),
+            Err(error) => {
+                section.error(Some("profile"), format!("a readable file: {}: {error}", path.display()), None);
+                None
+            }
         });
         Box::new(Settings { link, profile })
     }
@@ -43,10 +43,32 @@ struct Settings {
     profile: Option<Profile>,
 }
 
+impl Settings {
+    /// Serves the device that has this plant: a tap changer, a battery inverter, or a meter at a PV inverter.
+    async fn simulate(&self, twin: &TwinSettings, clock: &SharedClock) -> Result<SimulatedServer, OpenError> {
+        let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let (unit, clock) = (self.link.unit, SharedClock::clone(clock));
+        Ok(match twin {
+            TwinSettings::TapChanger(settings) => {
+                let plant = LivePlant::new(TapChanger::new(settings.clone())?, clock.clone());
+                serve_tap_changer(bind, plant, unit, clock).await?
+            }
+            TwinSettings::Battery(settings) => {
+                let plant = LivePlant::new(Battery::new(settings.clone())?, clock.clone());
+                serve_battery_inverter(bind, plant, unit, clock).await?
+            }
+            TwinSettings::PvInverter(settings) => {
+                let plant = LivePlant::new(PvInverter::new(settings.clone())?, clock.clone());
+                serve_meter(bind, plant, unit, clock).await?
+            }
+        })
+    }
+}
+
 #[async_trait]
 impl Opener for Settings {
     fn plants(&self) -> &'static [&'static str] {
-        &["tap-changer"]
+        &["tap-changer", "battery", "pv-inverter"]
     }
 
     fn endpoint(&self, address: &str) -> String {
@@ -64,13 +86,7 @@ impl Opener for Settings {
         let (link, simulator) = match address {
             Address::At(text) => (self.link.link(text, request_timeout)?, None),
             Address::Simulated => {
-                let twin = twin.ok_or(OpenError::NoTwin)?;
-                let TwinSettings::TapChanger(plant) = twin else {
-                    return Err(OpenError::WrongPlant { driver: "register-map", plant: twin.kind() });
-                };
-                let plant = LivePlant::new(TapChanger::new(plant.clone())?, clock.clone());
-                let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-                let server = serve_tap_changer(bind, plant, self.link.unit, clock.clone()).await?;
+                let server = self.simulate(twin.ok_or(OpenError::NoTwin)?, clock).await?;
                 (self.link.simulated(server.address(), request_timeout), Some(server))
             }
         };

@@ -106,7 +106,13 @@ impl Tasks {
         let start = |port: &u16| {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, *port)).into();
             let link = LinkSettings::new(address, 1, TIMEOUT);
-            let device = SunSpecSettings { link, revert_after: None, revert_to_w: 0.0 };
+            let device = SunSpecSettings {
+                link,
+                revert_after: None,
+                revert_to_w: 0.0,
+                storage: None,
+                reenable: false,
+            };
             let device = Box::new(SunSpecDevice::new(device, clock.clone()));
             DeviceTask::start(device, settings, clock.clone(), Box::new(|_| {}))
         };

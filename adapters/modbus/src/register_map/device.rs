@@ -1,14 +1,16 @@
 //! A device that is described by a profile: [`RegisterMapDevice`].
 
-use super::plan::{Span, spans};
-use super::profile::{PointSpec, Profile, Reading, VoltageSetpoint};
+use super::plan::{Image, Span, send, spans};
+use super::power::PowerDrive;
+use super::profile::{ByteOrder, IdentityText, PointSpec, Profile, Reading, VoltageSetpoint};
 use super::tap::TapChanger;
 use crate::link::Link;
 use crate::register_map::Table;
 use crate::registers::Unencodable;
 use crate::session::{LinkError, LinkSettings};
+use crate::sunspec::value::text;
 use async_trait::async_trait;
-use gridloop_clock::{MonoTime, SharedClock};
+use gridloop_clock::SharedClock;
 use gridloop_device::{
     Applied, Capabilities, Command, Description, Device, DeviceError, FailSafe, SafeState, Setpoint,
     Snapshot, TapRange, TapReading, VoltageRange,
@@ -32,6 +34,7 @@ pub struct RegisterMapDevice {
     profile: Profile,
     spans: Vec<Span>,
     tap: Option<TapChanger>,
+    power: Option<PowerDrive>,
     /// The registers of a voltage set point whose writing nothing has confirmed yet; it outlives the connection.
     unsure: Option<Vec<u16>>,
 }
@@ -41,8 +44,10 @@ impl RegisterMapDevice {
     #[must_use]
     pub fn new(settings: RegisterMapSettings, clock: SharedClock) -> Self {
         let RegisterMapSettings { link, profile } = settings;
-        let tap = profile.tap_pulse.clone().map(TapChanger::new);
-        Self { link: Link::new(link, clock), spans: spans(&profile.points), profile, tap, unsure: None }
+        let tap = profile.tap_pulse.clone().map(|pulse| TapChanger::new(pulse, profile.write_function));
+        let power = profile.power.clone().map(|command| PowerDrive::new(command, &profile));
+        let spans = spans(&profile, |_| true);
+        Self { link: Link::new(link, clock), spans, profile, tap, power, unsure: None }
     }
 
     async fn try_connect(&mut self) -> Result<Description, DeviceError> {
@@ -56,34 +61,52 @@ impl RegisterMapDevice {
         if let Some(VoltageSetpoint { min_v, max_v, .. }) = self.profile.voltage_setpoint {
             capabilities.voltage = Some(VoltageRange { min_v, max_v });
         }
+        let (mut fail_safe, mut standing) = (FailSafe::None, None);
+        if let Some(power) = &self.power {
+            let (range, held) = power.look(&self.link, &self.profile).await?;
+            capabilities.power = Some(range);
+            (fail_safe, standing) = (power.fail_safe(), held);
+        }
         Ok(Description {
-            identity: String::new(),
+            identity: self.identity().await?,
             profile: self.profile.name.clone(),
             capabilities,
-            fail_safe: FailSafe::None,
-            standing: None,
+            fail_safe,
+            standing,
         })
     }
 
-    async fn try_read(&self) -> Result<Snapshot, DeviceError> {
-        let mut snapshot = Snapshot::default();
-        for span in &self.spans {
-            let operation = format!("{} registers at {}", span.count, span.address);
-            let registers = self.link.read(&operation, span.table, span.address, span.count).await?;
-            let at = self.link.now();
-            for point in span.points.iter().map(|index| &self.profile.points[*index]) {
-                put(&mut snapshot, point, span, &registers, at);
+    /// The texts by which the device says what it is, as far as there are any.
+    async fn identity(&self) -> Result<String, DeviceError> {
+        let mut parts = Vec::new();
+        for IdentityText { table, address, registers, byte_order } in &self.profile.identity {
+            let mut held = self.link.read("the identity", *table, *address, *registers).await?;
+            if *byte_order == ByteOrder::LowFirst {
+                held.iter_mut().for_each(|register| *register = register.swap_bytes());
             }
+            parts.extend(text(&held));
         }
-        Ok(snapshot)
+        Ok(parts.join(" "))
     }
 
-    async fn command(&mut self, command: &Command) -> Result<Applied, DeviceError> {
+    async fn try_read(&self) -> Result<Snapshot, DeviceError> {
+        let image = Image::read(&self.link, &self.profile, &self.spans).await?;
+        Ok(snapshot(&self.profile, &image))
+    }
+
+    /// Applies a command; `is_last` when the device is to be left with it.
+    async fn command(&mut self, command: &Command, is_last: bool) -> Result<Applied, DeviceError> {
         match *command {
             Command::TapPosition(target) => self.drive_tap(target).await,
             Command::Voltage { voltage_v } => self.set_voltage(voltage_v).await,
-            Command::Power { .. } => Err(unsupported("apply power")),
+            Command::Power { .. } => self.set_power(command, is_last).await,
         }
+    }
+
+    async fn set_power(&mut self, command: &Command, is_last: bool) -> Result<Applied, DeviceError> {
+        let Self { link, profile, power, .. } = self;
+        let power = power.as_mut().ok_or_else(|| unsupported("apply power"))?;
+        power.apply(link, profile, *command, is_last).await
     }
 
     async fn drive_tap(&mut self, target: i32) -> Result<Applied, DeviceError> {
@@ -124,13 +147,29 @@ impl RegisterMapDevice {
 
     async fn write_voltage(&mut self, address: u16, wanted: &[u16]) -> Result<(), DeviceError> {
         let before = self.unsure.replace(wanted.to_vec());
-        let written = self.link.try_write(address, wanted).await;
+        let written = send(&self.link, self.profile.write_function, address, wanted).await;
         match &written {
             Ok(()) => self.unsure = None,
             Err(error) if error.nothing_done() => self.unsure = before,
             Err(_) => {}
         }
         written.map_err(|error: LinkError| error.writing(VOLTAGE_SETPOINT))
+    }
+
+    async fn free(&mut self) -> Result<Applied, DeviceError> {
+        let Self { link, profile, power, .. } = self;
+        match power {
+            Some(power) => power.free(link, profile).await,
+            None => self.state().await,
+        }
+    }
+
+    async fn hold(&mut self) -> Result<Applied, DeviceError> {
+        let Self { link, profile, power, .. } = self;
+        match power {
+            Some(power) => power.adopt(link, profile).await,
+            None => self.state().await,
+        }
     }
 
     /// What the device holds, once nothing of ours can change it any more: a pulse that the position has confirmed
@@ -188,25 +227,30 @@ impl Device for RegisterMapDevice {
     }
 
     async fn apply(&mut self, setpoint: &Setpoint) -> Result<Applied, DeviceError> {
-        let result = self.command(&setpoint.command).await;
+        let result = self.command(&setpoint.command, false).await;
         self.link.settle(result)
     }
 
     async fn release(&mut self, safe: &SafeState) -> Result<Applied, DeviceError> {
         let result = match safe {
-            SafeState::Command(command) => self.command(command).await,
-            SafeState::Release | SafeState::Hold => self.state().await,
+            SafeState::Command(command) => self.command(command, true).await,
+            SafeState::Release => self.free().await,
+            SafeState::Hold => self.hold().await,
         };
         self.link.settle(result)
     }
 }
 
-fn put(snapshot: &mut Snapshot, point: &PointSpec, span: &Span, registers: &[u16], at: MonoTime) {
-    let start = usize::from(point.address - span.address);
-    let own = registers.get(start..start + usize::from(point.kind.registers())).unwrap_or_default();
-    if let Reading::Value(value, quality) = point.decode(own) {
-        snapshot.put_as(&point.name, value, point.unit, quality, at);
+/// What the registers of a profile's points say.
+pub(super) fn snapshot(profile: &Profile, image: &Image) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    for (index, point) in profile.points.iter().enumerate() {
+        let Some((registers, at)) = image.registers(index) else { continue };
+        if let Reading::Value(value, quality) = point.decode(registers) {
+            snapshot.put_as(&point.name, value, point.unit, quality, at);
+        }
     }
+    snapshot
 }
 
 fn not_set(reason: String) -> DeviceError {
@@ -220,7 +264,7 @@ pub(super) fn absent(name: &str) -> DeviceError {
     }
 }
 
-fn unsupported(operation: &str) -> DeviceError {
+pub(super) fn unsupported(operation: &str) -> DeviceError {
     DeviceError::Unsupported {
         operation: operation.to_owned(),
         reason: "the profile has no such command".to_owned(),

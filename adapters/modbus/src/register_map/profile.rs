@@ -1,12 +1,14 @@
-//! Register maps as data: a [`Profile`] is read from TOML and names each [`PointSpec`]'s table, address, type, word
-//! order and scale exactly as the device's manual prints them. Errors say where in the file they are and what was
-//! expected there.
+//! Register maps as data: a [`Profile`] is read from TOML and names each [`PointSpec`]'s table, address, type, order of
+//! words and bytes and scale exactly as the device's manual prints them, and what it takes to command the device
+//! ([`PowerCommand`], [`TapPulse`], [`VoltageSetpoint`]). All errors of a file are told at once, each with its place and
+//! what was expected there.
 
+mod checks;
+mod codec;
 mod parse;
 
-use crate::registers::{Scale, Unencodable, joined, signed16, signed32, word, words};
 use gridloop_device::{PointName, Quality, Unit};
-use serde::Deserialize;
+use gridloop_service::Diagnostics;
 use std::time::Duration;
 
 /// What the registers of one kind of device mean.
@@ -14,15 +16,26 @@ use std::time::Duration;
 pub struct Profile {
     /// The name of the kind of device, for people.
     pub name: String,
+    /// How many registers without a point one read may cover to save a request. 0 for devices that refuse a read of
+    /// registers they do not have.
+    pub max_gap: u16,
+    /// The most registers that one read may ask for, 1 to 125.
+    pub max_read: u16,
+    /// How registers are written.
+    pub write_function: WriteFunction,
+    /// Texts by which the device says what it is.
+    pub identity: Vec<IdentityText>,
     /// Its points, in the order of the file.
     pub points: Vec<PointSpec>,
     /// How a tap changer is moved, if it is one.
     pub tap_pulse: Option<TapPulse>,
     /// How a voltage set point is given, if it takes one.
     pub voltage_setpoint: Option<VoltageSetpoint>,
+    /// How power is commanded, if it can be.
+    pub power: Option<PowerCommand>,
 }
 
-/// One point: a number in one or two registers. Its value is `raw * scale + offset`, in `unit`.
+/// One point: a number in one to four registers. Its value is `raw * scale + offset`, in `unit`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PointSpec {
     /// Its name in snapshots.
@@ -33,8 +46,12 @@ pub struct PointSpec {
     pub address: u16,
     /// Its type.
     pub kind: RegisterType,
-    /// Which word of a 32-bit number comes first.
+    /// Which word of a longer number comes first.
     pub word_order: WordOrder,
+    /// Which byte of a register comes first.
+    pub byte_order: ByteOrder,
+    /// The lowest and the highest bit that belong to the point, counted from 0, where it is a part of its registers.
+    pub bits: Option<(u8, u8)>,
     /// What one raw step is worth.
     pub scale: f64,
     /// What raw zero is worth.
@@ -42,16 +59,17 @@ pub struct PointSpec {
     /// The unit of the value.
     pub unit: Unit,
     /// The bit pattern that means "no value". NaN and infinite floats always do.
-    pub sentinel: Option<u32>,
+    pub sentinel: Option<u64>,
     /// The lowest and highest value that can be true.
     pub valid: Option<(f64, f64)>,
-    /// Whether it may be written. Only holding registers can be.
-    pub writable: bool,
+    /// What may be done with it. Only holding registers can be written.
+    pub access: Access,
+    /// The lowest and highest value that may be written; [`PointSpec::writable_range`] falls back to `valid`.
+    pub limits: Option<(f64, f64)>,
 }
 
 /// The two tables of 16-bit registers that Modbus has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
     /// Holding registers: function 3 reads, functions 6 and 16 write.
     Holding,
@@ -59,9 +77,44 @@ pub enum Table {
     Input,
 }
 
+/// What may be done with a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Access {
+    /// It is read only.
+    #[default]
+    Read,
+    /// It is read and may be written.
+    ReadWrite,
+    /// It may be written, and reading it says nothing.
+    Write,
+}
+
+impl Access {
+    /// Whether it may be read.
+    #[must_use]
+    pub const fn reads(self) -> bool {
+        matches!(self, Self::Read | Self::ReadWrite)
+    }
+
+    /// Whether it may be written.
+    #[must_use]
+    pub const fn writes(self) -> bool {
+        matches!(self, Self::ReadWrite | Self::Write)
+    }
+}
+
+/// How holding registers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WriteFunction {
+    /// Function 6: one register a request.
+    Single,
+    /// Function 16: any number of registers.
+    #[default]
+    Multiple,
+}
+
 /// How a number is laid out in registers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RegisterType {
     /// Unsigned 16 bit.
     U16,
@@ -71,8 +124,14 @@ pub enum RegisterType {
     U32,
     /// Two's complement 32 bit.
     I32,
+    /// Unsigned 64 bit.
+    U64,
+    /// Two's complement 64 bit.
+    I64,
     /// IEEE 754 binary32.
     F32,
+    /// IEEE 754 binary64.
+    F64,
 }
 
 impl RegisterType {
@@ -82,19 +141,97 @@ impl RegisterType {
         match self {
             Self::U16 | Self::I16 => 1,
             Self::U32 | Self::I32 | Self::F32 => 2,
+            Self::U64 | Self::I64 | Self::F64 => 4,
         }
     }
 }
 
-/// The order of the two words of a 32-bit number. Bytes within a word are always high first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// The order of the words of a number of several registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WordOrder {
     /// The high word is at the lower address, as Modbus itself would have it.
     #[default]
     HighFirst,
     /// The low word is at the lower address.
     LowFirst,
+}
+
+/// The order of the two bytes of a register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ByteOrder {
+    /// The high byte comes first, as Modbus demands.
+    #[default]
+    HighFirst,
+    /// The low byte comes first.
+    LowFirst,
+}
+
+/// A text in registers, two characters each, padded with NUL or blanks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityText {
+    /// Which table it is in.
+    pub table: Table,
+    /// The address of its first register.
+    pub address: u16,
+    /// How many registers it has.
+    pub registers: u16,
+    /// Which character of a register comes first.
+    pub byte_order: ByteOrder,
+}
+
+/// How a device is told its power. A command writes, in this order: `before`, the fallback value and the time of the
+/// watchdog, real power, reactive power, `after`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PowerCommand {
+    /// The point that takes the real power, in W or in % of `rated`.
+    pub real_power: PointName,
+    /// The point that takes the reactive power, in var or in % of `rated`.
+    pub reactive_power: Option<PointName>,
+    /// What 100 % are, in W and var.
+    pub rated: Option<Bound>,
+    /// The lowest real power in W, positive towards the grid: below zero for a device that takes power.
+    pub min_w: Bound,
+    /// The highest real power in W.
+    pub max_w: Bound,
+    /// The largest reactive power either way, in var. Without it none can be set.
+    pub max_var: Option<Bound>,
+    /// What is written before the power, such as the mode in which the device takes commands.
+    pub before: Vec<RegisterWrite>,
+    /// What is written after the power, such as a register that puts it in force.
+    pub after: Vec<RegisterWrite>,
+    /// What gives control back to the device.
+    pub release: Vec<RegisterWrite>,
+    /// What the device itself does when commands cease, if it can.
+    pub watchdog: Option<Watchdog>,
+}
+
+/// A limit: a number of the profile, or what a point of the device says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Bound {
+    /// This number.
+    Fixed(f64),
+    /// What this point holds.
+    Point(PointName),
+}
+
+/// A value for a point, in the point's unit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegisterWrite {
+    /// The point.
+    pub point: PointName,
+    /// What to write.
+    pub value: f64,
+}
+
+/// The timer of a device that ends a command which is not renewed. Writing the command again starts it again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Watchdog {
+    /// The point that takes the time, in s.
+    pub time: PointName,
+    /// The time.
+    pub after: Duration,
+    /// Where the device goes then, if it can be told; without it, it drops the command.
+    pub fallback: Option<RegisterWrite>,
 }
 
 /// A tap changer that moves by a relative command: a number of steps written to a register, each write one pulse.
@@ -138,26 +275,12 @@ pub enum Reading {
     Value(f64, Quality),
 }
 
-/// Where a profile is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}:{line}:{column}: {message}")]
-pub struct ProfileError {
-    /// The file, as it was named to [`Profile::parse`].
-    pub file: String,
-    /// The line, counted from 1.
-    pub line: usize,
-    /// The column, counted from 1 in characters.
-    pub column: usize,
-    /// What is wrong and what was expected.
-    pub message: String,
-}
-
 impl Profile {
     /// Reads a profile. `file` is only named in errors.
     ///
     /// # Errors
-    /// The first thing in the file that is not as it must be.
-    pub fn parse(file: &str, text: &str) -> Result<Self, ProfileError> {
+    /// Everything in the file that is not as it must be, in the order of the file.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Diagnostics> {
         parse::profile(file, text)
     }
 
@@ -166,84 +289,4 @@ impl Profile {
     pub fn point(&self, name: &str) -> Option<&PointSpec> {
         self.points.iter().find(|point| &*point.name == name)
     }
-}
-
-impl PointSpec {
-    /// The address after its last register.
-    #[must_use]
-    pub fn end(&self) -> u32 {
-        u32::from(self.address) + u32::from(self.kind.registers())
-    }
-
-    /// What its registers say. Registers of another number than its type has say nothing.
-    #[must_use]
-    pub fn decode(&self, registers: &[u16]) -> Reading {
-        let Some(bits) = self.bits(registers) else { return Reading::Absent };
-        if self.sentinel == Some(bits) {
-            return Reading::Absent;
-        }
-        let raw = match self.kind {
-            RegisterType::U16 | RegisterType::U32 => f64::from(bits),
-            RegisterType::I16 => f64::from(signed16(words(i64::from(bits))[1])),
-            RegisterType::I32 => f64::from(signed32(bits)),
-            RegisterType::F32 => f64::from(f32::from_bits(bits)),
-        };
-        let value = self.scaling().value(raw);
-        if !value.is_finite() {
-            return Reading::Absent;
-        }
-        let inside = self.valid.is_none_or(|(low, high)| (low..=high).contains(&value));
-        Reading::Value(value, if inside { Quality::Good } else { Quality::OutOfRange })
-    }
-
-    /// The registers that hold the number nearest to `value`.
-    ///
-    /// # Errors
-    /// When there is none: not finite, out of the type's range, or the sentinel. It never wraps and never clamps.
-    pub fn encode(&self, value: f64) -> Result<Vec<u16>, Unencodable> {
-        let scale = self.scaling();
-        let [high, low] = match self.kind {
-            RegisterType::U16 => [0, word(scale.whole(value, 0, u16::MAX.into())?)],
-            RegisterType::I16 => [0, word(scale.whole(value, i16::MIN.into(), i16::MAX.into())?)],
-            RegisterType::U32 => words(scale.whole(value, 0, u32::MAX.into())?),
-            RegisterType::I32 => words(scale.whole(value, i32::MIN.into(), i32::MAX.into())?),
-            RegisterType::F32 => words(single(scale, value)?.to_bits().into()),
-        };
-        if self.sentinel == Some(joined(high, low)) {
-            return Err(Unencodable::Sentinel(value));
-        }
-        Ok(match (self.kind.registers(), self.word_order) {
-            (1, _) => vec![low],
-            (_, WordOrder::HighFirst) => vec![high, low],
-            (_, WordOrder::LowFirst) => vec![low, high],
-        })
-    }
-
-    fn bits(&self, registers: &[u16]) -> Option<u32> {
-        match (self.kind.registers(), registers, self.word_order) {
-            (1, &[only], _) => Some(only.into()),
-            (2, &[high, low], WordOrder::HighFirst) | (2, &[low, high], WordOrder::LowFirst) => {
-                Some(joined(high, low))
-            }
-            _ => None,
-        }
-    }
-
-    fn scaling(&self) -> Scale {
-        Scale::new(self.scale, self.offset)
-    }
-}
-
-/// The 32-bit float nearest to `value` on this scale.
-fn single(scale: Scale, value: f64) -> Result<f32, Unencodable> {
-    if !value.is_finite() {
-        return Err(Unencodable::NotFinite(value));
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "an overflow becomes infinite and is refused below")]
-    let single = scale.raw(value) as f32;
-    if single.is_finite() {
-        return Ok(single);
-    }
-    let (a, b) = (scale.value(f32::MIN.into()), scale.value(f32::MAX.into()));
-    Err(Unencodable::OutOfRange { value, low: a.min(b), high: a.max(b) })
 }

@@ -1,7 +1,8 @@
 //! A tap changer that takes pulses: [`TapChanger`], its commands and what is known of its last pulse.
 
 use super::device::absent;
-use super::profile::TapPulse;
+use super::plan::send;
+use super::profile::{TapPulse, WriteFunction};
 use crate::link::Link;
 use crate::registers::word;
 use crate::session::LinkError;
@@ -13,13 +14,14 @@ use gridloop_device::{
 /// The commands of a tap changer and what is known of its last pulse, which outlives the connection.
 pub(super) struct TapChanger {
     pulse: TapPulse,
+    function: WriteFunction,
     sequencer: TapSequencer,
 }
 
 impl TapChanger {
-    pub(super) fn new(pulse: TapPulse) -> Self {
+    pub(super) fn new(pulse: TapPulse, function: WriteFunction) -> Self {
         let rules = TapRules { max_step: pulse.max_step, confirm_within: pulse.confirm_within };
-        Self { pulse, sequencer: TapSequencer::new(rules) }
+        Self { pulse, function, sequencer: TapSequencer::new(rules) }
     }
 
     /// What one reading says of the tap changer. Without position, end stops or mode nothing can be done.
@@ -62,7 +64,7 @@ impl TapChanger {
             TapAction::Wait => Ok(Applied::InProgress),
             TapAction::Failed(failure) => Err(refused("write the tap-change command", failure.to_string())),
             TapAction::Pulse(steps) => {
-                let written = link.try_write(self.pulse.address, &[word(steps.into())]).await;
+                let written = send(link, self.function, self.pulse.address, &[word(steps.into())]).await;
                 if written.as_ref().is_err_and(LinkError::nothing_done) {
                     self.sequencer.not_sent();
                 }

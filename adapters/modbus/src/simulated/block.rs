@@ -1,7 +1,7 @@
 //! One SunSpec model as registers: [`Block`] starts out with every point "not implemented" and is filled by name.
 
 use crate::registers::{Scale, word, words};
-use crate::sunspec::models::{Kind, Model, Point};
+use crate::sunspec::models::{HEADER_REGISTERS, Kind, Model, Point};
 use crate::sunspec::value;
 
 /// The registers of one model, from its ID on.
@@ -12,9 +12,11 @@ pub(super) struct Block {
 }
 
 impl Block {
+    /// A block whose points are "not implemented". What repeats is there once.
     pub(super) fn new(model: &'static Model) -> Self {
-        let mut registers = vec![model.id, model.length()];
-        for point in model.points {
+        let repeated = model.group.map_or(0, |group| group.registers());
+        let mut registers = vec![model.id, model.length() + repeated];
+        for point in model.points.iter().chain(model.group.iter().flat_map(|group| group.points)) {
             registers.extend(not_implemented(point.kind));
         }
         Self { model, registers }
@@ -36,6 +38,15 @@ impl Block {
         let Some(point) = self.model.point(name) else { return };
         let registers = self.encoded(point, value).unwrap_or_else(|| not_implemented(point.kind));
         self.put(name, &registers);
+    }
+
+    /// Sets a number of the one repetition.
+    pub(super) fn set_repeated(&mut self, name: &str, value: f64) {
+        let point = self.model.group.and_then(|group| group.points.iter().find(|point| point.name == name));
+        let Some(point) = point else { return };
+        let registers = self.encoded(point, value).unwrap_or_else(|| not_implemented(point.kind));
+        let first = usize::from(HEADER_REGISTERS + self.model.length() + point.offset);
+        self.put_at(first, &registers);
     }
 
     /// Sets states and flags.
@@ -104,7 +115,10 @@ impl Block {
 
     fn put(&mut self, name: &str, registers: &[u16]) {
         let Some(point) = self.model.point(name) else { return };
-        let first = usize::from(point.offset);
+        self.put_at(usize::from(point.offset), registers);
+    }
+
+    fn put_at(&mut self, first: usize, registers: &[u16]) {
         if let Some(place) = self.registers.get_mut(first..first + registers.len()) {
             place.copy_from_slice(registers);
         }
@@ -119,7 +133,7 @@ impl Block {
     fn encoded(&self, point: &Point, value: f64) -> Option<Vec<u16>> {
         match point.kind {
             Kind::Acc32 => Some(counter(value)?.to_vec()),
-            Kind::Acc64 => Some([&[0, 0], counter(value)?.as_slice()].concat()),
+            Kind::Uint64 | Kind::Acc64 => Some([&[0, 0], counter(value)?.as_slice()].concat()),
             Kind::Float32 => {
                 #[expect(
                     clippy::cast_possible_truncation,
@@ -143,7 +157,8 @@ fn counter(value: f64) -> Option<[u16; 2]> {
 fn not_implemented(kind: Kind) -> Vec<u16> {
     match kind {
         Kind::Int16 | Kind::ScaleFactor | Kind::Pad => vec![0x8000],
-        Kind::Uint16 | Kind::Enum16 | Kind::Bitfield16 => vec![0xFFFF],
+        Kind::Uint16 | Kind::Count | Kind::Enum16 | Kind::Bitfield16 => vec![0xFFFF],
+        Kind::Uint64 => vec![0xFFFF; 4],
         Kind::Int32 => vec![0x8000, 0],
         Kind::Uint32 | Kind::Bitfield32 => vec![0xFFFF, 0xFFFF],
         Kind::Float32 => vec![0x7FC0, 0],

@@ -1,10 +1,11 @@
-//! The controls of models 123 and 704 as tables: each [`Control`] names the points that enable a command, give its
-//! value, and say what becomes of it when it is not renewed.
+//! The controls of models 123, 124 and 704 as tables: each [`Control`] names the points that enable a command, give its
+//! value, and say what becomes of it when it is not renewed. [`PV`] are those of an inverter, [`BATTERY`] those of a
+//! battery.
 //!
 //! One command of a kind is in force at a time: enabling it in one model disables it in the other.
 
 use super::block::Block;
-use gridloop_plant::{CommandError, Commanded, PvInverter, Revert};
+use gridloop_plant::Revert;
 use std::time::Duration;
 
 /// What a control commands.
@@ -21,6 +22,8 @@ pub(super) struct Control {
     pub(super) model: u16,
     /// What it commands.
     pub(super) quantity: Quantity,
+    /// What its values are as long as nothing was written.
+    at_rest: f64,
     enable: &'static str,
     /// The point that says which of `values` is meant.
     mode: Option<&'static str>,
@@ -36,7 +39,27 @@ struct Value {
     mode: u8,
     point: &'static str,
     revert_point: Option<&'static str>,
-    is_percent: bool,
+    whole: Whole,
+}
+
+/// What one hundred per cent of a value are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whole {
+    /// The rating.
+    Rating,
+    /// The value is in W or var.
+    None,
+    /// It is one end of the window of model 124, which the enabling bits 0 (charging) and 1 (discharging) put in force.
+    Charging,
+    Discharging,
+}
+
+/// The powers that per cents are of, in W.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Wholes {
+    pub(super) rating_w: f64,
+    pub(super) charge_w: f64,
+    pub(super) discharge_w: f64,
 }
 
 /// What the registers ask for.
@@ -52,83 +75,101 @@ pub(super) enum Order {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Senseless;
 
-/// Every control that the simulated inverter obeys. Power comes first: reactive power is what the rating leaves.
-pub(super) const CONTROLS: &[Control] = &[
-    Control {
-        model: 123,
-        quantity: Quantity::Power,
-        enable: "WMaxLim_Ena",
-        mode: None,
-        values: &[Value { mode: 0, point: "WMaxLimPct", revert_point: None, is_percent: true }],
-        revert_seconds: "WMaxLimPct_RvrtTms",
-        revert_remaining: None,
-        revert_enable: None,
-    },
-    Control {
-        model: 123,
-        quantity: Quantity::Reactive,
-        enable: "VArPct_Ena",
-        mode: Some("VArPct_Mod"),
-        values: &[
-            Value { mode: 1, point: "VArWMaxPct", revert_point: None, is_percent: true },
-            Value { mode: 2, point: "VArMaxPct", revert_point: None, is_percent: true },
-        ],
-        revert_seconds: "VArPct_RvrtTms",
-        revert_remaining: None,
-        revert_enable: None,
-    },
-    Control {
-        model: 704,
-        quantity: Quantity::Power,
-        enable: "WMaxLimPctEna",
-        mode: None,
-        values: &[Value {
-            mode: 0,
-            point: "WMaxLimPct",
-            revert_point: Some("WMaxLimPctRvrt"),
-            is_percent: true,
-        }],
-        revert_seconds: "WMaxLimPctRvrtTms",
-        revert_remaining: Some("WMaxLimPctRvrtRem"),
-        revert_enable: Some("WMaxLimPctEnaRvrt"),
-    },
-    Control {
-        model: 704,
-        quantity: Quantity::Reactive,
-        enable: "VarSetEna",
-        mode: Some("VarSetMod"),
-        values: &[
-            Value { mode: 0, point: "VarSetPct", revert_point: Some("VarSetPctRvrt"), is_percent: true },
-            Value { mode: 1, point: "VarSetPct", revert_point: Some("VarSetPctRvrt"), is_percent: true },
-            Value { mode: 4, point: "VarSet", revert_point: Some("VarSetRvrt"), is_percent: false },
-        ],
-        revert_seconds: "VarSetRvrtTms",
-        revert_remaining: Some("VarSetRvrtRem"),
-        revert_enable: Some("VarSetEnaRvrt"),
-    },
-];
+const LIMIT_123: Control = Control {
+    model: 123,
+    quantity: Quantity::Power,
+    at_rest: 100.0,
+    enable: "WMaxLim_Ena",
+    mode: None,
+    values: &[Value { mode: 0, point: "WMaxLimPct", revert_point: None, whole: Whole::Rating }],
+    revert_seconds: "WMaxLimPct_RvrtTms",
+    revert_remaining: None,
+    revert_enable: None,
+};
 
-impl Quantity {
-    /// The command that the inverter follows.
-    pub(super) fn commanded(self, inverter: &PvInverter) -> Commanded {
-        match self {
-            Self::Power => inverter.power_limit(),
-            Self::Reactive => inverter.reactive_command(),
-        }
-    }
+const VAR_123: Control = Control {
+    model: 123,
+    quantity: Quantity::Reactive,
+    at_rest: 0.0,
+    enable: "VArPct_Ena",
+    mode: Some("VArPct_Mod"),
+    values: &[
+        Value { mode: 1, point: "VArWMaxPct", revert_point: None, whole: Whole::Rating },
+        Value { mode: 2, point: "VArMaxPct", revert_point: None, whole: Whole::Rating },
+    ],
+    revert_seconds: "VArPct_RvrtTms",
+    revert_remaining: None,
+    revert_enable: None,
+};
 
-    /// Gives the inverter a command.
-    pub(super) fn command(self, inverter: &mut PvInverter, order: Order) -> Result<(), CommandError> {
-        let (value, revert) = match order {
-            Order::Disabled => (None, None),
-            Order::Enabled(value, revert) => (Some(value), revert),
-        };
-        match self {
-            Self::Power => inverter.limit_power(value, revert),
-            Self::Reactive => inverter.command_reactive(value, revert),
-        }
-    }
-}
+const LIMIT_704: Control = Control {
+    model: 704,
+    quantity: Quantity::Power,
+    at_rest: 100.0,
+    enable: "WMaxLimPctEna",
+    mode: None,
+    values: &[Value {
+        mode: 0,
+        point: "WMaxLimPct",
+        revert_point: Some("WMaxLimPctRvrt"),
+        whole: Whole::Rating,
+    }],
+    revert_seconds: "WMaxLimPctRvrtTms",
+    revert_remaining: Some("WMaxLimPctRvrtRem"),
+    revert_enable: Some("WMaxLimPctEnaRvrt"),
+};
+
+const VAR_704: Control = Control {
+    model: 704,
+    quantity: Quantity::Reactive,
+    at_rest: 0.0,
+    enable: "VarSetEna",
+    mode: Some("VarSetMod"),
+    values: &[
+        Value { mode: 0, point: "VarSetPct", revert_point: Some("VarSetPctRvrt"), whole: Whole::Rating },
+        Value { mode: 1, point: "VarSetPct", revert_point: Some("VarSetPctRvrt"), whole: Whole::Rating },
+        Value { mode: 4, point: "VarSet", revert_point: Some("VarSetRvrt"), whole: Whole::None },
+    ],
+    revert_seconds: "VarSetRvrtTms",
+    revert_remaining: Some("VarSetRvrtRem"),
+    revert_enable: Some("VarSetEnaRvrt"),
+};
+
+const SET_704: Control = Control {
+    model: 704,
+    quantity: Quantity::Power,
+    at_rest: 0.0,
+    enable: "WSetEna",
+    mode: Some("WSetMod"),
+    values: &[
+        Value { mode: 1, point: "WSet", revert_point: Some("WSetRvrt"), whole: Whole::None },
+        Value { mode: 0, point: "WSetPct", revert_point: Some("WSetPctRvrt"), whole: Whole::Rating },
+    ],
+    revert_seconds: "WSetRvrtTms",
+    revert_remaining: Some("WSetRvrtRem"),
+    revert_enable: Some("WSetEnaRvrt"),
+};
+
+const STORAGE_124: Control = Control {
+    model: 124,
+    quantity: Quantity::Power,
+    at_rest: 100.0,
+    enable: "StorCtl_Mod",
+    mode: None,
+    values: &[
+        Value { mode: 0, point: "InWRte", revert_point: None, whole: Whole::Charging },
+        Value { mode: 0, point: "OutWRte", revert_point: None, whole: Whole::Discharging },
+    ],
+    revert_seconds: "InOutWRte_RvrtTms",
+    revert_remaining: None,
+    revert_enable: None,
+};
+
+/// Every control that the simulated PV inverter obeys. Power comes first: reactive power is what the rating leaves.
+pub(super) const PV: &[Control] = &[LIMIT_123, VAR_123, LIMIT_704, VAR_704];
+
+/// Every control that the simulated battery obeys.
+pub(super) const BATTERY: &[Control] = &[SET_704, VAR_704, STORAGE_124];
 
 impl Control {
     /// Whether one of these points belongs to it.
@@ -140,43 +181,76 @@ impl Control {
 
     /// Makes its points implemented: disabled, the full rating or no reactive power, no time limit.
     pub(super) fn set_up(&self, block: &mut Block) {
-        let at_rest = match self.quantity {
-            Quantity::Power => 100.0,
-            Quantity::Reactive => 0.0,
-        };
         block.set(self.enable, 0.0);
         block.set(self.revert_seconds, 0.0);
         if let Some(mode) = self.mode {
             block.set(mode, self.values.first().map_or(0.0, |value| value.mode.into()));
         }
         for value in self.values {
-            block.set(value.point, at_rest);
-            value.revert_point.inspect(|point| block.set(point, at_rest));
+            block.set(value.point, self.at_rest);
+            value.revert_point.inspect(|point| block.set(point, self.at_rest));
         }
         self.revert_enable.inspect(|point| block.set(point, 0.0));
         self.revert_remaining.inspect(|point| block.set(point, 0.0));
     }
 
-    /// What the registers of the block ask for, on an inverter of this rating.
-    pub(super) fn order(&self, block: &Block, rating_w: f64) -> Result<Order, Senseless> {
-        let enabled = flag(block, self.enable)?;
+    /// What the registers of the block ask for.
+    pub(super) fn order(&self, block: &Block, wholes: Wholes) -> Result<Order, Senseless> {
         let value = self.value_meant(block)?;
-        let held = |point: &str| -> Result<f64, Senseless> {
-            let number = block.value(point).ok_or(Senseless)?;
-            let wanted = if value.is_percent { number / 100.0 * rating_w } else { number };
-            (wanted.abs() <= rating_w).then_some(wanted).ok_or(Senseless)
+        let (wanted, reverts_to) = if self.is_window() {
+            (self.window(block, wholes)?, None)
+        } else {
+            let held = |point: &str| -> Result<f64, Senseless> {
+                let number = block.value(point).ok_or(Senseless)?;
+                let is_percent = value.whole == Whole::Rating;
+                let wanted = if is_percent { number / 100.0 * wholes.rating_w } else { number };
+                (wanted.abs() <= wholes.rating_w).then_some(wanted).ok_or(Senseless)
+            };
+            let reverts_to = match (self.revert_enable, value.revert_point) {
+                (Some(enable), Some(point)) if flag(block, enable)? => Some(held(point)?),
+                _ => None,
+            };
+            (held(value.point)?, reverts_to)
         };
-        let wanted = held(value.point)?;
-        let reverts_to = match (self.revert_enable, value.revert_point) {
-            (Some(enable), Some(point)) if flag(block, enable)? => Some(held(point)?),
-            _ => None,
-        };
-        if !enabled {
+        if !self.enabled(block)? {
             return Ok(Order::Disabled);
         }
         let seconds = block.value(self.revert_seconds).ok_or(Senseless)?;
         let after = Duration::try_from_secs_f64(seconds).map_err(|_| Senseless)?;
         Ok(Order::Enabled(wanted, (!after.is_zero()).then_some(Revert { after, to: reverts_to })))
+    }
+
+    /// The power that the window of model 124 leaves to a battery that would rather rest. Where the two ends leave
+    /// nothing, as while they are written one by one, the end of discharging counts.
+    fn window(&self, block: &Block, wholes: Wholes) -> Result<f64, Senseless> {
+        let bits = block.value(self.enable).ok_or(Senseless)?;
+        let (mut low_w, mut high_w) = (-wholes.charge_w, wholes.discharge_w);
+        for value in self.values {
+            let percent = block.value(value.point).ok_or(Senseless)?;
+            if percent.abs() > 100.0 {
+                return Err(Senseless);
+            }
+            match value.whole {
+                Whole::Charging if bits == 1.0 || bits == 3.0 => low_w = -percent / 100.0 * wholes.charge_w,
+                Whole::Discharging if bits >= 2.0 => high_w = percent / 100.0 * wholes.discharge_w,
+                _ => {}
+            }
+        }
+        Ok(0.0_f64.max(low_w).min(high_w).clamp(-wholes.charge_w, wholes.discharge_w))
+    }
+
+    fn is_window(&self) -> bool {
+        self.values.iter().any(|value| value.whole == Whole::Charging)
+    }
+
+    fn enabled(&self, block: &Block) -> Result<bool, Senseless> {
+        if !self.is_window() {
+            return flag(block, self.enable);
+        }
+        match block.value(self.enable) {
+            Some(bits) if (0.0..=3.0).contains(&bits) => Ok(bits > 0.0),
+            _ => Err(Senseless),
+        }
     }
 
     /// Shows in the block that the command has given way by itself.
@@ -198,7 +272,7 @@ impl Control {
 
     /// Whether the block shows the command as enabled.
     pub(super) fn is_enabled(&self, block: &Block) -> bool {
-        flag(block, self.enable) == Ok(true)
+        self.enabled(block) == Ok(true)
     }
 
     /// Shows how long the command still holds.

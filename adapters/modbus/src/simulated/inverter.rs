@@ -1,29 +1,42 @@
-//! A simulated SunSpec inverter: registers rendered from a live [`PvInverter`] at each read, and its controls.
+//! Simulated SunSpec devices: registers rendered at each read from a live [`PvInverter`] or [`Battery`], and the controls
+//! of it. Which models they have is a setting: 101 to 103 or 111 to 113 or 701 for one, two or three phases, in integers
+//! or floating point.
 //!
 //! Implemented are the measurements that the plant has and, of the controls, Conn, WMaxLimPct and VArPct of model 123
 //! (VArPct_Mod 1 and 2) and WMaxLimPct and VarSet of model 704 (VarSetMod 0, 1 and 4), each with its revert time. When
 //! a command gives way, model 123 shows it as disabled; model 704 shows the reversion value, or the command as disabled
-//! where EnaRvrt is 0. Every other point reads as "not implemented" and takes no value. Models 121 and 702 are
+//! where EnaRvrt is 0. A battery has WSet of model 704 and the window of model 124 instead of limits. Once ControllerHb
+//! of model 715 has been written, it must not stand still for three seconds: then the device lets its commands give way
+//! as if their time were over. Every other point reads as "not implemented" and takes no value. Models 121 and 702 are
 //! settings of the installer and read-only here.
 
 mod measurements;
+mod plants;
+mod storage;
 
 use super::bind::Bind;
 use super::block::Block;
 use super::codec::{Exception, Registers};
-use super::controls::{CONTROLS, Control, Quantity};
+use super::controls::{Control, Order, Quantity, Wholes};
 use super::server::SimulatedServer;
 use crate::register_map::Table;
 use crate::sunspec::models::{Model, model};
 use gridloop_clock::SharedClock;
-use gridloop_plant::{LivePlant, PvInverter};
+use gridloop_plant::{Battery, CommandError, Commanded, LivePlant, PvInverter, Revert, Step};
 use std::io;
+use std::time::Duration;
 
 /// The two registers before the first model: `SunS`.
 const MARKER: [u16; 2] = [0x5375, 0x6E53];
 
 /// The two registers after the last model.
 const END: [u16; 2] = [0xFFFF, 0];
+
+/// The models that hold what was written to them.
+const WRITABLE: [u16; 4] = [123, 124, 704, 715];
+
+/// How long ControllerHb of model 715 may stand still before the device does without its controller.
+const CONTROLLER_SILENCE: Duration = Duration::from_secs(3);
 
 /// How the simulated inverter presents itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +63,15 @@ impl Default for InverterSettings {
     }
 }
 
-/// Serves an inverter on a socket; port 0 takes a free one. The clock is for the delays that its knobs ask for.
+impl InverterSettings {
+    /// A battery of unit 1 at 40000 with the models of the IEEE 1547 family and those of storage.
+    #[must_use]
+    pub fn battery() -> Self {
+        Self { models: vec![1, 701, 702, 704, 713, 714, 715, 802, 124], ..Self::default() }
+    }
+}
+
+/// Serves a PV inverter on a socket; port 0 takes a free one. The clock is for the delays that its knobs ask for.
 ///
 /// # Errors
 /// When the address cannot be bound, or when the settings name a model that is not known.
@@ -65,9 +86,60 @@ pub async fn serve_inverter(
     SimulatedServer::start(bind.into(), unit_id, image, clock).await
 }
 
-/// The register map of one inverter.
-struct InverterImage {
-    plant: LivePlant<PvInverter>,
+/// Serves a battery with its inverter on a socket, as [`serve_inverter`] does. It obeys WSet and VarSet of model 704 and
+/// the window of model 124.
+///
+/// # Errors
+/// As [`serve_inverter`].
+pub async fn serve_battery(
+    bind: impl Into<Bind>,
+    plant: LivePlant<Battery>,
+    settings: InverterSettings,
+    clock: SharedClock,
+) -> io::Result<SimulatedServer> {
+    let unit_id = settings.unit_id;
+    let image = InverterImage::new(plant, settings)?;
+    SimulatedServer::start(bind.into(), unit_id, image, clock).await
+}
+
+/// What a plant is to be so that it can stand behind SunSpec registers.
+trait SunSpecPlant: Step + Clone + Send + 'static {
+    /// The controls that it obeys.
+    const CONTROLS: &'static [Control];
+
+    /// The block of a model as the plant is now. Models with controls hold what was written and are not made here.
+    fn block(&self, model: &'static Model, serial_number: &str) -> Block;
+
+    /// The powers that per cents are of.
+    fn wholes(&self) -> Wholes;
+
+    /// What else a block of controls says.
+    fn set_up(&self, block: &mut Block, model: u16);
+
+    /// Shows in a block of controls what is measured there.
+    fn show(&self, block: &mut Block, model: u16);
+
+    /// The command that it follows.
+    fn commanded(&self, quantity: Quantity) -> Commanded;
+
+    /// Gives it a command.
+    fn command(
+        &mut self,
+        quantity: Quantity,
+        value: Option<f64>,
+        revert: Option<Revert>,
+    ) -> Result<(), CommandError>;
+
+    /// How long it has lived.
+    fn elapsed(&self) -> Duration;
+
+    /// Connects it to the grid or disconnects it.
+    fn connect(&mut self, connected: bool);
+}
+
+/// The register map of one device.
+struct InverterImage<P> {
+    plant: LivePlant<P>,
     settings: InverterSettings,
     places: Vec<Place>,
     controls: Controls,
@@ -77,16 +149,20 @@ struct InverterImage {
 struct Place {
     address: u16,
     model: &'static Model,
+    /// The value of L: one repetition of what repeats.
+    length: u16,
 }
 
 /// The blocks that can be written, and what they hold.
 #[derive(Clone, Default)]
 struct Controls {
     blocks: Vec<(u16, Block)>,
+    /// When ControllerHb of model 715 was written last, in the plant's life.
+    heard_at: Option<Duration>,
 }
 
-impl InverterImage {
-    fn new(plant: LivePlant<PvInverter>, settings: InverterSettings) -> io::Result<Self> {
+impl<P: SunSpecPlant> InverterImage<P> {
+    fn new(plant: LivePlant<P>, settings: InverterSettings) -> io::Result<Self> {
         let refused = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
         let mut address = settings.base_address.checked_add(2);
         let mut places = Vec::new();
@@ -95,13 +171,14 @@ impl InverterImage {
             let Some(place) = address else {
                 return Err(refused("the map ends beyond address 65535".into()));
             };
-            places.push(Place { address: place, model });
-            address = place.checked_add(model.length() + 2);
+            let length = model.length() + model.group.map_or(0, |group| group.registers());
+            places.push(Place { address: place, model, length });
+            address = place.checked_add(length + 2);
         }
         if address.and_then(|end| end.checked_add(2)).is_none() {
             return Err(refused("the map ends beyond address 65535".into()));
         }
-        let controls = Controls::new(&places, plant.with(|inverter| inverter.settings().rated_power_w));
+        let controls = plant.with(|plant| Controls::new(&places, plant));
         Ok(Self { plant, settings, places, controls })
     }
 
@@ -111,19 +188,17 @@ impl InverterImage {
         self.plant.with(|inverter| {
             controls.follow(inverter);
             let block = controls.block(model.id).cloned();
-            block.unwrap_or_else(|| measurements::block(model, inverter, serial)).registers().to_vec()
+            block.unwrap_or_else(|| inverter.block(model, serial)).registers().to_vec()
         })
     }
 
     /// The addresses at which the parts of the map begin: marker, models, end.
     fn end_address(&self) -> u16 {
-        self.places
-            .last()
-            .map_or(self.settings.base_address + 2, |place| place.address + place.model.length() + 2)
+        self.places.last().map_or(self.settings.base_address + 2, |place| place.address + place.length + 2)
     }
 }
 
-impl Registers for InverterImage {
+impl<P: SunSpecPlant> Registers for InverterImage<P> {
     fn read(&mut self, table: Table, address: u16, count: u16) -> Result<Vec<u16>, Exception> {
         if table == Table::Input {
             return Err(Exception::IllegalAddress);
@@ -139,7 +214,7 @@ impl Registers for InverterImage {
         let mut offset = 0;
         for part in 0..self.places.len() + 2 {
             let length = part.checked_sub(1).and_then(|place| self.places.get(place));
-            let length = length.map_or(2, |place| usize::from(place.model.length()) + 2);
+            let length = length.map_or(2, |place| usize::from(place.length) + 2);
             let overlap = from.max(offset)..until.min(offset + length);
             if !overlap.is_empty() {
                 let whole = if part == 0 { MARKER.to_vec() } else { self.rendered(part - 1) };
@@ -165,18 +240,15 @@ impl Registers for InverterImage {
 }
 
 impl Controls {
-    fn new(places: &[Place], rating_w: f64) -> Self {
-        let mut blocks = Vec::new();
-        for Place { model, .. } in places.iter().filter(|place| matches!(place.model.id, 123 | 704)) {
+    fn new<P: SunSpecPlant>(places: &[Place], plant: &P) -> Self {
+        let mut controls = Self::default();
+        for Place { model, .. } in places.iter().filter(|place| WRITABLE.contains(&place.model.id)) {
             let mut block = Block::new(model);
-            measurements::set_control_scales(&mut block, rating_w);
-            CONTROLS.iter().filter(|control| control.model == model.id).for_each(|c| c.set_up(&mut block));
-            if model.id == 123 {
-                block.set("Conn", 1.0);
-            }
-            blocks.push((model.id, block));
+            plant.set_up(&mut block, model.id);
+            P::CONTROLS.iter().filter(|control| control.model == model.id).for_each(|c| c.set_up(&mut block));
+            controls.blocks.push((model.id, block));
         }
-        Self { blocks }
+        controls
     }
 
     fn block(&self, model: u16) -> Option<&Block> {
@@ -188,65 +260,100 @@ impl Controls {
     }
 
     /// Brings the registers abreast of what has become of the commands.
-    fn follow(&mut self, inverter: &PvInverter) {
-        let connected = f64::from(u8::from(inverter.connected()));
-        self.block_mut(123).into_iter().for_each(|block| block.set("Conn", connected));
-        for control in CONTROLS {
+    fn follow<P: SunSpecPlant>(&mut self, plant: &mut P) {
+        self.miss_the_controller(plant);
+        for control in P::CONTROLS {
             let Some(block) = self.block_mut(control.model) else { continue };
             let enabled = control.is_enabled(block);
-            if enabled && control.quantity.commanded(inverter).reverted() {
+            let commanded = plant.commanded(control.quantity);
+            if enabled && commanded.reverted() {
                 control.show_reverted(block);
             }
-            let remaining = control.quantity.commanded(inverter).remaining(inverter.elapsed());
-            control.show_remaining(block, remaining.filter(|_| enabled));
+            control.show_remaining(block, commanded.remaining(plant.elapsed()).filter(|_| enabled));
+        }
+        for (model, block) in &mut self.blocks {
+            plant.show(block, *model);
+        }
+    }
+
+    /// Lets every command give way once the heartbeat of the controller, where there was one, has stopped.
+    fn miss_the_controller<P: SunSpecPlant>(&mut self, plant: &mut P) {
+        if self.heard_at.is_none_or(|at| plant.elapsed().saturating_sub(at) < CONTROLLER_SILENCE) {
+            return;
+        }
+        self.heard_at = None;
+        let wholes = plant.wholes();
+        for control in P::CONTROLS {
+            let Some(block) = self.block_mut(control.model).filter(|block| control.is_enabled(block)) else {
+                continue;
+            };
+            let to = match control.order(block, wholes) {
+                Ok(Order::Enabled(_, Some(Revert { to, .. }))) => to,
+                _ => None,
+            };
+            // It was in force, so it is within the ratings.
+            let _ = plant.command(control.quantity, to, None);
+            match to {
+                Some(_) => control.show_reverted(block),
+                None => control.disable(block),
+            }
         }
     }
 
     /// Writes registers of one block and obeys them: all or nothing.
-    fn write(
+    fn write<P: SunSpecPlant>(
         &mut self,
         model: u16,
         offset: u16,
         values: &[u16],
-        inverter: &mut PvInverter,
+        plant: &mut P,
     ) -> Result<(), Exception> {
-        self.follow(inverter);
+        self.follow(plant);
         let mut next = self.clone();
         let block = next.block_mut(model).ok_or(Exception::IllegalValue)?;
         let (written, touched) = block.overwrite(offset, values).ok_or(Exception::IllegalValue)?;
         *block = written;
 
-        let mut trial = inverter.clone();
+        let mut trial = plant.clone();
         if touched.contains(&"Conn") {
-            trial.set_connected(connect_bit(block)?);
+            trial.connect(connect_bit(block)?);
+        }
+        if touched.contains(&"ControllerHb") {
+            next.heard_at = Some(plant.elapsed());
         }
         for control in
-            CONTROLS.iter().filter(|control| control.model == model && control.is_touched_by(&touched))
+            P::CONTROLS.iter().filter(|control| control.model == model && control.is_touched_by(&touched))
         {
             next.obey(control, self, &mut trial)?;
         }
-        *inverter = trial;
+        *plant = trial;
         *self = next;
         Ok(())
     }
 
-    fn obey(&mut self, control: &Control, before: &Self, inverter: &mut PvInverter) -> Result<(), Exception> {
+    fn obey<P: SunSpecPlant>(
+        &mut self,
+        control: &Control,
+        before: &Self,
+        plant: &mut P,
+    ) -> Result<(), Exception> {
         let block = self.block(control.model).ok_or(Exception::IllegalValue)?;
-        let rating_w = inverter.settings().rated_power_w;
-        let order = control.order(block, rating_w).map_err(|_| Exception::IllegalValue)?;
+        let order = control.order(block, plant.wholes()).map_err(|_| Exception::IllegalValue)?;
         let was_enabled = before.block(control.model).is_some_and(|block| control.is_enabled(block));
         if !was_enabled && !control.is_enabled(block) {
             return Ok(());
         }
-        control.quantity.command(inverter, order).map_err(|_| Exception::IllegalValue)?;
-        self.disable_others(control.model, control.quantity);
-        Ok(())
-    }
-
-    fn disable_others(&mut self, model: u16, quantity: Quantity) {
-        for other in CONTROLS.iter().filter(|other| other.model != model && other.quantity == quantity) {
-            self.block_mut(other.model).into_iter().for_each(|block| other.disable(block));
+        let (value, revert) = match order {
+            Order::Disabled => (None, None),
+            Order::Enabled(value, revert) => (Some(value), revert),
+        };
+        plant.command(control.quantity, value, revert).map_err(|_| Exception::IllegalValue)?;
+        for other in P::CONTROLS {
+            if other.model != control.model && other.quantity == control.quantity {
+                self.block_mut(other.model).into_iter().for_each(|block| other.disable(block));
+            }
         }
+        Ok(())
     }
 }
 
@@ -258,5 +365,7 @@ fn connect_bit(block: &Block) -> Result<bool, Exception> {
     }
 }
 
+#[cfg(test)]
+mod storage_tests;
 #[cfg(test)]
 mod tests;

@@ -1,74 +1,25 @@
-//! How an inverter is told what to do: models 123 and 704, as plans of register writes and as what they hold.
+//! How an inverter is told what to do: models 123, 124 and 704, as plans of register writes and as what they hold.
 //!
-//! Both limit real power to a percentage of WMax; both can set reactive power as a percentage of WMax. Model 704 also
-//! says to which value it reverts, so it is preferred. The enabling registers come last, so that a value never takes
-//! effect before its revert time stands. WSet, the other way to command real power, is never driven.
+//! A PV inverter is given a ceiling of real power as a percentage of WMax (704, else 123); a battery is given a power,
+//! charging included (WSet of 704, else the window of 124). Reactive power is a percentage of WMax. Model 704 also says
+//! to which value it reverts, so it is preferred. The enabling registers come last, so that a value never takes effect
+//! before its revert time stands. WMaxLimPct and WSet are never driven both, and neither while somebody else has enabled
+//! the other one: SunSpec does not say which of them wins.
+
+mod levers;
 
 use super::block::{BadScaleFactor, Block};
 use super::models::Point;
+use super::nameplate::Ratings;
 use crate::registers::Unencodable;
-use gridloop_device::{Command, FailSafe};
+use gridloop_device::{Command, FailSafe, PowerRange};
+use levers::{Lever, Levers, Value, Whole};
 use std::time::Duration;
 
-/// The control models, best first.
-pub(super) const CONTROLS: [u16; 2] = [704, 123];
+pub(super) use levers::Means;
 
-/// The percentage and the points around it, by which one quantity is commanded.
-struct Lever {
-    /// Per cent of WMax.
-    percent: &'static str,
-    /// 1 puts it in force.
-    enable: &'static str,
-    /// Seconds until it reverts; 0 is never.
-    revert_s: &'static str,
-    /// Per cent of WMax to revert to, and 1 for doing so.
-    revert_to: Option<(&'static str, &'static str)>,
-    /// The point that selects "per cent of WMax", and its value for that.
-    mode: Option<(&'static str, f64)>,
-}
-
-struct Levers {
-    real: Lever,
-    reactive: Lever,
-    /// The enabling point of a command that contradicts ours.
-    rival: Option<&'static str>,
-}
-
-static IMMEDIATE: Levers = Levers {
-    real: Lever {
-        percent: "WMaxLimPct",
-        enable: "WMaxLim_Ena",
-        revert_s: "WMaxLimPct_RvrtTms",
-        revert_to: None,
-        mode: None,
-    },
-    reactive: Lever {
-        percent: "VArWMaxPct",
-        enable: "VArPct_Ena",
-        revert_s: "VArPct_RvrtTms",
-        revert_to: None,
-        mode: Some(("VArPct_Mod", 1.0)),
-    },
-    rival: None,
-};
-
-static DER: Levers = Levers {
-    real: Lever {
-        percent: "WMaxLimPct",
-        enable: "WMaxLimPctEna",
-        revert_s: "WMaxLimPctRvrtTms",
-        revert_to: Some(("WMaxLimPctRvrt", "WMaxLimPctEnaRvrt")),
-        mode: None,
-    },
-    reactive: Lever {
-        percent: "VarSetPct",
-        enable: "VarSetEna",
-        revert_s: "VarSetRvrtTms",
-        revert_to: Some(("VarSetPctRvrt", "VarSetEnaRvrt")),
-        mode: Some(("VarSetMod", 0.0)),
-    },
-    rival: Some("WSetEna"),
-};
+/// The point of model 124 by which a battery says that it may not be charged from the grid, and its value for that.
+const NO_GRID_CHARGING: (&str, f64) = ("ChaGriSet", 0.0);
 
 /// The device-side fail-safe that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -117,34 +68,43 @@ pub(super) enum Impossible {
     Unencodable { point: &'static str, reason: Unencodable },
     #[error("the device has no {0}")]
     Missing(&'static str),
-    #[error("{0} is enabled by another controller and contradicts a limit")]
+    #[error("{0} is enabled by another controller and contradicts this command")]
     Rival(&'static str),
     #[error(transparent)]
     BadScaleFactor(#[from] BadScaleFactor),
 }
 
-/// The control block of a device, read just now, and the power that 100 per cent stands for.
+/// The control block of a device, read just now, and the powers that 100 per cent stand for.
 pub(super) struct Controls<'b> {
     block: &'b Block,
+    means: Means,
     levers: &'static Levers,
-    w_max: f64,
-    max_var: f64,
+    ratings: Ratings,
 }
 
 impl<'b> Controls<'b> {
-    pub(super) fn new(block: &'b Block, w_max: f64, max_var: f64) -> Self {
-        let levers = if block.place.id == 704 { &DER } else { &IMMEDIATE };
-        Self { block, levers, w_max, max_var }
+    pub(super) fn new(block: &'b Block, means: Means, ratings: Ratings) -> Self {
+        Self { block, means, levers: means.levers(), ratings }
     }
 
-    /// Whether real power can be limited.
-    pub(super) fn limits_power(&self) -> bool {
-        self.levers.real.present(self.block)
+    /// Whether real power can be commanded by these means.
+    pub(super) fn commands_power(&self) -> bool {
+        let rated = !self.means.is_set_point()
+            || (self.ratings.charge_w.is_some() && self.ratings.discharge_w.is_some());
+        rated && self.is_present(&self.levers.real)
     }
 
-    /// Whether reactive power can be set.
-    pub(super) fn sets_reactive_power(&self) -> bool {
-        self.levers.reactive.present(self.block)
+    /// The power that can be commanded.
+    pub(super) fn range(&self) -> PowerRange {
+        let Ratings { w_max, max_var, charge_w, discharge_w } = self.ratings;
+        let max_var = if self.reactive().is_some() { max_var } else { 0.0 };
+        if !self.means.is_set_point() {
+            return PowerRange { min_w: 0.0, max_w: w_max, max_var };
+        }
+        let (point, forbidden) = NO_GRID_CHARGING;
+        let may_charge = self.block.named(point) != Ok(Some(forbidden));
+        let min_w = if may_charge { -charge_w.unwrap_or(0.0) } else { 0.0 };
+        PowerRange { min_w, max_w: discharge_w.unwrap_or(0.0), max_var }
     }
 
     /// What the device will do by itself once `revert` is armed.
@@ -156,9 +116,7 @@ impl<'b> Controls<'b> {
         }
         let after = Duration::from_secs(whole_seconds(after));
         match real.revert_to {
-            Some((percent, enable))
-                if implemented(self.block, percent) && implemented(self.block, enable) =>
-            {
+            Some((value, enable)) if implemented(self.block, value) && implemented(self.block, enable) => {
                 FailSafe::RevertsToValue { after }
             }
             _ => FailSafe::RevertsToFree { after },
@@ -188,17 +146,18 @@ impl<'b> Controls<'b> {
         {
             return Err(Impossible::Rival(rival));
         }
-        if !self.limits_power() {
-            return Err(Impossible::Missing("limit of real power"));
+        if !self.commands_power() {
+            return Err(Impossible::Missing("command of real power"));
         }
-        let limit = self.percent("real power", real_power_w, 0.0, self.w_max)?;
+        let PowerRange { min_w, max_w, max_var } = self.range();
+        let real = self.within("real power", real_power_w, min_w, max_w)?;
         let revert_to =
-            revert.map(|revert| self.percent("revert power", revert.to_w, 0.0, self.w_max)).transpose()?;
+            revert.map(|revert| self.within("revert power", revert.to_w, min_w, max_w)).transpose()?;
         let after = revert.map(|revert| revert.after);
-        let (mut values, mut enables) = self.pull(&self.levers.real, limit, after, revert_to)?;
-        if self.sets_reactive_power() {
-            let share = self.percent("reactive power", reactive_power_var, -self.max_var, self.max_var)?;
-            let (more, enable) = self.pull(&self.levers.reactive, share, after, after.map(|_| 0.0))?;
+        let (mut values, mut enables) = self.pull(&self.levers.real, real, after, revert_to)?;
+        if let Some(lever) = self.reactive() {
+            let var = self.within("reactive power", reactive_power_var, -max_var, max_var)?;
+            let (more, enable) = self.pull(lever, var, after, after.map(|_| 0.0))?;
             values.extend(more);
             enables.extend(enable);
         } else if reactive_power_var != 0.0 {
@@ -210,28 +169,40 @@ impl<'b> Controls<'b> {
 
     /// The writes that put everything out of force that [`Controls::power`] puts in force.
     fn release(&self) -> Result<Vec<Write>, Impossible> {
-        let levers = [&self.levers.real, &self.levers.reactive];
-        levers
-            .into_iter()
-            .filter(|lever| implemented(self.block, lever.enable))
-            .map(|lever| self.write(lever.enable, 0.0))
+        self.all()
+            .filter(|lever| implemented(self.block, lever.enable.0))
+            .map(|lever| self.write(lever.enable.0, 0.0))
             .collect()
     }
 
-    /// The command that the registers hold. What is not in force counts as WMax and as no reactive power.
+    /// What takes the real power out of force first, for devices that take no new value otherwise. Nothing when it is
+    /// not in force, or when it holds what is to be written.
+    pub(super) fn disable_first(&self, writes: &[Write]) -> Result<Vec<Write>, Impossible> {
+        let real = &self.levers.real;
+        let values = || real.values.iter().map(|value| value.point);
+        let changes =
+            self.missing(writes).iter().any(|write| values().any(|point| point == write.point.name));
+        if !changes || self.block.named(real.enable.0)? != Some(real.enable.1) {
+            return Ok(Vec::new());
+        }
+        Ok(vec![self.write(real.enable.0, 0.0)?])
+    }
+
+    /// The command that the registers hold. What is not in force counts as no limit, or as no power, and as no reactive
+    /// power.
     pub(super) fn held(&self) -> Result<Command, BadScaleFactor> {
-        let [real, reactive] = [&self.levers.real, &self.levers.reactive].map(|lever| self.in_force(lever));
-        Ok(self.told(real?, reactive?))
+        let reactive = self.levers.reactive.as_ref().map_or(Ok(None), |lever| self.in_force(lever));
+        Ok(self.told(self.in_force(&self.levers.real)?, reactive?))
     }
 
     /// The command in force; `None` when none is, or the registers make no sense.
     pub(super) fn standing(&self) -> Option<Command> {
-        let [real, reactive] =
-            [&self.levers.real, &self.levers.reactive].map(|lever| self.in_force(lever).ok().flatten());
+        let real = self.in_force(&self.levers.real).ok().flatten();
+        let reactive = self.levers.reactive.as_ref().and_then(|lever| self.in_force(lever).ok().flatten());
         (real.is_some() || reactive.is_some()).then(|| self.told(real, reactive))
     }
 
-    /// Whether a command that was read back is the goal, but for half a step of the per cents.
+    /// Whether a command that was read back is the goal, but for half a step of the registers.
     ///
     /// # Errors
     /// A sentence with both, when it is not.
@@ -243,34 +214,18 @@ impl<'b> Controls<'b> {
         else {
             return Ok(());
         };
-        let is_near = |lever: &Lever, asked: f64, held: f64| {
-            let step = self.block.model.point(lever.percent).and_then(|point| self.block.step(point));
-            let half_step_w = step.unwrap_or(0.0) / 2.0 * self.w_max / 100.0;
-            (asked - held).abs() <= half_step_w + self.w_max * 1e-6
+        let is_near = |lever: Option<&Lever>, asked: f64, held: f64| {
+            let step = lever.and_then(|lever| self.step(lever.values.first()?)).unwrap_or(0.0);
+            (asked - held).abs() <= step / 2.0 + self.ratings.w_max * 1e-6
         };
-        if is_near(&self.levers.real, asked_w, held_w) && is_near(&self.levers.reactive, asked_var, held_var)
+        if is_near(Some(&self.levers.real), asked_w, held_w)
+            && is_near(self.levers.reactive.as_ref(), asked_var, held_var)
         {
             return Ok(());
         }
         Err(format!(
             "asked for {asked_w} W and {asked_var} var, the device holds {held_w} W and {held_var} var"
         ))
-    }
-
-    /// What a lever holds in W or var; `None` when it is not in force, or does not mean per cent of WMax.
-    fn in_force(&self, lever: &Lever) -> Result<Option<f64>, BadScaleFactor> {
-        let stands = |(point, value): (&str, f64)| Ok(self.block.named(point)? == Some(value));
-        if !stands((lever.enable, 1.0))? || !lever.mode.map_or(Ok(true), stands)? {
-            return Ok(None);
-        }
-        Ok(self.block.named(lever.percent)?.map(|percent| percent * self.w_max / 100.0))
-    }
-
-    fn told(&self, real_power_w: Option<f64>, reactive_power_var: Option<f64>) -> Command {
-        Command::Power {
-            real_power_w: real_power_w.unwrap_or(self.w_max),
-            reactive_power_var: reactive_power_var.unwrap_or(0.0),
-        }
     }
 
     /// Those of `writes` that the registers do not hold.
@@ -281,20 +236,48 @@ impl<'b> Controls<'b> {
             .collect()
     }
 
+    /// What a lever holds in W or var; `None` when it is not in force, or does not mean one power.
+    fn in_force(&self, lever: &Lever) -> Result<Option<f64>, BadScaleFactor> {
+        let stands = |(point, value): (&str, f64)| Ok(self.block.named(point)? == Some(value));
+        if !stands(lever.enable)? || !lever.mode.map_or(Ok(true), stands)? {
+            return Ok(None);
+        }
+        let mut power = None;
+        for value in lever.values {
+            let Some(held) = self.block.named(value.point)? else { return Ok(None) };
+            let held = self.power_of(value, held);
+            let step = self.step(value).unwrap_or(0.0);
+            if power.is_some_and(|power: f64| (power - held).abs() > step + self.ratings.w_max * 1e-6) {
+                return Ok(None);
+            }
+            power = power.or(Some(held));
+        }
+        Ok(power)
+    }
+
+    fn told(&self, real_power_w: Option<f64>, reactive_power_var: Option<f64>) -> Command {
+        let free_w = if self.means.is_set_point() { 0.0 } else { self.ratings.w_max };
+        Command::Power {
+            real_power_w: real_power_w.unwrap_or(free_w),
+            reactive_power_var: reactive_power_var.unwrap_or(0.0),
+        }
+    }
+
     /// The writes for one lever: everything but the enable, and the enable.
     fn pull(
         &self,
         lever: &Lever,
-        percent: f64,
+        power: f64,
         revert_after: Option<Duration>,
         revert_to: Option<f64>,
     ) -> Result<(Vec<Write>, Vec<Write>), Impossible> {
         let mut values = Vec::new();
-        if let (Some((to, enable)), Some(percent)) = (lever.revert_to, revert_to)
+        if let (Some((to, enable)), Some(power), Some(value)) =
+            (lever.revert_to, revert_to, lever.values.first())
             && implemented(self.block, to)
             && implemented(self.block, enable)
         {
-            values.push(self.write(to, percent)?);
+            values.push(self.write(to, self.value_of(value, power))?);
             values.push(self.write(enable, 1.0)?);
         }
         if implemented(self.block, lever.revert_s) {
@@ -305,8 +288,10 @@ impl<'b> Controls<'b> {
         if let Some((mode, value)) = lever.mode {
             values.push(self.write(mode, value)?);
         }
-        values.push(self.write(lever.percent, percent)?);
-        Ok((values, vec![self.write(lever.enable, 1.0)?]))
+        for value in lever.values {
+            values.push(self.write(value.point, self.value_of(value, power))?);
+        }
+        Ok((values, vec![self.write(lever.enable.0, lever.enable.1)?]))
     }
 
     fn write(&self, name: &'static str, value: f64) -> Result<Write, Impossible> {
@@ -318,22 +303,60 @@ impl<'b> Controls<'b> {
         Ok(Write { point, registers })
     }
 
-    /// Watts (or var) as per cent of WMax, within `low` to `high`.
-    fn percent(&self, what: &'static str, asked: f64, low: f64, high: f64) -> Result<f64, Impossible> {
-        let slack = self.w_max * 1e-9;
+    /// A power within its limits; a rounding error beyond them is cut off.
+    fn within(&self, what: &'static str, asked: f64, low: f64, high: f64) -> Result<f64, Impossible> {
+        let slack = self.ratings.w_max * 1e-9;
         if !(low - slack..=high + slack).contains(&asked) {
             return Err(Impossible::OutOfRange { what, asked, low, high });
         }
-        Ok(asked.clamp(low, high) / self.w_max * 100.0)
+        Ok(asked.clamp(low, high))
     }
-}
 
-impl Lever {
-    /// A lever is there when its value, its scale, its enable and its mode are.
-    fn present(&self, block: &Block) -> bool {
-        let mode = self.mode.is_none_or(|(mode, _)| implemented(block, mode));
-        let scaled = block.model.point(self.percent).is_some_and(|point| block.encode(point, 0.0).is_ok());
-        mode && scaled && implemented(block, self.percent) && implemented(block, self.enable)
+    /// A power in the unit of a point.
+    fn value_of(&self, value: &Value, power: f64) -> f64 {
+        self.whole(value).map_or(power, |whole| power / whole * 100.0)
+    }
+
+    /// What a number in the unit of a point means in W or var.
+    fn power_of(&self, value: &Value, number: f64) -> f64 {
+        self.whole(value).map_or(number, |whole| number * whole / 100.0)
+    }
+
+    /// What 100 per cent of a point are; below zero where it counts charging. `None` when it is not in per cent.
+    fn whole(&self, value: &Value) -> Option<f64> {
+        let Ratings { w_max, charge_w, discharge_w, .. } = self.ratings;
+        match value.whole {
+            Whole::Max => Some(w_max),
+            Whole::Charge => Some(-charge_w.unwrap_or(w_max)),
+            Whole::Discharge => Some(discharge_w.unwrap_or(w_max)),
+            Whole::None => None,
+        }
+    }
+
+    /// The difference between neighbouring values of a point, in W or var.
+    fn step(&self, value: &Value) -> Option<f64> {
+        let step = self.block.step(self.block.model.point(value.point)?)?;
+        Some(self.power_of(value, step).abs())
+    }
+
+    fn all(&self) -> impl Iterator<Item = &'static Lever> {
+        [Some(&self.levers.real), self.levers.reactive.as_ref()].into_iter().flatten()
+    }
+
+    /// The lever of reactive power, if the device has it.
+    fn reactive(&self) -> Option<&'static Lever> {
+        self.levers.reactive.as_ref().filter(|lever| self.is_present(lever))
+    }
+
+    /// A lever is there when its values, their scales, its enable and its mode are.
+    fn is_present(&self, lever: &Lever) -> bool {
+        let there = |value: &Value| {
+            let scaled =
+                self.block.model.point(value.point).is_some_and(|p| self.block.encode(p, 0.0).is_ok());
+            scaled && implemented(self.block, value.point)
+        };
+        let mode = lever.mode.is_none_or(|(mode, _)| implemented(self.block, mode));
+        mode && lever.values.iter().all(there) && implemented(self.block, lever.enable.0)
     }
 }
 

@@ -1,21 +1,23 @@
 //! The SunSpec inverter as a device: [`SunSpecDevice`].
 //!
 //! Connecting finds the models and reads the nameplate and what is in force; it writes nothing, so what the inverter
-//! does is adopted. Everything that writes is in `drive`.
+//! does is adopted. Everything that writes is in `drive`. A device with storage is given powers, charging included; any
+//! other a ceiling of its power. Model 715 tells whether it lives and whether it takes commands at all.
 
 use super::block::Block;
-use super::controls::{CONTROLS, Controls, Revert};
+use super::controls::{Controls, Means, Revert};
 use super::discovery::{self, Chain, Located};
 use super::drive::Drive;
-use super::measure::{self, INVERTERS};
+use super::measure::{self, Measurements};
 use super::nameplate::Ratings;
+use super::supervision::{self, Heartbeat};
 use crate::link::Link;
 use crate::session::LinkSettings;
 use async_trait::async_trait;
 use gridloop_clock::SharedClock;
 use gridloop_device::{
-    Applied, Capabilities, Command, Description, Device, DeviceError, FailSafe, PowerRange, SafeState,
-    Setpoint, Snapshot,
+    Applied, Capabilities, Command, Description, Device, DeviceError, FailSafe, PowerRange, Quality,
+    SafeState, Setpoint, Snapshot,
 };
 use std::time::Duration;
 
@@ -27,14 +29,30 @@ pub struct SunSpecSettings {
     /// After how long without commands the inverter itself is to end the command. `None`: never. Rounded to whole
     /// seconds, at least one.
     pub revert_after: Option<Duration>,
-    /// The real power in W to which it is to go then. Only model 704 can; model 123 drops the limit.
+    /// The real power in W to which it is to go then. Only model 704 can; models 123 and 124 drop the command.
     pub revert_to_w: f64,
+    /// Whether it is told a power, charging included, instead of a ceiling of its power. `None`: if it has a storage
+    /// model (124, 713 or 802) and takes one.
+    pub storage: Option<bool>,
+    /// Whether a new value is put in force only by taking the old one out of force first, as some inverters demand. In
+    /// between nothing is in force.
+    pub reenable: bool,
+}
+
+impl SunSpecSettings {
+    /// An inverter on this link, without a timer of its own and without quirks.
+    #[must_use]
+    pub fn new(link: LinkSettings) -> Self {
+        Self { link, revert_after: None, revert_to_w: 0.0, storage: None, reenable: false }
+    }
 }
 
 /// A SunSpec inverter behind Modbus TCP.
 pub struct SunSpecDevice {
     link: Link,
     revert: Option<Revert>,
+    storage: Option<bool>,
+    reenable: bool,
     inverter: Option<Inverter>,
     /// A command was sent whose outcome is not known yet; it outlives the connection.
     unsure: bool,
@@ -43,7 +61,9 @@ pub struct SunSpecDevice {
 /// What connecting found.
 #[derive(Debug)]
 struct Inverter {
-    measures: Located,
+    sources: Vec<Located>,
+    measurements: Measurements,
+    heartbeat: Heartbeat,
     drive: Option<Drive>,
 }
 
@@ -52,16 +72,24 @@ struct Found {
     drive: Drive,
     power: PowerRange,
     fail_safe: FailSafe,
+    is_local: bool,
     standing: Option<Command>,
+}
+
+/// What model 715, if there is one, makes of the controls.
+struct Supervised {
+    fail_safe: FailSafe,
+    is_local: bool,
+    control: Option<Located>,
 }
 
 impl SunSpecDevice {
     /// A device that is not connected yet.
     #[must_use]
     pub fn new(settings: SunSpecSettings, clock: SharedClock) -> Self {
-        let SunSpecSettings { link, revert_after, revert_to_w } = settings;
+        let SunSpecSettings { link, revert_after, revert_to_w, storage, reenable } = settings;
         let revert = revert_after.map(|after| Revert { after, to_w: revert_to_w });
-        Self { link: Link::new(link, clock), revert, inverter: None, unsure: false }
+        Self { link: Link::new(link, clock), revert, storage, reenable, inverter: None, unsure: false }
     }
 
     async fn try_connect(&mut self) -> Result<Description, DeviceError> {
@@ -74,15 +102,18 @@ impl SunSpecDevice {
         let chain = discovery::discover(&self.link)
             .await?
             .ok_or_else(|| unsupported("no SunSpec marker at register 40000, 0 or 50000"))?;
-        let measures = chain
-            .located(&INVERTERS)
-            .ok_or_else(|| unsupported("none of the inverter models 101 to 103 and 111 to 113"))?;
+        let sources = measure::sources(&chain)
+            .ok_or_else(|| unsupported("none of the inverter models 101 to 103, 111 to 113 and 701"))?;
         let mut description = Description { profile: profile(&chain), ..Description::default() };
-        let mut inverter = Inverter { measures, drive: None };
+        let (measurements, heartbeat) = (Measurements::default(), Heartbeat::default());
+        let mut inverter = Inverter { sources, measurements, heartbeat, drive: None };
         if let Some(found) = self.controls(&chain).await? {
             inverter.drive = Some(found.drive);
             description.capabilities = Capabilities { power: Some(found.power), ..Capabilities::default() };
             description.fail_safe = found.fail_safe;
+            if found.is_local {
+                description.profile.push_str(", under local control");
+            }
             description.standing = found.standing;
         }
         description.identity = self.identity(&chain).await?;
@@ -90,23 +121,52 @@ impl SunSpecDevice {
         Ok(description)
     }
 
-    /// What the inverter can be told and holds; `None` when it states no power or has no limit of it.
+    /// What the inverter can be told and holds; `None` when it states no power or takes none.
     async fn controls(&self, chain: &Chain) -> Result<Option<Found>, DeviceError> {
         let Some(ratings) = Ratings::read(&self.link, chain).await? else { return Ok(None) };
-        let Some(controls) = chain.located(&CONTROLS) else { return Ok(None) };
-        let block = Block::read(&self.link, controls.place, controls.model).await?;
-        let view = Controls::new(&block, ratings.w_max, ratings.max_var);
-        if !view.limits_power() {
-            return Ok(None);
+        let stores = self.storage.unwrap_or_else(|| chain.located(&[124, 713, 802]).is_some());
+        let set_points: &[Means] = if stores { &[Means::WSet704, Means::Storage124] } else { &[] };
+        let ceilings: &[Means] =
+            if self.storage == Some(true) { &[] } else { &[Means::Limit704, Means::Limit123] };
+        for means in set_points.iter().chain(ceilings) {
+            let Some(located) = chain.located(&[means.model()]) else { continue };
+            let block = Block::read(&self.link, located.place, located.model).await?;
+            let view = Controls::new(&block, *means, ratings);
+            if !view.commands_power() {
+                continue;
+            }
+            let supervised = self.supervised(view.fail_safe(self.revert), chain).await?;
+            return Ok(Some(Found {
+                power: view.range(),
+                fail_safe: supervised.fail_safe,
+                is_local: supervised.is_local,
+                standing: view.standing(),
+                drive: Drive {
+                    controls: located,
+                    means: *means,
+                    supervision: supervised.control,
+                    reenable: self.reenable,
+                    ratings,
+                    chain: chain.clone(),
+                    revert: self.revert,
+                    confirmed: None,
+                },
+            }));
         }
-        let max_var = if view.sets_reactive_power() { ratings.max_var } else { 0.0 };
-        let (revert, chain) = (self.revert, chain.clone());
-        Ok(Some(Found {
-            power: PowerRange { min_w: 0.0, max_w: ratings.w_max, max_var },
-            fail_safe: view.fail_safe(revert),
-            standing: view.standing(),
-            drive: Drive { controls, ratings, chain, revert, confirmed: None },
-        }))
+        Ok(None)
+    }
+
+    /// The fail-safe as the heartbeat of the controller makes it, and who is in control.
+    async fn supervised(&self, fail_safe: FailSafe, chain: &Chain) -> Result<Supervised, DeviceError> {
+        let Some(control) = chain.located(&[supervision::MODEL]) else {
+            return Ok(Supervised { fail_safe, is_local: false, control: None });
+        };
+        let block = Block::read(&self.link, control.place, control.model).await?;
+        Ok(Supervised {
+            fail_safe: supervision::hastened(fail_safe, &block),
+            is_local: supervision::is_local(&block),
+            control: Some(control),
+        })
     }
 
     async fn identity(&self, chain: &Chain) -> Result<String, DeviceError> {
@@ -116,11 +176,19 @@ impl SunSpecDevice {
         Ok(parts.join(" "))
     }
 
-    async fn try_read(&self) -> Result<Snapshot, DeviceError> {
-        let inverter = self.inverter.as_ref().ok_or_else(|| unidentified("read"))?;
-        let Located { place, model } = inverter.measures;
-        let block = Block::read(&self.link, place, model).await?;
-        measure::snapshot(&block).map_err(|error| block.malformed(&error))
+    async fn try_read(&mut self) -> Result<Snapshot, DeviceError> {
+        let inverter = self.inverter.as_mut().ok_or_else(|| unidentified("read"))?;
+        let blocks = Block::read_all(&self.link, &inverter.sources).await?;
+        let snapshot = inverter.measurements.snapshot(&blocks);
+        let mut snapshot = snapshot.map_err(|(index, error)| blocks[index].malformed(&error))?;
+        let control = blocks.iter().find(|block| block.place.id == supervision::MODEL);
+        if control.is_some_and(|control| !inverter.heartbeat.lives(control)) {
+            // The registers answer, but nobody behind them renews what they hold.
+            for sample in snapshot.points.values_mut() {
+                sample.quality = sample.quality.max(Quality::Stale);
+            }
+        }
+        Ok(snapshot)
     }
 
     /// Writes to the controls. If it breaks off, what they hold is unknown until something is confirmed.
@@ -146,7 +214,8 @@ impl SunSpecDevice {
         let inverter = self.inverter.as_mut().ok_or_else(|| unidentified(operation))?;
         let drive = inverter.drive.as_mut().ok_or_else(|| DeviceError::Unsupported {
             operation: operation.to_owned(),
-            reason: "the inverter has no model 123 or 704 that limits power, or states no power".to_owned(),
+            reason: "the inverter has no model 123, 124 or 704 that commands power, or states no power"
+                .to_owned(),
         })?;
         Ok((&self.link, drive, &mut self.unsure))
     }

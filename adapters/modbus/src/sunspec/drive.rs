@@ -6,9 +6,10 @@
 //! a release, everything is written too. Otherwise what stands already is left alone.
 
 use super::block::{Block, Place};
-use super::controls::{Controls, Goal, Impossible, Revert, Write};
+use super::controls::{Controls, Goal, Impossible, Means, Revert, Write};
 use super::discovery::{Chain, Located};
 use super::nameplate::Ratings;
+use super::supervision;
 use crate::link::Link;
 use gridloop_device::{Applied, Command, DeviceError};
 
@@ -17,6 +18,12 @@ use gridloop_device::{Applied, Command, DeviceError};
 pub(super) struct Drive {
     /// The control block.
     pub(super) controls: Located,
+    /// Which of its points are driven.
+    pub(super) means: Means,
+    /// Model 715, which says who is in control and takes our heartbeat.
+    pub(super) supervision: Option<Located>,
+    /// Whether a new value is taken only after the command was out of force.
+    pub(super) reenable: bool,
     /// The ratings as read last.
     pub(super) ratings: Ratings,
     /// The models, among them those that state the ratings.
@@ -95,7 +102,13 @@ impl Drive {
         let before = self.block(link).await?;
         let view = self.view(&before);
         let writes = view.plan(goal, self.revert).map_err(|error| impossible(operation, &error))?;
-        let all = rewrite || self.revert.is_some();
+        if let Some(control) = self.supervision.filter(|_| goal != Goal::Adopt) {
+            supervision::beat(link, control, operation).await?;
+        }
+        let first = if self.reenable { view.disable_first(&writes) } else { Ok(Vec::new()) };
+        let first = first.map_err(|error| impossible(operation, &error))?;
+        write(link, self.controls.place, &first.iter().collect::<Vec<_>>()).await?;
+        let all = rewrite || self.revert.is_some() || !first.is_empty();
         let due: Vec<&Write> = if all { writes.iter().collect() } else { view.missing(&writes) };
         write(link, self.controls.place, &due).await?;
         let after = self.block(link).await?;
@@ -114,7 +127,7 @@ impl Drive {
         // The same registers mean something else once the device has changed their scale factor.
         view.check(goal, held)
             .map_err(|reason| DeviceError::Refused { operation: operation.to_owned(), reason })?;
-        Ok(Pursued { before: view.held().ok(), after: held })
+        Ok(Pursued { before: view.standing(), after: held })
     }
 
     async fn block(&self, link: &Link) -> Result<Block, DeviceError> {
@@ -122,7 +135,7 @@ impl Drive {
     }
 
     fn view<'b>(&self, block: &'b Block) -> Controls<'b> {
-        Controls::new(block, self.ratings.w_max, self.ratings.max_var)
+        Controls::new(block, self.means, self.ratings)
     }
 }
 

@@ -1,13 +1,16 @@
 //! SunSpec information models as data: which points a [`Model`] has, in which order, of which type.
 //!
 //! A [`Point`]'s offset follows from the sizes of the points before it, so the tables state no offsets. The facts
-//! (names, types, order, units, access) are those of the public SunSpec model definitions; only the fixed part of a
-//! model is listed, never repeating blocks. The client decodes with these tables and the simulated inverter lays out
-//! its registers by them.
+//! (names, types, order, units, access) are those of the public SunSpec model definitions. Where the end of a model
+//! repeats, its [`Group`] describes one repetition. The client decodes with these tables and the simulated devices lay
+//! out their registers by them.
 
+mod dc;
 mod der;
 mod inverter;
 mod settings;
+mod storage;
+mod supervision;
 
 /// How many registers precede a model's first point: its ID and its length L.
 pub const HEADER_REGISTERS: u16 = 2;
@@ -21,10 +24,33 @@ pub struct Model {
     pub title: &'static str,
     /// Its points in register order, without ID and L.
     pub points: &'static [Point],
+    /// What follows them, any number of times.
+    pub group: Option<Group>,
+}
+
+/// The part of a model that repeats, such as the modules of model 160.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    /// Its name, as SunSpec spells it.
+    pub name: &'static str,
+    /// The point that says how often it is there; absent, the model's length says so.
+    pub count: Option<&'static str>,
+    /// The points of one repetition. Their offsets count from its first register; their scale factors are points of
+    /// the model.
+    pub points: &'static [Point],
+}
+
+impl Group {
+    /// How many registers one repetition has.
+    #[must_use]
+    pub fn registers(&self) -> u16 {
+        self.points.last().map_or(0, |last| last.offset + last.kind.registers())
+    }
 }
 
 impl Model {
-    /// The value of L that goes with this table: registers without ID and L. A device may state another one.
+    /// The value of L that goes with this table without repetitions: registers without ID and L. A device may state
+    /// another one.
     #[must_use]
     pub fn length(&self) -> u16 {
         self.points.last().map_or(0, |last| last.offset + last.kind.registers() - HEADER_REGISTERS)
@@ -44,7 +70,7 @@ pub struct Point {
     pub name: &'static str,
     /// Its type, which also says how many registers it has and how "not implemented" looks.
     pub kind: Kind,
-    /// Registers from the model's ID register to its first register.
+    /// Registers from the model's ID register, or from the first register of its repetition, to its first register.
     pub offset: u16,
     /// The point that holds its scale factor.
     pub scale: Option<&'static str>,
@@ -65,6 +91,10 @@ pub enum Kind {
     Int32,
     /// Unsigned 32 bit; 0xFFFFFFFF is "not implemented".
     Uint32,
+    /// Unsigned 64 bit; 0xFFFFFFFFFFFFFFFF is "not implemented".
+    Uint64,
+    /// How often a group repeats; 0xFFFF is "not implemented".
+    Count,
     /// Counter of 32 bit; 0 is "not accumulated".
     Acc32,
     /// Counter of 64 bit; 0 is "not accumulated".
@@ -90,9 +120,10 @@ impl Kind {
     #[must_use]
     pub const fn registers(self) -> u16 {
         match self {
-            Self::Int16 | Self::Uint16 | Self::Enum16 | Self::Bitfield16 | Self::ScaleFactor | Self::Pad => 1,
+            Self::Int16 | Self::Uint16 | Self::Count => 1,
+            Self::Enum16 | Self::Bitfield16 | Self::ScaleFactor | Self::Pad => 1,
             Self::Int32 | Self::Uint32 | Self::Acc32 | Self::Bitfield32 | Self::Float32 => 2,
-            Self::Acc64 => 4,
+            Self::Uint64 | Self::Acc64 => 4,
             Self::Text(registers) => registers,
         }
     }
@@ -111,20 +142,41 @@ pub fn model(id: u16) -> Option<&'static Model> {
 }
 
 const MODELS: &[Model] = &[
-    Model { id: 1, title: "Common", points: inverter::COMMON },
-    Model { id: 101, title: "Inverter, single phase", points: inverter::INTEGER },
-    Model { id: 102, title: "Inverter, split phase", points: inverter::INTEGER },
-    Model { id: 103, title: "Inverter, three phase", points: inverter::INTEGER },
-    Model { id: 111, title: "Inverter, single phase, floating point", points: inverter::FLOAT },
-    Model { id: 112, title: "Inverter, split phase, floating point", points: inverter::FLOAT },
-    Model { id: 113, title: "Inverter, three phase, floating point", points: inverter::FLOAT },
-    Model { id: 120, title: "Nameplate ratings", points: settings::NAMEPLATE },
-    Model { id: 121, title: "Basic settings", points: settings::BASIC },
-    Model { id: 122, title: "Measurements and status", points: settings::STATUS },
-    Model { id: 123, title: "Immediate controls", points: settings::CONTROLS },
-    Model { id: 702, title: "DER capacity", points: der::CAPACITY },
-    Model { id: 704, title: "DER AC controls", points: der::AC_CONTROLS },
+    fixed(1, "Common", inverter::COMMON),
+    fixed(101, "Inverter, single phase", inverter::INTEGER),
+    fixed(102, "Inverter, split phase", inverter::INTEGER),
+    fixed(103, "Inverter, three phase", inverter::INTEGER),
+    fixed(111, "Inverter, single phase, floating point", inverter::FLOAT),
+    fixed(112, "Inverter, split phase, floating point", inverter::FLOAT),
+    fixed(113, "Inverter, three phase, floating point", inverter::FLOAT),
+    fixed(120, "Nameplate ratings", settings::NAMEPLATE),
+    fixed(121, "Basic settings", settings::BASIC),
+    fixed(122, "Measurements and status", settings::STATUS),
+    fixed(123, "Immediate controls", settings::CONTROLS),
+    fixed(124, "Basic storage controls", storage::BASIC),
+    repeating(160, "MPPT modules", dc::MPPT, Group { name: "module", count: Some("N"), points: dc::MODULE }),
+    fixed(701, "DER AC measurements", der::MEASUREMENTS),
+    fixed(702, "DER capacity", der::CAPACITY),
+    fixed(703, "DER entering service", der::ENTER_SERVICE),
+    fixed(704, "DER AC controls", der::AC_CONTROLS),
+    fixed(713, "DER storage capacity", storage::CAPACITY),
+    repeating(
+        714,
+        "DER DC measurements",
+        dc::PORTS,
+        Group { name: "Prt", count: Some("NPrt"), points: dc::PORT },
+    ),
+    fixed(715, "DER control", supervision::CONTROL),
+    fixed(802, "Battery", storage::BATTERY),
 ];
+
+const fn fixed(id: u16, title: &'static str, points: &'static [Point]) -> Model {
+    Model { id, title, points, group: None }
+}
+
+const fn repeating(id: u16, title: &'static str, points: &'static [Point], group: Group) -> Model {
+    Model { id, title, points, group: Some(group) }
+}
 
 /// A read-only point without unit and scale factor; its offset is set by [`laid_out`].
 const fn point(name: &'static str, kind: Kind) -> Point {
@@ -148,9 +200,17 @@ impl Point {
     }
 }
 
-/// Gives each point the offset that its place in the order demands.
-const fn laid_out<const N: usize>(mut points: [Point; N]) -> [Point; N] {
-    let mut offset = HEADER_REGISTERS;
+/// Gives each point of a model the offset that its place in the order demands.
+const fn laid_out<const N: usize>(points: [Point; N]) -> [Point; N] {
+    laid_out_from(HEADER_REGISTERS, points)
+}
+
+/// Gives each point of a repetition the offset that its place in the order demands.
+const fn grouped<const N: usize>(points: [Point; N]) -> [Point; N] {
+    laid_out_from(0, points)
+}
+
+const fn laid_out_from<const N: usize>(mut offset: u16, mut points: [Point; N]) -> [Point; N] {
     let mut index = 0;
     while index < N {
         points[index].offset = offset;
@@ -178,9 +238,21 @@ mod tests {
             (122, 44, &[("PVConn", 2), ("ActWh", 5), ("WAval", 31), ("StActCtl", 35), ("Ris_SF", 45)]),
             (123, 24, &[("Conn", 4), ("WMaxLimPct", 5), ("WMaxLimPct_RvrtTms", 7), ("WMaxLim_Ena", 9)]),
             (123, 24, &[("OutPFSet", 10), ("VArWMaxPct", 15), ("VArPct_Ena", 22), ("WMaxLimPct_SF", 23)]),
+            (
+                124,
+                24,
+                &[("WChaMax", 2), ("StorCtl_Mod", 5), ("ChaState", 8), ("OutWRte", 12), ("InWRte", 13)],
+            ),
+            (124, 24, &[("InOutWRte_RvrtTms", 15), ("InOutWRte_SF", 25)]),
+            (160, 8, &[("DCA_SF", 2), ("Evt", 6), ("N", 8)]),
+            (701, 153, &[("ACType", 2), ("W", 10), ("Hz", 17), ("A_SF", 113), ("MnAlrmInfo", 123)]),
             (702, 50, &[("WMaxRtg", 2), ("CtrlModes", 23), ("WMax", 26), ("VarMaxInj", 32), ("W_SF", 45)]),
             (704, 65, &[("WMaxLimPctEna", 14), ("WMaxLimPct", 15), ("WMaxLimPctRvrt", 16)]),
             (704, 65, &[("WMaxLimPctEnaRvrt", 17), ("WMaxLimPctRvrtTms", 18), ("WMaxLimPctRvrtRem", 20)]),
+            (713, 7, &[("WHRtg", 2), ("SoC", 4), ("Pct_SF", 8)]),
+            (714, 18, &[("NPrt", 4), ("DCW", 6), ("Tmp_SF", 19)]),
+            (715, 7, &[("LocRemCtl", 2), ("DERHb", 3), ("ControllerHb", 5), ("OpCtl", 8)]),
+            (802, 62, &[("AHRtg", 2), ("SoC", 11), ("W", 47), ("W_SF", 63)]),
             (
                 704,
                 65,
@@ -199,7 +271,8 @@ mod tests {
     #[test]
     fn every_scale_factor_named_is_a_scale_factor_of_the_same_model() {
         for model in models() {
-            for scale in model.points.iter().filter_map(|point| point.scale) {
+            let repeated = model.group.iter().flat_map(|group| group.points);
+            for scale in model.points.iter().chain(repeated).filter_map(|point| point.scale) {
                 let kind = model.point(scale).map(|point| point.kind);
                 assert_eq!(kind, Some(Kind::ScaleFactor), "{scale} of model {}", model.id);
             }

@@ -3,6 +3,7 @@
 use super::block::{Block, Place};
 use super::discovery;
 use super::models::{Kind, Point, model};
+use super::value::text;
 use crate::link::Link;
 use crate::session::LinkSettings;
 use gridloop_clock::SharedClock;
@@ -30,7 +31,7 @@ pub struct ScannedModel {
     pub address: u16,
     /// Its length as the device states it.
     pub length: u16,
-    /// The points that the device implements.
+    /// The points that the device implements. Those of a part that repeats carry its name and number: `module[0].DCW`.
     pub points: Vec<ScannedPoint>,
 }
 
@@ -38,7 +39,7 @@ pub struct ScannedModel {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ScannedPoint {
     /// Its name, as SunSpec spells it.
-    pub name: &'static str,
+    pub name: String,
     /// Its value.
     pub value: ScannedValue,
     /// Its unit, as SunSpec spells it.
@@ -80,7 +81,12 @@ async fn scanned(link: &Link, place: Place) -> Result<ScannedModel, DeviceError>
         return Ok(ScannedModel { id, title: None, address, length, points: Vec::new() });
     };
     let block = Block::read(link, place, model).await?;
-    let points = model.points.iter().filter_map(|point| scanned_point(&block, point)).collect();
+    let mut points: Vec<_> = model.points.iter().filter_map(|point| scanned_point(&block, point)).collect();
+    for repetition in 0..block.repetitions() {
+        let group =
+            model.group.iter().flat_map(|group| group.points.iter().map(move |point| (group.name, point)));
+        points.extend(group.filter_map(|(name, point)| repeated_point(&block, name, repetition, point)));
+    }
     Ok(ScannedModel { id, title: Some(model.title), address, length, points })
 }
 
@@ -93,7 +99,24 @@ fn scanned_point(block: &Block, point: &'static Point) -> Option<ScannedPoint> {
             Err(error) => ScannedValue::Nonsense(error.to_string()),
         },
     };
-    Some(ScannedPoint { name: point.name, value, unit: point.unit, writable: point.writable })
+    Some(ScannedPoint { name: point.name.to_owned(), value, unit: point.unit, writable: point.writable })
+}
+
+fn repeated_point(
+    block: &Block,
+    group: &str,
+    repetition: u16,
+    point: &'static Point,
+) -> Option<ScannedPoint> {
+    let value = match point.kind {
+        Kind::Text(_) => ScannedValue::Text(text(block.repeated_registers(repetition, point)?)?),
+        _ => match block.repeated(repetition, point.name) {
+            Ok(number) => ScannedValue::Number(number?),
+            Err(error) => ScannedValue::Nonsense(error.to_string()),
+        },
+    };
+    let name = format!("{group}[{repetition}].{}", point.name);
+    Some(ScannedPoint { name, value, unit: point.unit, writable: point.writable })
 }
 
 impl fmt::Display for ScanReport {

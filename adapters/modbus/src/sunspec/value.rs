@@ -10,21 +10,27 @@ use crate::registers::{Scale, Unencodable, joined, signed16, signed32, word, wor
 pub(crate) fn raw_number(kind: Kind, registers: &[u16]) -> Option<f64> {
     let number = match (kind, registers) {
         (Kind::Int16, &[bits]) if bits != 0x8000 => f64::from(signed16(bits)),
-        (Kind::Uint16 | Kind::Enum16 | Kind::Bitfield16, &[bits]) if bits != 0xFFFF => f64::from(bits),
+        (Kind::Uint16 | Kind::Count | Kind::Enum16 | Kind::Bitfield16, &[bits]) if bits != 0xFFFF => {
+            bits.into()
+        }
         (Kind::Int32, &[high, low]) if joined(high, low) != 0x8000_0000 => {
             f64::from(signed32(joined(high, low)))
         }
         (Kind::Uint32 | Kind::Bitfield32, &[high, low]) if joined(high, low) != 0xFFFF_FFFF => {
             f64::from(joined(high, low))
         }
+        (Kind::Uint64, &[a, b, c, d]) if [a, b, c, d] != [0xFFFF; 4] => long(a, b, c, d),
         (Kind::Acc32, &[high, low]) if joined(high, low) != 0 => f64::from(joined(high, low)),
-        (Kind::Acc64, &[a, b, c, d]) if [a, b, c, d] != [0; 4] => {
-            f64::from(joined(a, b)) * 2_f64.powi(32) + f64::from(joined(c, d))
-        }
+        (Kind::Acc64, &[a, b, c, d]) if [a, b, c, d] != [0; 4] => long(a, b, c, d),
         (Kind::Float32, &[high, low]) => f64::from(f32::from_bits(joined(high, low))),
         _ => return None,
     };
     number.is_finite().then_some(number)
+}
+
+/// Four registers as one number, high word first.
+fn long(a: u16, b: u16, c: u16, d: u16) -> f64 {
+    f64::from(joined(a, b)) * 2_f64.powi(32) + f64::from(joined(c, d))
 }
 
 /// The exponent of ten in a scale factor register: `Ok(None)` when it is not implemented.
@@ -70,7 +76,7 @@ pub(crate) fn encode(kind: Kind, exponent: i8, value: f64) -> Result<Vec<u16>, U
     let long = |low: i64, high: i64| Ok(words(scale.whole(value, low, high)?).to_vec());
     match kind {
         Kind::Int16 => short(i64::from(i16::MIN) + 1, i16::MAX.into()),
-        Kind::Uint16 | Kind::Enum16 | Kind::Bitfield16 => short(0, i64::from(u16::MAX) - 1),
+        Kind::Uint16 | Kind::Count | Kind::Enum16 | Kind::Bitfield16 => short(0, i64::from(u16::MAX) - 1),
         Kind::Int32 => long(i64::from(i32::MIN) + 1, i32::MAX.into()),
         Kind::Uint32 | Kind::Bitfield32 => long(0, i64::from(u32::MAX) - 1),
         _ => Err(Unencodable::NotANumber),

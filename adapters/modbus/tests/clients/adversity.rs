@@ -66,7 +66,7 @@ const WMAX: u16 = 2;
 
 async fn connected(image: Image, timeout: Duration) -> (SunSpecDevice, Shared, Description) {
     let (server, image) = image.serve().await;
-    let settings = SunSpecSettings { link: server.link(timeout), revert_after: None, revert_to_w: 0.0 };
+    let settings = SunSpecSettings::new(server.link(timeout));
     let mut device = SunSpecDevice::new(settings, clock());
     let description = device.connect().await.unwrap();
     (device, image, description)

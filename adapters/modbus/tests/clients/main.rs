@@ -3,7 +3,9 @@
 
 mod adversity;
 mod hostile;
+mod power_map;
 mod profiles;
 mod register_map;
+mod storage;
 mod sunspec;
 mod support;

@@ -58,7 +58,8 @@ fn inverter(base: u16) -> Image {
 
 async fn connected(image: Image, revert_after: Option<Duration>) -> (SunSpecDevice, Shared, Description) {
     let (server, image) = image.serve().await;
-    let settings = SunSpecSettings { link: server.link(PATIENT), revert_after, revert_to_w: 1000.0 };
+    let settings =
+        SunSpecSettings { revert_after, revert_to_w: 1000.0, ..SunSpecSettings::new(server.link(PATIENT)) };
     let mut device = SunSpecDevice::new(settings, clock());
     let description = device.connect().await.unwrap();
     (device, image, description)
@@ -66,7 +67,7 @@ async fn connected(image: Image, revert_after: Option<Duration>) -> (SunSpecDevi
 
 async fn connect_error(image: Image) -> DeviceError {
     let (server, _image) = image.serve().await;
-    let settings = SunSpecSettings { link: server.link(PATIENT), revert_after: None, revert_to_w: 0.0 };
+    let settings = SunSpecSettings::new(server.link(PATIENT));
     SunSpecDevice::new(settings, clock()).connect().await.unwrap_err()
 }
 

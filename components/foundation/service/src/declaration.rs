@@ -12,6 +12,7 @@ pub(crate) enum Kind {
     Boolean,
     Seconds,
     Texts,
+    Numbers,
     File,
     /// A number, or one of the words of the declaration.
     NumberOrWord,
@@ -67,6 +68,7 @@ impl Declaration {
             Kind::Boolean => "true or false".to_owned(),
             Kind::Seconds => format!("a number of seconds{range}"),
             Kind::Texts => "an array of texts in quotes".to_owned(),
+            Kind::Numbers => "an array of numbers".to_owned(),
             Kind::File => "a file name in quotes".to_owned(),
             Kind::NumberOrWord => format!("a number{range} or {words}"),
         };
@@ -95,6 +97,7 @@ impl Declaration {
             Kind::Integer => self.number_schema("integer"),
             Kind::Boolean => object(json!({ "type": "boolean" })),
             Kind::Texts => object(json!({ "type": "array", "items": { "type": "string" } })),
+            Kind::Numbers => object(json!({ "type": "array", "items": { "type": "number" } })),
             Kind::NumberOrWord => {
                 object(json!({ "anyOf": [self.number_schema("number"), { "enum": self.words }] }))
             }

@@ -142,6 +142,11 @@ impl Document {
                         self.unknown_keys(&named.node, scope, &join(&entry_path, &named.key), problems);
                     }
                 }
+                Some((_, Asked::Listed { members, .. })) => {
+                    for (item, scope) in entry.node.items().unwrap_or_default().iter().zip(members) {
+                        self.unknown_keys(item, *scope, &entry_path, problems);
+                    }
+                }
                 None if asked.undecided => {}
                 None => {
                     let known: Vec<&str> = asked.asked.iter().map(|(key, _)| key.as_str()).collect();

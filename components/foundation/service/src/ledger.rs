@@ -24,6 +24,11 @@ pub(crate) enum Asked {
         about: String,
         members: Vec<(String, ScopeId)>,
     },
+    /// An array of tables of the same kind.
+    Listed {
+        about: String,
+        members: Vec<ScopeId>,
+    },
 }
 
 /// One table as the program sees it.
@@ -97,6 +102,23 @@ impl Ledger {
             }
         }
         self.new_scope()
+    }
+
+    /// The scopes of the `count` tables in the array `key` of `parent`, made where they are asked for the first time.
+    pub(crate) fn listed(&mut self, parent: ScopeId, key: &str, about: &str, count: usize) -> Vec<ScopeId> {
+        let is_it =
+            |(asked_key, asked): &(String, Asked)| asked_key == key && matches!(asked, Asked::Listed { .. });
+        if !self.scopes[parent].asked.iter().any(is_it) {
+            let members = (0..count).map(|_| self.new_scope()).collect();
+            self.scopes[parent]
+                .asked
+                .push((key.to_owned(), Asked::Listed { about: about.to_owned(), members }));
+        }
+        let listed = self.scopes[parent].asked.iter().find_map(|(asked_key, asked)| match asked {
+            Asked::Listed { members, .. } if asked_key == key => Some(members.clone()),
+            _ => None,
+        });
+        listed.unwrap_or_default()
     }
 
     /// Notes that `key` of `parent` is a table of named tables.

@@ -48,6 +48,7 @@ fn keys(ledger: &Ledger, scope: ScopeId) -> Map<String, Value> {
                 (Value::Object(table(ledger, *scope, Some(about))), *required)
             }
             Asked::Named { about, members } => (named(ledger, about, members), false),
+            Asked::Listed { about, members } => (listed(ledger, about, members), false),
         };
         properties.insert(key.clone(), schema);
         if must {
@@ -82,4 +83,9 @@ fn variant(ledger: &Ledger, key: &str, word: &str, scope: ScopeId) -> Value {
 fn named(ledger: &Ledger, about: &str, members: &[(String, ScopeId)]) -> Value {
     let member = members.first().map(|(_, scope)| Value::Object(table(ledger, *scope, None)));
     json!({ "type": "object", "description": about, "additionalProperties": member.unwrap_or(true.into()) })
+}
+
+fn listed(ledger: &Ledger, about: &str, members: &[ScopeId]) -> Value {
+    let member = members.first().map(|scope| Value::Object(table(ledger, *scope, None)));
+    json!({ "type": "array", "description": about, "items": member.unwrap_or(true.into()) })
 }

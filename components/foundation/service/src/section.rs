@@ -102,6 +102,26 @@ impl<'a> Section<'a> {
             .collect()
     }
 
+    /// The tables of an array, in the order of the file: `[[point]]`, or `point = [{ ... }]`.
+    pub fn listed_sections(&self, key: &str, about: &str) -> Vec<Section<'a>> {
+        let node = self.entry(key).map(|entry| &entry.node);
+        let items: Vec<Option<&'a Node>> = match node {
+            _ if self.document.recording => vec![None],
+            None => Vec::new(),
+            Some(node) => match node.items() {
+                Some(items) => items.iter().map(Some).collect(),
+                None => {
+                    let path = join(&self.path, key);
+                    let message = format!("`{path}` is not an array of tables: {}", node.found());
+                    self.problem(node.place, message, Some(format!("tables `[[{path}]]`")), None);
+                    Vec::new()
+                }
+            },
+        };
+        let scopes = self.document.ledger.borrow_mut().listed(self.scope, key, about, items.len());
+        items.into_iter().zip(scopes).map(|(item, scope)| self.child(key, scope, item)).collect()
+    }
+
     /// Reads `key`, which says of what kind this table is, and runs the reading function of that kind on this table.
     ///
     /// A missing or unknown word is an error and gives `None`; then the table's other keys are not judged. While a
@@ -177,6 +197,13 @@ impl<'a> Section<'a> {
                 .map(|item| if let Value::Text(text) = &item.value { Some(text.clone()) } else { None })
                 .collect(),
             _ => None,
+        })
+    }
+
+    /// An array of finite numbers.
+    pub fn numbers(&self, key: &str, about: &str) -> Field<'a, Vec<f64>> {
+        self.field(key, Declaration::new(Kind::Numbers, about), |node| {
+            node.items()?.iter().map(number).collect()
         })
     }
 

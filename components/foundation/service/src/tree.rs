@@ -55,6 +55,14 @@ impl Node {
         }
     }
 
+    /// The values of an array.
+    pub(crate) fn items(&self) -> Option<&[Node]> {
+        match &self.value {
+            Value::Array(items) => Some(items),
+            _ => None,
+        }
+    }
+
     /// The value for the end of "wrong value for `key`: ...".
     pub(crate) fn found(&self) -> String {
         match &self.value {

@@ -125,6 +125,12 @@ impl Shown for Vec<String> {
     }
 }
 
+impl Shown for Vec<f64> {
+    fn shown(&self) -> Option<Json> {
+        Some(self.iter().map(json_number).collect())
+    }
+}
+
 impl Shown for PathBuf {
     fn shown(&self) -> Option<Json> {
         Some(self.display().to_string().into())

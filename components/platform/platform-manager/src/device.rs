@@ -201,7 +201,7 @@ async fn read(args: &ReadArgs, clock: &SharedClock) -> anyhow::Result<ExitCode> 
             Box::new(RegisterMapDevice::new(RegisterMapSettings { link, profile }, clock.clone()))
         }
         None => {
-            let settings = SunSpecSettings { link, revert_after: None, revert_to_w: 0.0 };
+            let settings = SunSpecSettings::new(link);
             Box::new(SunSpecDevice::new(settings, clock.clone()))
         }
     };

@@ -1,11 +1,9 @@
 //! What the simulated inverter says of itself: identity, measurements, nameplate, settings and status, by model.
 
+use super::plants::MOST;
 use crate::simulated::block::{Block, exponent_for};
 use crate::sunspec::models::Model;
 use gridloop_plant::{PvInverter, PvOutputs, PvState};
-
-/// The largest number that all the types of 16 bits hold.
-const MOST: u16 = 32_767;
 
 /// Panels and cables can give more than the rating for a moment; currents and voltages need room as well.
 const HEADROOM: f64 = 1.3;
@@ -16,12 +14,37 @@ const DER_TYPE_PV: f64 = 4.0;
 /// CtrlModes of model 702: limit of real power, and constant reactive power.
 const CONTROL_MODES: u32 = 1 << 0 | 1 << 2;
 
-/// The block of a model as the inverter is now. Models 123 and 704 hold what was written and are not made here.
+/// PrtTyp of model 714: a port that takes and gives.
+const PORT_BOTH_WAYS: f64 = 5.0;
+
+/// What a meter at the terminals of a device shows, and what scales it.
+pub(super) struct Terminals {
+    pub(super) real_power_w: f64,
+    pub(super) reactive_power_var: f64,
+    pub(super) voltage_v: f64,
+    /// Current of each of the three phases in A.
+    pub(super) current_a: f64,
+    pub(super) frequency_hz: f64,
+    pub(super) injected_wh: f64,
+    pub(super) absorbed_wh: Option<f64>,
+    pub(super) dc_power_w: Option<f64>,
+    pub(super) rating_w: f64,
+    pub(super) nominal_voltage_v: f64,
+    /// St of models 101 to 113, and InvSt of model 701.
+    pub(super) state: (u32, u32),
+    pub(super) connected: bool,
+}
+
+/// The block of a model as the inverter is now. Models 123, 704 and 715 hold what was written and are not made here.
 pub(super) fn block(model: &'static Model, inverter: &PvInverter, serial_number: &str) -> Block {
     let mut block = Block::new(model);
     match model.id {
-        1 => identity(&mut block, serial_number),
-        101..=103 | 111..=113 => measurements(&mut block, model.id % 10, inverter),
+        1 => identity(&mut block, "simulated PV inverter", serial_number),
+        101..=103 | 111..=113 | 701 => ac_measurements(&mut block, model.id, &terminals(inverter)),
+        160 | 714 => {
+            let rating_w = inverter.settings().rated_power_w;
+            dc_measurements(&mut block, model.id, inverter.outputs().dc_power_w, rating_w);
+        }
         120 => nameplate(&mut block, inverter),
         121 => settings(&mut block, inverter),
         122 => status(&mut block, inverter),
@@ -31,52 +54,99 @@ pub(super) fn block(model: &'static Model, inverter: &PvInverter, serial_number:
     block
 }
 
-/// Sets the scale factors of a block of controls.
-pub(super) fn set_control_scales(block: &mut Block, rating_w: f64) {
-    block.set_scale(-2, &["WMaxLimPct_SF", "VArPct_SF", "VarSetPct_SF"]);
-    block.set_scale(exponent_for(rating_w, MOST, 0), &["VarSet_SF"]);
-}
-
-fn identity(block: &mut Block, serial_number: &str) {
+pub(super) fn identity(block: &mut Block, kind: &str, serial_number: &str) {
     block.set_text("Mn", "gridloop");
-    block.set_text("Md", "simulated PV inverter");
+    block.set_text("Md", kind);
     block.set_text("Vr", env!("CARGO_PKG_VERSION"));
     block.set_text("SN", serial_number);
 }
 
-fn measurements(block: &mut Block, phases: u16, inverter: &PvInverter) {
+fn terminals(inverter: &PvInverter) -> Terminals {
     let outputs = inverter.outputs();
-    let rating_w = inverter.settings().rated_power_w;
-    let nominal_v = inverter.settings().nominal_voltage_v;
-    let power = exponent_for(rating_w * HEADROOM, MOST, -1);
-    let current_a = outputs.current_a * 3.0;
-    let largest_a = rating_w * HEADROOM / nominal_v;
-    block.set_scale(power, &["W_SF", "VA_SF", "VAr_SF", "DCW_SF"]);
-    block.set_scale(exponent_for(largest_a, MOST, -2), &["A_SF"]);
-    block.set_scale(exponent_for(nominal_v * 3.0_f64.sqrt() * HEADROOM, MOST, -1), &["V_SF"]);
-    block.set_scale(-2, &["Hz_SF"]);
-    block.set_scale(0, &["WH_SF"]);
+    Terminals {
+        real_power_w: outputs.real_power_w,
+        reactive_power_var: outputs.reactive_power_var,
+        voltage_v: outputs.voltage_v,
+        current_a: outputs.current_a,
+        frequency_hz: outputs.frequency_hz,
+        injected_wh: outputs.energy_wh,
+        absorbed_wh: None,
+        dc_power_w: Some(outputs.dc_power_w),
+        rating_w: inverter.settings().rated_power_w,
+        nominal_voltage_v: inverter.settings().nominal_voltage_v,
+        state: (operating_state(outputs.state), inverter_state(outputs.state)),
+        connected: inverter.connected(),
+    }
+}
 
-    block.set("A", current_a);
-    let all = ["A", "B", "C"];
-    for phase in all.into_iter().take(phases.into()) {
-        block.set(&format!("Aph{phase}"), current_a / f64::from(phases));
-        block.set(&format!("PhVph{phase}"), outputs.voltage_v);
+/// Models 101 to 103, 111 to 113 and 701. The last digit of the former is the number of phases.
+pub(super) fn ac_measurements(block: &mut Block, model: u16, at: &Terminals) {
+    let power = exponent_for(at.rating_w * HEADROOM, MOST, -1);
+    let largest_a = at.rating_w * HEADROOM / at.nominal_voltage_v;
+    block.set_scale(power, &["W_SF", "VA_SF", "VAr_SF", "Var_SF", "DCW_SF"]);
+    block.set_scale(exponent_for(largest_a, MOST, -2), &["A_SF"]);
+    block.set_scale(exponent_for(at.nominal_voltage_v * 3.0_f64.sqrt() * HEADROOM, MOST, -1), &["V_SF"]);
+    block.set_scale(-2, &["Hz_SF"]);
+    block.set_scale(0, &["WH_SF", "TotWh_SF"]);
+    for (points, value) in [
+        (["W", ""], at.real_power_w),
+        (["VAr", "Var"], at.reactive_power_var),
+        (["VA", ""], at.real_power_w.hypot(at.reactive_power_var)),
+        (["Hz", ""], at.frequency_hz),
+        (["A", ""], at.current_a * 3.0),
+        (["WH", "TotWhInj"], at.injected_wh),
+    ] {
+        points.into_iter().for_each(|point| block.set(point, value));
+    }
+    at.dc_power_w.into_iter().for_each(|watts| block.set("DCW", watts));
+    at.absorbed_wh.into_iter().for_each(|energy| block.set("TotWhAbs", energy));
+    match model {
+        701 => der_phases(block, at),
+        _ => phases(block, model % 10, at),
+    }
+    block.set_bits("Evt1", 0);
+    block.set_bits("Evt2", 0);
+}
+
+fn phases(block: &mut Block, phases: u16, at: &Terminals) {
+    for phase in ["A", "B", "C"].into_iter().take(phases.into()) {
+        block.set(&format!("Aph{phase}"), at.current_a * 3.0 / f64::from(phases));
+        block.set(&format!("PhVph{phase}"), at.voltage_v);
     }
     if phases == 3 {
         for pair in ["PPVphAB", "PPVphBC", "PPVphCA"] {
-            block.set(pair, outputs.voltage_v * 3.0_f64.sqrt());
+            block.set(pair, at.voltage_v * 3.0_f64.sqrt());
         }
     }
-    block.set("W", outputs.real_power_w);
-    block.set("Hz", outputs.frequency_hz);
-    block.set("VA", outputs.real_power_w.hypot(outputs.reactive_power_var));
-    block.set("VAr", outputs.reactive_power_var);
-    block.set("WH", outputs.energy_wh);
-    block.set("DCW", outputs.dc_power_w);
-    block.set_bits("St", operating_state(outputs.state));
-    block.set_bits("Evt1", 0);
-    block.set_bits("Evt2", 0);
+    block.set_bits("St", at.state.0);
+}
+
+/// The three phases of model 701, which are alike.
+fn der_phases(block: &mut Block, at: &Terminals) {
+    const THREE_PHASE: u32 = 2;
+    block.set_bits("ACType", THREE_PHASE);
+    block.set_bits("St", u32::from(at.connected));
+    block.set_bits("InvSt", at.state.1);
+    block.set_bits("ConnSt", u32::from(at.connected));
+    block.set_bits("Alrm", 0);
+    block.set("LNV", at.voltage_v);
+    block.set("LLV", at.voltage_v * 3.0_f64.sqrt());
+    for phase in 1..=3 {
+        block.set(&format!("WL{phase}"), at.real_power_w / 3.0);
+        block.set(&format!("VarL{phase}"), at.reactive_power_var / 3.0);
+        block.set(&format!("AL{phase}"), at.current_a);
+        block.set(&format!("VL{phase}"), at.voltage_v);
+    }
+}
+
+/// Models 160 and 714, with one module or port that carries everything.
+pub(super) fn dc_measurements(block: &mut Block, model: u16, power_w: f64, rating_w: f64) {
+    block.set_scale(exponent_for(rating_w * HEADROOM, MOST, -1), &["DCW_SF"]);
+    block.set("DCW", power_w);
+    block.set(if model == 714 { "NPrt" } else { "N" }, 1.0);
+    block.set_repeated("ID", 1.0);
+    block.set_repeated("DCW", power_w);
+    block.set_repeated("PrtTyp", PORT_BOTH_WAYS);
 }
 
 /// St of models 101 to 113.
@@ -86,6 +156,16 @@ fn operating_state(state: PvState) -> u32 {
         PvState::Sleeping => 2,
         PvState::Tracking => 4,
         PvState::Throttled => 5,
+    }
+}
+
+/// InvSt of model 701.
+fn inverter_state(state: PvState) -> u32 {
+    match state {
+        PvState::Off => 0,
+        PvState::Sleeping => 1,
+        PvState::Tracking => 3,
+        PvState::Throttled => 4,
     }
 }
 

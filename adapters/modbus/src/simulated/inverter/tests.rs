@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// An inverter of 8 kW in full sun, with its controls at known places.
 struct Bench {
-    image: InverterImage,
+    image: InverterImage<PvInverter>,
     clock: SimulatedClock,
     plant: LivePlant<PvInverter>,
 }

@@ -11,6 +11,8 @@ pub(crate) struct Image {
     pub(crate) registers: BTreeMap<u16, u16>,
     /// Every write: address and registers.
     pub(crate) writes: Vec<(u16, Vec<u16>)>,
+    /// The function of every write.
+    pub(crate) functions: Vec<u8>,
     /// The connection each request came by.
     pub(crate) connections: Vec<usize>,
     /// Writes to these addresses are confirmed and forgotten.
@@ -87,7 +89,7 @@ impl Image {
         if span.clone().any(|address| !self.registers.contains_key(&address)) {
             return asked.exception(2);
         }
-        if asked.function != 0x10 {
+        if ![0x06, 0x10].contains(&asked.function) {
             let registers: Vec<u16> = span.map(|address| self.registers[&address]).collect();
             return asked.honest(&registers);
         }
@@ -99,6 +101,7 @@ impl Image {
             return Vec::new();
         }
         self.flush();
+        self.functions.push(asked.function);
         self.write(asked.address, &asked.values);
         if self.mute_on_write { Vec::new() } else { asked.honest(&[]) }
     }

@@ -89,14 +89,18 @@ async fn receive(stream: &mut TcpStream, connection: usize) -> Option<Asked> {
     let mut pdu = vec![0; usize::from(u16::from_be_bytes([header[4], header[5]])) - 1];
     stream.read_exact(&mut pdu).await.ok()?;
     let word = |at: usize| u16::from_be_bytes([pdu[at], pdu[at + 1]]);
-    let values = if pdu[0] == 0x10 { (6..pdu.len()).step_by(2).map(word).collect() } else { Vec::new() };
+    let values = match pdu[0] {
+        0x06 => vec![word(3)],
+        0x10 => (6..pdu.len()).step_by(2).map(word).collect(),
+        _ => Vec::new(),
+    };
     Some(Asked {
         connection,
         transaction: u16::from_be_bytes([header[0], header[1]]),
         unit: header[6],
         function: pdu[0],
         address: word(1),
-        count: word(3),
+        count: if pdu[0] == 0x06 { 1 } else { word(3) },
         values,
     })
 }
@@ -123,13 +127,18 @@ impl Asked {
 
     /// The PDU that confirms a write.
     pub(crate) fn written_pdu(&self) -> Vec<u8> {
-        let [[a1, a2], [c1, c2]] = [self.address, self.count].map(u16::to_be_bytes);
+        let last = if self.function == 0x06 { self.values[0] } else { self.count };
+        let [[a1, a2], [c1, c2]] = [self.address, last].map(u16::to_be_bytes);
         vec![self.function, a1, a2, c1, c2]
     }
 
     /// An honest answer: the registers read, or the confirmation of a write.
     pub(crate) fn honest(&self, registers: &[u16]) -> Vec<Step> {
-        let pdu = if self.function == 0x10 { self.written_pdu() } else { self.registers_pdu(registers) };
+        let pdu = if [0x06, 0x10].contains(&self.function) {
+            self.written_pdu()
+        } else {
+            self.registers_pdu(registers)
+        };
         vec![Step::Send(self.framed(&pdu))]
     }
 

@@ -451,3 +451,28 @@ fn errors_for_programs_have_the_same_facts() {
     }]});
     assert_eq!(errors.to_json(), expected);
 }
+
+#[test]
+fn every_table_of_an_array_is_judged_at_its_own_place() {
+    let text = "[[point]]\nname = 1\n[[point]]\nvalid = [1, \"x\"]\nnmae = \"a\"\n";
+    let found = errors_of(text, |root| {
+        for point in root.listed_sections("point", "a point") {
+            let _ = point.text("name", "its name").required();
+            let _ = point.numbers("valid", "what it may be").optional();
+        }
+    });
+    for told in [
+        "2:8: error: wrong value for `name`: 1",
+        "3:1: error: missing key `name` in `[point]`",
+        "4:9: error: wrong value for `valid`: an array",
+        "5:1: error: unknown key `nmae` in `[point]`",
+        "did you mean `name`?",
+    ] {
+        assert!(found.contains(told), "{told} in {found}");
+    }
+    let found = errors_of("point = 3", |root| {
+        assert!(root.listed_sections("point", "a point").is_empty());
+    });
+    assert!(found.contains("`point` is not an array of tables: 3"), "{found}");
+    assert!(found.contains("expected: tables `[[point]]`"), "{found}");
+}

@@ -115,3 +115,19 @@ fn a_file_of_the_largest_size_is_read_and_one_byte_more_is_refused() {
     assert!(Document::parse("big.toml", &largest).is_ok());
     assert!(Document::parse("big.toml", &format!("{largest}#")).is_err());
 }
+
+#[test]
+fn tables_of_an_array_come_in_the_order_of_the_file_however_they_are_written() {
+    let written = "[[point]]\nname = \"b\"\nvalid = [1, 2.5]\n[[point]]\nname = \"a\"\n";
+    let inline = "point = [{ name = \"b\", valid = [1, 2.5] }, { name = \"a\" }]";
+    for text in [written, inline] {
+        let document = Document::parse("x.toml", text).unwrap();
+        let points = document.root().listed_sections("point", "a point");
+        let read = |section: &gridloop_service::Section<'_>| {
+            (section.text("name", "").required(), section.numbers("valid", "").optional())
+        };
+        let found: Vec<_> = points.iter().map(read).collect();
+        assert_eq!(found, [("b".to_owned(), Some(vec![1.0, 2.5])), ("a".to_owned(), None)]);
+        document.finish().unwrap();
+    }
+}

@@ -171,3 +171,17 @@ fn recording_reports_nothing_and_finds_every_table() {
     let b = &schema["properties"]["a"]["properties"]["b"];
     assert_eq!(b["properties"]["csv"], json!({ "type": "string", "description": "a file" }));
 }
+
+#[test]
+fn an_array_of_tables_is_an_array_of_objects() {
+    let schema = schema("x", |root: &Section<'_>| {
+        for point in root.listed_sections("point", "a point") {
+            let _ = point.text("name", "its name").required();
+            let _ = point.numbers("valid", "what it may be").optional();
+        }
+    });
+    let point = &schema["properties"]["point"];
+    assert_eq!((&point["type"], &point["description"]), (&json!("array"), &json!("a point")));
+    assert_eq!(point["items"]["required"], json!(["name"]));
+    assert_eq!(point["items"]["properties"]["valid"]["items"], json!({ "type": "number" }));
+}
