@@ -11,9 +11,11 @@ use crate::settings::Address;
 use crate::twin::TwinSettings;
 use async_trait::async_trait;
 use gridloop_clock::SharedClock;
-use gridloop_device::Device;
+use gridloop_device::{Device, DeviceError};
+use gridloop_modbus::LinkSettings;
 use gridloop_service::Section;
 use std::any::Any;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Every driver, by the word that `device.<name>.driver` takes.
@@ -21,11 +23,97 @@ pub const DRIVERS: &[&dyn Driver] =
     &[&sunspec::SunSpec, &register_map::RegisterMap, &iec61850::Iec61850, &mqtt::Mqtt, &simulated::Simulated];
 
 /// A way to talk to devices.
+#[async_trait]
 pub trait Driver: Sync {
     /// The word in the configuration.
     fn name(&self) -> &'static str;
+
     /// Reads the keys that only this driver has.
     fn read(&self, section: &Section<'_>) -> Box<dyn Opener>;
+
+    /// Serves a simulated device that this driver can talk to.
+    ///
+    /// # Errors
+    /// When it cannot have such a plant, or cannot be served there.
+    async fn serve(
+        &self,
+        wish: &ServeWish,
+        twin: &TwinSettings,
+        clock: &SharedClock,
+    ) -> Result<Served, OpenError>;
+}
+
+/// Where and as what a simulated device is to be served. Each driver takes what concerns it.
+#[derive(Debug, Clone, Default)]
+pub struct ServeWish {
+    /// The address; absent: a free port of 127.0.0.1.
+    pub at: Option<String>,
+    /// The Modbus unit id.
+    pub unit: u8,
+    /// What its topics begin with.
+    pub topic_prefix: String,
+    /// Its name in topics.
+    pub device_id: String,
+    /// PEM files for TLS: authorities, certificate and key.
+    pub tls: Option<TlsTriple>,
+}
+
+/// PEM files: the authorities that sign the other side's certificate, the own certificate, its private key.
+#[derive(Debug, Clone)]
+pub struct TlsTriple {
+    /// Authorities.
+    pub ca_file: PathBuf,
+    /// Certificate.
+    pub certificate_file: PathBuf,
+    /// Private key.
+    pub key_file: PathBuf,
+}
+
+/// A simulated device that is being served; it ends when this is dropped.
+pub struct Served {
+    /// Where a driver finds it.
+    pub address: String,
+    /// The same for people, with what else they need.
+    pub told: String,
+    /// What serves it.
+    pub server: Box<dyn Any + Send + Sync>,
+}
+
+/// How a scan is to be done.
+#[derive(Debug, Clone)]
+pub struct ScanWish {
+    /// A description in SCL to compare with.
+    pub scl: Option<PathBuf>,
+    /// How long to listen, where devices speak of their own.
+    pub listen: Duration,
+}
+
+/// What a scan found.
+#[derive(Debug, Clone)]
+pub struct Scanned {
+    /// For people.
+    pub text: String,
+    /// For programs.
+    pub json: serde_json::Value,
+    /// What to put into a configuration; absent when nothing was found that could be.
+    pub config_block: Option<String>,
+}
+
+/// Why there is nothing to show of a scan.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    /// The address or a file is wrong.
+    #[error(transparent)]
+    Settings(#[from] OpenError),
+    /// The device did not do as asked.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The description could not be read.
+    #[error("{0}")]
+    Description(String),
+    /// Devices of this driver say nothing of themselves.
+    #[error("devices of this driver say nothing of themselves: there is nothing to scan")]
+    Nothing,
 }
 
 /// A driver with its settings.
@@ -44,6 +132,25 @@ pub trait Opener: Send + Sync + std::fmt::Debug {
     /// where the settings say so. Drills compare it with what the device does.
     fn reverts_to_w(&self) -> Option<f64> {
         None
+    }
+
+    /// The link to the device's registers, where it has any.
+    fn modbus_link(&self, _address: &str, _timeout: Duration) -> Option<LinkSettings> {
+        None
+    }
+
+    /// Tells everything that the device at this address says of itself. It writes nothing.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    async fn scan(
+        &self,
+        _address: &str,
+        _wish: &ScanWish,
+        _timeout: Duration,
+        _clock: &SharedClock,
+    ) -> Result<Scanned, ScanError> {
+        Err(ScanError::Nothing)
     }
 
     /// Makes the device, and before it the simulated one that it is to talk to, where the address says so. Nothing is
@@ -96,6 +203,9 @@ pub enum OpenError {
         /// The plant.
         plant: &'static str,
     },
+    /// Nothing can be served at that address.
+    #[error("{0}")]
+    Bind(String),
     /// The plant's settings make no plant.
     #[error(transparent)]
     Plant(#[from] gridloop_plant::SettingsError),

@@ -244,6 +244,14 @@ async fn open(settings: &DeviceSettings, surroundings: &Surroundings) -> Result<
     })
 }
 
+/// Takes the right to drive a device from beside a gateway; `None` for a device that nobody else can reach.
+///
+/// # Errors
+/// When another process drives it.
+pub fn lock_device(settings: &DeviceSettings) -> Result<Option<DeviceLock>, LockError> {
+    DeviceLocker::new(settings).endpoint.as_deref().map(DeviceLock::take).transpose()
+}
+
 /// The right to drive a device, which is taken when it is first to be driven.
 #[derive(Clone)]
 pub(crate) struct DeviceLocker {

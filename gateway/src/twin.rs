@@ -42,7 +42,8 @@ impl TwinSettings {
 }
 
 /// Reads a `[device.NAME.twin]` table; `None` when it is wrong, which has been reported then.
-pub(crate) fn read_twin(section: &Section<'_>) -> Option<TwinSettings> {
+#[must_use]
+pub fn read_twin(section: &Section<'_>) -> Option<TwinSettings> {
     let twin = section.variants(
         "plant",
         "What kind of plant it is.",

@@ -1,12 +1,13 @@
 //! `driver = "iec61850"`: IEDs, over MMS.
 
-use super::{Driver, OpenError, Opened, Opener};
+use super::{Driver, OpenError, Opened, Opener, ScanError, ScanWish, Scanned, ServeWish, Served};
 use crate::settings::Address;
 use crate::twin::TwinSettings;
 use async_trait::async_trait;
 use gridloop_clock::SharedClock;
-use gridloop_iec61850::simulated::{SimulatedIed, SimulatedSettings, serve_inverter, serve_tap_changer};
-use gridloop_iec61850::{Check, IedDevice, IedSettings, Mapping, ReportSettings};
+use gridloop_iec61850::scl::Scl;
+use gridloop_iec61850::simulated::{SimulatedSettings, serve_inverter, serve_tap_changer};
+use gridloop_iec61850::{Check, IedDevice, IedSettings, Mapping, ReportSettings, scan};
 use gridloop_plant::{LivePlant, PvInverter, TapChanger};
 use gridloop_service::Section;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 pub(super) struct Iec61850;
 
+#[async_trait]
 impl Driver for Iec61850 {
     fn name(&self) -> &'static str {
         "iec61850"
@@ -67,6 +69,36 @@ impl Driver for Iec61850 {
                 .or(Duration::from_secs(5)),
         })
     }
+
+    async fn serve(
+        &self,
+        wish: &ServeWish,
+        twin: &TwinSettings,
+        clock: &SharedClock,
+    ) -> Result<Served, OpenError> {
+        let bind = match &wish.at {
+            None => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            Some(at) => at.strip_prefix("mms://").unwrap_or(at).parse().map_err(|_| {
+                OpenError::Bind(format!("{at}: to serve there takes an IP address and a port: 127.0.0.1:102"))
+            })?,
+        };
+        let settings = SimulatedSettings::default();
+        let server = match twin {
+            TwinSettings::PvInverter(plant) => {
+                let plant = LivePlant::new(PvInverter::new(plant.clone())?, clock.clone());
+                serve_inverter(bind, plant, settings, clock.clone()).await?
+            }
+            TwinSettings::TapChanger(plant) => {
+                let plant = LivePlant::new(TapChanger::new(plant.clone())?, clock.clone());
+                serve_tap_changer(bind, plant, settings, clock.clone()).await?
+            }
+            TwinSettings::Battery(_) => {
+                return Err(OpenError::WrongPlant { driver: "iec61850", plant: twin.kind() });
+            }
+        };
+        let address = gridloop_iec61850::Address::from(server.local_addr()).to_string();
+        Ok(Served { told: address.clone(), address, server: Box::new(server) })
+    }
 }
 
 fn read_mapping(section: &Section<'_>) -> Option<Mapping> {
@@ -109,10 +141,55 @@ struct Settings {
     termination_timeout: Duration,
 }
 
+impl Settings {
+    fn at(&self, address: &str, timeout: Duration) -> Result<IedSettings, OpenError> {
+        Ok(IedSettings {
+            address: address.parse()?,
+            timeout,
+            termination_timeout: self.termination_timeout,
+            mapping: self.mapping.clone().ok_or(OpenError::NoProfile)?,
+            logical_device: self.logical_device.clone(),
+            check: self.check,
+            originator: self.originator.clone(),
+            reports: self.reports.clone(),
+        })
+    }
+}
+
 #[async_trait]
 impl Opener for Settings {
     fn plants(&self) -> &'static [&'static str] {
         &["pv-inverter", "tap-changer"]
+    }
+
+    fn endpoint(&self, address: &str) -> String {
+        let parsed = address.parse::<gridloop_iec61850::Address>();
+        let address = parsed.map_or_else(|_| address.to_owned(), |address| address.to_string());
+        match &self.logical_device {
+            Some(logical_device) => format!("{address}/{logical_device}"),
+            None => address,
+        }
+    }
+
+    async fn scan(
+        &self,
+        address: &str,
+        wish: &ScanWish,
+        timeout: Duration,
+        clock: &SharedClock,
+    ) -> Result<Scanned, ScanError> {
+        let scl = match &wish.scl {
+            None => None,
+            Some(path) => {
+                let told = |error: String| ScanError::Description(format!("{}: {error}", path.display()));
+                let text = std::fs::read_to_string(path).map_err(|error| told(error.to_string()))?;
+                Some(Scl::parse(&text).map_err(|error| told(error.to_string()))?)
+            }
+        };
+        let report = scan(&self.at(address, timeout)?, scl.as_ref(), clock.clone()).await?;
+        let json = serde_json::to_value(&report).unwrap_or_default();
+        let block = Some(report.config_block()).filter(|block| block.contains("[device."));
+        Ok(Scanned { text: report.to_string(), json, config_block: block })
     }
 
     async fn open(
@@ -122,47 +199,16 @@ impl Opener for Settings {
         request_timeout: Duration,
         clock: &SharedClock,
     ) -> Result<Opened, OpenError> {
-        let mapping = self.mapping.clone().ok_or(OpenError::NoProfile)?;
         let (address, simulator) = match address {
-            Address::At(text) => (text.parse()?, None),
+            Address::At(text) => (text.clone(), None),
             Address::Simulated => {
-                let served = simulate(twin.ok_or(OpenError::NoTwin)?, clock).await?;
-                (gridloop_iec61850::Address::from(served.local_addr()), Some(served))
+                let wish = ServeWish::default();
+                let served = Iec61850.serve(&wish, twin.ok_or(OpenError::NoTwin)?, clock).await?;
+                (served.address, Some(served.server))
             }
         };
-        let told = address.to_string();
-        let settings = IedSettings {
-            address,
-            timeout: request_timeout,
-            termination_timeout: self.termination_timeout,
-            mapping,
-            logical_device: self.logical_device.clone(),
-            check: self.check,
-            originator: self.originator.clone(),
-            reports: self.reports.clone(),
-        };
-        Ok(Opened {
-            device: Box::new(IedDevice::new(settings, clock.clone())),
-            address: told,
-            simulator: simulator.map(|served| Box::new(served) as _),
-        })
+        let settings = self.at(&address, request_timeout)?;
+        let address = settings.address.to_string();
+        Ok(Opened { device: Box::new(IedDevice::new(settings, clock.clone())), address, simulator })
     }
-}
-
-async fn simulate(twin: &TwinSettings, clock: &SharedClock) -> Result<SimulatedIed, OpenError> {
-    let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let settings = SimulatedSettings::default();
-    Ok(match twin {
-        TwinSettings::PvInverter(plant) => {
-            let plant = LivePlant::new(PvInverter::new(plant.clone())?, clock.clone());
-            serve_inverter(bind, plant, settings, clock.clone()).await?
-        }
-        TwinSettings::TapChanger(plant) => {
-            let plant = LivePlant::new(TapChanger::new(plant.clone())?, clock.clone());
-            serve_tap_changer(bind, plant, settings, clock.clone()).await?
-        }
-        TwinSettings::Battery(_) => {
-            return Err(OpenError::WrongPlant { driver: "iec61850", plant: "battery" });
-        }
-    })
 }

@@ -1,8 +1,10 @@
 //! What the drivers over Modbus have in common: the keys that say how a device is reached, [`LinkKeys`].
 
-use super::OpenError;
+use super::{OpenError, ServeWish, Served};
+use gridloop_modbus::simulated::{Bind, BindError, Security, SimulatedServer};
 use gridloop_modbus::{Address, LinkSettings, TlsFiles};
 use gridloop_service::Section;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// What an address may be, for people.
@@ -77,11 +79,28 @@ impl LinkKeys {
         let address = address.parse::<Address>().map_or_else(|_| address.to_owned(), |it| it.to_string());
         format!("{address}#{}", self.unit)
     }
+}
 
-    /// The settings of a link to a simulated device.
-    pub(super) fn simulated(&self, address: Address, timeout: Duration) -> LinkSettings {
-        LinkSettings::new(address, self.unit, timeout)
+/// Where a simulated device is to be served.
+pub(super) fn bind(wish: &ServeWish) -> Result<Bind, OpenError> {
+    let Some(at) = &wish.at else { return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()) };
+    if let Ok(address) = at.parse::<SocketAddr>() {
+        return Ok(address.into());
     }
+    let security = wish.tls.as_ref().map(|files| {
+        Security::new(TlsFiles {
+            ca_file: files.ca_file.clone(),
+            certificate_file: files.certificate_file.clone(),
+            key_file: files.key_file.clone(),
+        })
+    });
+    Bind::at(&at.parse()?, security).map_err(|error: BindError| OpenError::Bind(error.to_string()))
+}
+
+/// A simulated device over Modbus, as it is found.
+pub(super) fn served(server: SimulatedServer, unit: u8) -> Served {
+    let address = server.address().to_string();
+    Served { told: format!("{address}, unit {unit}"), address, server: Box::new(server) }
 }
 
 /// The certificates, of which a `tls://` address needs all and any other none.

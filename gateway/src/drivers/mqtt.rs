@@ -1,6 +1,6 @@
 //! `driver = "mqtt"`: devices behind an MQTT broker, in gridloop's own JSON or as a profile describes them.
 
-use super::{Driver, OpenError, Opened, Opener};
+use super::{Driver, OpenError, Opened, Opener, ScanError, ScanWish, Scanned, ServeWish, Served};
 use crate::settings::Address;
 use crate::twin::TwinSettings;
 use async_trait::async_trait;
@@ -9,7 +9,7 @@ use gridloop_device::Device;
 use gridloop_mqtt::simulated::{Broker, SimulatedSettings, serve_battery, serve_inverter};
 use gridloop_mqtt::{
     BrokerSettings, Identity, Login, MappedDevice, MappedSettings, MqttDevice, MqttSettings, PasswordSource,
-    Profile, TlsFiles,
+    Profile, ScanSettings, TlsFiles, scan,
 };
 use gridloop_plant::{Battery, LivePlant, PvInverter};
 use gridloop_service::Section;
@@ -17,6 +17,7 @@ use std::time::Duration;
 
 pub(super) struct Mqtt;
 
+#[async_trait]
 impl Driver for Mqtt {
     fn name(&self) -> &'static str {
         "mqtt"
@@ -51,6 +52,48 @@ impl Driver for Mqtt {
             login: read_login(section),
             tls: read_tls(section, encrypted),
         })
+    }
+
+    /// Without an address the device has a small broker of its own.
+    async fn serve(
+        &self,
+        wish: &ServeWish,
+        twin: &TwinSettings,
+        clock: &SharedClock,
+    ) -> Result<Served, OpenError> {
+        let own = match &wish.at {
+            None => Some(Broker::start(0, clock.clone()).await?),
+            Some(_) => None,
+        };
+        let address = match (&own, &wish.at) {
+            (Some(own), _) => own.local_addr().into(),
+            (None, at) => at.as_deref().unwrap_or_default().parse()?,
+        };
+        let tls = wish.tls.as_ref().map_or_else(TlsFiles::default, |files| TlsFiles {
+            ca_file: Some(files.ca_file.clone()),
+            identity: Some(Identity {
+                certificate_file: files.certificate_file.clone(),
+                key_file: files.key_file.clone(),
+            }),
+        });
+        let broker = BrokerSettings { tls, ..BrokerSettings::at(address) };
+        let address = broker.address.to_string();
+        let settings = SimulatedSettings::new(broker, &wish.topic_prefix, &wish.device_id);
+        let device = match twin {
+            TwinSettings::Battery(plant) => {
+                let plant = LivePlant::new(Battery::new(plant.clone())?, clock.clone());
+                serve_battery(settings, plant, clock.clone())
+            }
+            TwinSettings::PvInverter(plant) => {
+                let plant = LivePlant::new(PvInverter::new(plant.clone())?, clock.clone());
+                serve_inverter(settings, plant, clock.clone())
+            }
+            TwinSettings::TapChanger(_) => {
+                return Err(OpenError::WrongPlant { driver: "mqtt", plant: twin.kind() });
+            }
+        };
+        let told = format!("{address}, topics {}/{}/", wish.topic_prefix, wish.device_id);
+        Ok(Served { address, told, server: Box::new((device, own)) })
     }
 }
 
@@ -150,6 +193,24 @@ impl Opener for Settings {
         &["battery", "pv-inverter"]
     }
 
+    fn endpoint(&self, address: &str) -> String {
+        format!("{address}/{}/{}", self.prefix, self.device_id)
+    }
+
+    async fn scan(
+        &self,
+        address: &str,
+        wish: &ScanWish,
+        _timeout: Duration,
+        clock: &SharedClock,
+    ) -> Result<Scanned, ScanError> {
+        let settings = ScanSettings { broker: self.broker(address)?, prefix: self.prefix.clone() };
+        let report = scan(settings, clock.clone(), wish.listen).await?;
+        let json = serde_json::to_value(&report).unwrap_or_default();
+        let block = Some(report.config_block()).filter(|block| block.contains("[device."));
+        Ok(Scanned { text: report.to_string(), json, config_block: block })
+    }
+
     async fn open(
         &self,
         address: &Address,
@@ -158,29 +219,15 @@ impl Opener for Settings {
         clock: &SharedClock,
     ) -> Result<Opened, OpenError> {
         let (broker, simulator) = match address {
-            Address::At(text) => {
-                let address = text.parse()?;
-                (BrokerSettings { address, login: self.login.clone(), tls: self.tls.clone() }, None)
-            }
+            Address::At(text) => (self.broker(text)?, None),
             Address::Simulated => {
-                let twin = twin.ok_or(OpenError::NoTwin)?;
-                let served = Broker::start(0, clock.clone()).await?;
-                let broker = BrokerSettings::at(served.local_addr().into());
-                let settings = SimulatedSettings::new(broker.clone(), &self.prefix, &self.device_id);
-                let device = match twin {
-                    TwinSettings::Battery(plant) => {
-                        let plant = LivePlant::new(Battery::new(plant.clone())?, clock.clone());
-                        serve_battery(settings, plant, clock.clone())
-                    }
-                    TwinSettings::PvInverter(plant) => {
-                        let plant = LivePlant::new(PvInverter::new(plant.clone())?, clock.clone());
-                        serve_inverter(settings, plant, clock.clone())
-                    }
-                    TwinSettings::TapChanger(_) => {
-                        return Err(OpenError::WrongPlant { driver: "mqtt", plant: twin.kind() });
-                    }
+                let wish = ServeWish {
+                    topic_prefix: self.prefix.clone(),
+                    device_id: self.device_id.clone(),
+                    ..ServeWish::default()
                 };
-                (broker, Some((device, served)))
+                let served = Mqtt.serve(&wish, twin.ok_or(OpenError::NoTwin)?, clock).await?;
+                (BrokerSettings::at(served.address.parse()?), Some(served.server))
             }
         };
         let told = format!("{}/{}/{}", broker.address, self.prefix, self.device_id);
@@ -193,7 +240,14 @@ impl Opener for Settings {
                 Box::new(MappedDevice::new(settings, clock))
             }
         };
-        Ok(Opened { device, address: told, simulator: simulator.map(|served| Box::new(served) as _) })
+        Ok(Opened { device, address: told, simulator })
+    }
+}
+
+impl Settings {
+    fn broker(&self, address: &str) -> Result<BrokerSettings, OpenError> {
+        let address = address.parse()?;
+        Ok(BrokerSettings { address, login: self.login.clone(), tls: self.tls.clone() })
     }
 }
 

@@ -1,20 +1,20 @@
 //! `driver = "register-map"`: devices whose registers a profile describes, over Modbus.
 
-use super::link::LinkKeys;
-use super::{Driver, OpenError, Opened, Opener};
+use super::link::{self, LinkKeys};
+use super::{Driver, OpenError, Opened, Opener, ServeWish, Served};
 use crate::settings::Address;
 use crate::twin::TwinSettings;
 use async_trait::async_trait;
 use gridloop_clock::SharedClock;
-use gridloop_modbus::simulated::{SimulatedServer, serve_battery_inverter, serve_meter, serve_tap_changer};
-use gridloop_modbus::{Profile, RegisterMapDevice, RegisterMapSettings};
+use gridloop_modbus::simulated::{serve_battery_inverter, serve_meter, serve_tap_changer};
+use gridloop_modbus::{LinkSettings, Profile, RegisterMapDevice, RegisterMapSettings};
 use gridloop_plant::{Battery, LivePlant, PvInverter, TapChanger};
 use gridloop_service::Section;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 pub(super) struct RegisterMap;
 
+#[async_trait]
 impl Driver for RegisterMap {
     fn name(&self) -> &'static str {
         "register-map"
@@ -34,6 +34,32 @@ impl Driver for RegisterMap {
         });
         Box::new(Settings { link, profile })
     }
+
+    /// A tap changer, a battery inverter, or a meter at a PV inverter, each with the map of its file in
+    /// `configs/devices/`.
+    async fn serve(
+        &self,
+        wish: &ServeWish,
+        twin: &TwinSettings,
+        clock: &SharedClock,
+    ) -> Result<Served, OpenError> {
+        let (bind, clock) = (link::bind(wish)?, SharedClock::clone(clock));
+        let server = match twin {
+            TwinSettings::TapChanger(settings) => {
+                let plant = LivePlant::new(TapChanger::new(settings.clone())?, clock.clone());
+                serve_tap_changer(bind, plant, wish.unit, clock).await?
+            }
+            TwinSettings::Battery(settings) => {
+                let plant = LivePlant::new(Battery::new(settings.clone())?, clock.clone());
+                serve_battery_inverter(bind, plant, wish.unit, clock).await?
+            }
+            TwinSettings::PvInverter(settings) => {
+                let plant = LivePlant::new(PvInverter::new(settings.clone())?, clock.clone());
+                serve_meter(bind, plant, wish.unit, clock).await?
+            }
+        };
+        Ok(link::served(server, wish.unit))
+    }
 }
 
 #[derive(Debug)]
@@ -41,28 +67,6 @@ struct Settings {
     link: LinkKeys,
     /// Absent only in a configuration that was refused.
     profile: Option<Profile>,
-}
-
-impl Settings {
-    /// Serves the device that has this plant: a tap changer, a battery inverter, or a meter at a PV inverter.
-    async fn simulate(&self, twin: &TwinSettings, clock: &SharedClock) -> Result<SimulatedServer, OpenError> {
-        let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let (unit, clock) = (self.link.unit, SharedClock::clone(clock));
-        Ok(match twin {
-            TwinSettings::TapChanger(settings) => {
-                let plant = LivePlant::new(TapChanger::new(settings.clone())?, clock.clone());
-                serve_tap_changer(bind, plant, unit, clock).await?
-            }
-            TwinSettings::Battery(settings) => {
-                let plant = LivePlant::new(Battery::new(settings.clone())?, clock.clone());
-                serve_battery_inverter(bind, plant, unit, clock).await?
-            }
-            TwinSettings::PvInverter(settings) => {
-                let plant = LivePlant::new(PvInverter::new(settings.clone())?, clock.clone());
-                serve_meter(bind, plant, unit, clock).await?
-            }
-        })
-    }
 }
 
 #[async_trait]
@@ -75,6 +79,10 @@ impl Opener for Settings {
         self.link.endpoint(address)
     }
 
+    fn modbus_link(&self, address: &str, timeout: Duration) -> Option<LinkSettings> {
+        self.link.link(address, timeout).ok()
+    }
+
     async fn open(
         &self,
         address: &Address,
@@ -83,18 +91,20 @@ impl Opener for Settings {
         clock: &SharedClock,
     ) -> Result<Opened, OpenError> {
         let profile = self.profile.clone().ok_or(OpenError::NoProfile)?;
-        let (link, simulator) = match address {
-            Address::At(text) => (self.link.link(text, request_timeout)?, None),
+        let (address, simulator) = match address {
+            Address::At(text) => (text.clone(), None),
             Address::Simulated => {
-                let server = self.simulate(twin.ok_or(OpenError::NoTwin)?, clock).await?;
-                (self.link.simulated(server.address(), request_timeout), Some(server))
+                let wish = ServeWish { unit: self.link.unit, ..ServeWish::default() };
+                let served = RegisterMap.serve(&wish, twin.ok_or(OpenError::NoTwin)?, clock).await?;
+                (served.address, Some(served.server))
             }
         };
+        let link = self.link.link(&address, request_timeout)?;
         let told = link.address.to_string();
         Ok(Opened {
             device: Box::new(RegisterMapDevice::new(RegisterMapSettings { link, profile }, clock.clone())),
             address: told,
-            simulator: simulator.map(|server| Box::new(server) as _),
+            simulator,
         })
     }
 }

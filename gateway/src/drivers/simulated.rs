@@ -1,6 +1,6 @@
 //! `driver = "simulated"`: a plant behind the device contract, without a wire.
 
-use super::{Driver, OpenError, Opened, Opener};
+use super::{Driver, OpenError, Opened, Opener, ServeWish, Served};
 use crate::settings::Address;
 use crate::twin::TwinSettings;
 use async_trait::async_trait;
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 pub(super) struct Simulated;
 
+#[async_trait]
 impl Driver for Simulated {
     fn name(&self) -> &'static str {
         "simulated"
@@ -23,6 +24,10 @@ impl Driver for Simulated {
             .one_of(&["simulated"])
             .or("simulated".into());
         Box::new(Settings)
+    }
+
+    async fn serve(&self, _: &ServeWish, _: &TwinSettings, _: &SharedClock) -> Result<Served, OpenError> {
+        Err(OpenError::Bind("driver simulated has no wire; name another one".to_owned()))
     }
 }
 

@@ -1,20 +1,20 @@
 //! `driver = "sunspec"`: inverters that describe themselves, over Modbus.
 
-use super::link::LinkKeys;
-use super::{Driver, OpenError, Opened, Opener};
+use super::link::{self, LinkKeys};
+use super::{Driver, OpenError, Opened, Opener, ScanError, ScanWish, Scanned, ServeWish, Served};
 use crate::settings::Address;
 use crate::twin::TwinSettings;
 use async_trait::async_trait;
 use gridloop_clock::SharedClock;
-use gridloop_modbus::simulated::{InverterSettings, SimulatedServer, serve_battery, serve_inverter};
-use gridloop_modbus::{SunSpecDevice, SunSpecSettings};
+use gridloop_modbus::simulated::{InverterSettings, serve_battery, serve_inverter};
+use gridloop_modbus::{LinkSettings, SunSpecDevice, SunSpecSettings, scan};
 use gridloop_plant::{Battery, LivePlant, PvInverter};
 use gridloop_service::Section;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 pub(super) struct SunSpec;
 
+#[async_trait]
 impl Driver for SunSpec {
     fn name(&self) -> &'static str {
         "sunspec"
@@ -42,6 +42,31 @@ impl Driver for SunSpec {
         let reenable = section.boolean("reenable", about).or(false);
         Box::new(Settings { link, revert_after, revert_to_w, storage, reenable })
     }
+
+    async fn serve(
+        &self,
+        wish: &ServeWish,
+        twin: &TwinSettings,
+        clock: &SharedClock,
+    ) -> Result<Served, OpenError> {
+        let (bind, clock) = (link::bind(wish)?, SharedClock::clone(clock));
+        let server = match twin {
+            TwinSettings::PvInverter(settings) => {
+                let plant = LivePlant::new(PvInverter::new(settings.clone())?, clock.clone());
+                let settings = InverterSettings { unit_id: wish.unit, ..InverterSettings::default() };
+                serve_inverter(bind, plant, settings, clock).await?
+            }
+            TwinSettings::Battery(settings) => {
+                let plant = LivePlant::new(Battery::new(settings.clone())?, clock.clone());
+                let settings = InverterSettings { unit_id: wish.unit, ..InverterSettings::battery() };
+                serve_battery(bind, plant, settings, clock).await?
+            }
+            TwinSettings::TapChanger(_) => {
+                return Err(OpenError::WrongPlant { driver: "sunspec", plant: twin.kind() });
+            }
+        };
+        Ok(link::served(server, wish.unit))
+    }
 }
 
 #[derive(Debug)]
@@ -51,29 +76,6 @@ struct Settings {
     revert_to_w: f64,
     storage: Option<bool>,
     reenable: bool,
-}
-
-impl Settings {
-    /// Serves the device that has this plant.
-    async fn simulate(&self, twin: &TwinSettings, clock: &SharedClock) -> Result<SimulatedServer, OpenError> {
-        let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let clock = SharedClock::clone(clock);
-        Ok(match twin {
-            TwinSettings::PvInverter(settings) => {
-                let plant = LivePlant::new(PvInverter::new(settings.clone())?, clock.clone());
-                let settings = InverterSettings { unit_id: self.link.unit, ..InverterSettings::default() };
-                serve_inverter(bind, plant, settings, clock).await?
-            }
-            TwinSettings::Battery(settings) => {
-                let plant = LivePlant::new(Battery::new(settings.clone())?, clock.clone());
-                let settings = InverterSettings { unit_id: self.link.unit, ..InverterSettings::battery() };
-                serve_battery(bind, plant, settings, clock).await?
-            }
-            TwinSettings::TapChanger(_) => {
-                return Err(OpenError::WrongPlant { driver: "sunspec", plant: twin.kind() });
-            }
-        })
-    }
 }
 
 #[async_trait]
@@ -90,6 +92,34 @@ impl Opener for Settings {
         Some(self.revert_to_w)
     }
 
+    fn modbus_link(&self, address: &str, timeout: Duration) -> Option<LinkSettings> {
+        self.link.link(address, timeout).ok()
+    }
+
+    async fn scan(
+        &self,
+        address: &str,
+        _wish: &ScanWish,
+        timeout: Duration,
+        clock: &SharedClock,
+    ) -> Result<Scanned, ScanError> {
+        let link = self.link.link(address, timeout)?;
+        let (address, unit) = (link.address.clone(), link.unit);
+        let Some(report) = scan(link, clock.clone()).await? else {
+            let text = format!(
+                "{address} answers, but is no SunSpec device: no marker at register 40000, 0 or 50000\n"
+            );
+            return Ok(Scanned { text, json: serde_json::Value::Null, config_block: None });
+        };
+        let unit = if unit == 1 { String::new() } else { format!("unit = {unit}\n") };
+        let category = if report.has_storage() { "Storage" } else { "Generator" };
+        let block = format!(
+            "[device.NAME]\ndriver = \"sunspec\"\naddress = \"{address}\"\n{unit}category = \"{category}\"\n"
+        );
+        let json = serde_json::to_value(&report).unwrap_or_default();
+        Ok(Scanned { text: report.to_string(), json, config_block: Some(block) })
+    }
+
     async fn open(
         &self,
         address: &Address,
@@ -97,13 +127,15 @@ impl Opener for Settings {
         request_timeout: Duration,
         clock: &SharedClock,
     ) -> Result<Opened, OpenError> {
-        let (link, simulator) = match address {
-            Address::At(text) => (self.link.link(text, request_timeout)?, None),
+        let (address, simulator) = match address {
+            Address::At(text) => (text.clone(), None),
             Address::Simulated => {
-                let server = self.simulate(twin.ok_or(OpenError::NoTwin)?, clock).await?;
-                (self.link.simulated(server.address(), request_timeout), Some(server))
+                let wish = ServeWish { unit: self.link.unit, ..ServeWish::default() };
+                let served = SunSpec.serve(&wish, twin.ok_or(OpenError::NoTwin)?, clock).await?;
+                (served.address, Some(served.server))
             }
         };
+        let link = self.link.link(&address, request_timeout)?;
         let told = link.address.to_string();
         let settings = SunSpecSettings {
             link,
@@ -112,10 +144,6 @@ impl Opener for Settings {
             storage: self.storage,
             reenable: self.reenable,
         };
-        Ok(Opened {
-            device: Box::new(SunSpecDevice::new(settings, clock.clone())),
-            address: told,
-            simulator: simulator.map(|server| Box::new(server) as _),
-        })
+        Ok(Opened { device: Box::new(SunSpecDevice::new(settings, clock.clone())), address: told, simulator })
     }
 }

@@ -10,7 +10,7 @@ use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 
 /// The right to drive a device; given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct DeviceLock {
+pub struct DeviceLock {
     _socket: UnixListener,
 }
 

@@ -20,6 +20,14 @@ pub struct ScanReport {
     pub models: Vec<ScannedModel>,
 }
 
+impl ScanReport {
+    /// Whether it has storage: one of the models 124, 713 and 802.
+    #[must_use]
+    pub fn has_storage(&self) -> bool {
+        self.models.iter().any(|model| matches!(model.id, 124 | 713 | 802))
+    }
+}
+
 /// One model of a device.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ScannedModel {
