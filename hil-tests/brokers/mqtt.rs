@@ -6,11 +6,11 @@
 use crate::run;
 use anyhow::{Context, ensure};
 use gridloop_clock::{SharedClock, WallClock, sleep};
-use gridloop_device::{Applied, Command, Device, DeviceError, SafeState, Setpoint, point};
+use gridloop_device::{Applied, Command, Device, DeviceError, Quality, SafeState, Setpoint, Snapshot, point};
 use gridloop_hil_tests::mosquitto::{Listener, Mosquitto, Options, publish};
 use gridloop_hil_tests::proxy::Proxy;
 use gridloop_mqtt::simulated::{SimulatedDevice, SimulatedSettings, serve_battery};
-use gridloop_mqtt::{BrokerSettings, MqttDevice, MqttSettings};
+use gridloop_mqtt::{BrokerSettings, MappedDevice, MappedSettings, MqttDevice, MqttSettings, Profile};
 use gridloop_plant::{Battery, BatterySettings, LivePlant};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -303,6 +303,54 @@ fn the_last_will_is_loss_of_communication_at_once() -> anyhow::Result<()> {
         ensure!(rig.clock.now().since(begun) < TIMEOUT, "not by waiting for an answer");
         let error = driver.connect().await.err().context("connected")?;
         ensure!(error.to_string().contains("offline"), "{error}");
+        Ok(())
+    })
+}
+
+/// `mosquitto_pub` plays an OpenDTU, and `mosquitto_sub` hears what it is told.
+#[test]
+fn mapped_equipment_is_read_and_commanded_through_a_real_broker() -> anyhow::Result<()> {
+    run(async {
+        let rig = Rig::start(false)?;
+        let address = rig.broker.address();
+        let says = async |topic: &str, payload: &str, retained: bool| {
+            publish(address, &format!("solar/116491132532/{topic}"), payload, retained).await
+        };
+        let mut told = Listener::start(address, "solar/+/cmd/#").await?;
+        says("status/reachable", "1", true).await?;
+        says("0/power", "666", true).await?;
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/devices/mqtt-opendtu.toml");
+        let mut driver = MappedDevice::new(
+            MappedSettings {
+                broker: rig.settings(),
+                prefix: "solar".into(),
+                device_id: "116491132532".into(),
+                timeout: TIMEOUT,
+                profile: Profile::parse(path, &std::fs::read_to_string(path)?)?,
+            },
+            Arc::clone(&rig.clock),
+        );
+        driver.connect().await?;
+        let power = |reading: &Snapshot| reading.get(point::REAL_POWER).map(|it| (it.value, it.quality));
+        ensure!(power(&driver.read().await?) == Some((666.0, Quality::Stale)), "retained is not good");
+        says("0/power", "212.5", false).await?;
+        let mut reading = driver.read().await?;
+        for _ in 0..500 {
+            if power(&reading) == Some((212.5, Quality::Good)) {
+                break;
+            }
+            sleep(&*rig.clock, Duration::from_millis(10)).await;
+            reading = driver.read().await?;
+        }
+        ensure!(power(&reading) == Some((212.5, Quality::Good)), "{reading:?}");
+
+        let setpoint = rig.setpoint(300.0, Duration::from_secs(60));
+        ensure!(driver.apply(&setpoint).await? == Applied::InProgress);
+        let command = told.next(|_| true).await?;
+        ensure!(command.topic.ends_with("/cmd/limit_nonpersistent_absolute"), "{command:?}");
+        ensure!((command.payload.as_str(), command.retained) == ("300", false), "{command:?}");
+        says("status/limit_absolute", "300", false).await?;
+        ensure!(driver.apply(&setpoint).await? == Applied::Confirmed { readback: setpoint.command });
         Ok(())
     })
 }
