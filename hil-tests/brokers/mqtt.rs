@@ -6,14 +6,17 @@
 use crate::run;
 use anyhow::{Context, ensure};
 use gridloop_clock::{SharedClock, WallClock, sleep};
-use gridloop_device::{Applied, Command, Device, DeviceError, Quality, SafeState, Setpoint, Snapshot, point};
+use gridloop_device::{
+    Ageing, Applied, Command, Device, DeviceError, DeviceTask, Left, Mode, Occurrence, Quality, SafeState,
+    Setpoint, Snapshot, TaskSettings, point,
+};
 use gridloop_hil_tests::mosquitto::{Listener, Mosquitto, Options, publish};
 use gridloop_hil_tests::proxy::Proxy;
 use gridloop_mqtt::simulated::{SimulatedDevice, SimulatedSettings, serve_battery};
 use gridloop_mqtt::{BrokerSettings, MappedDevice, MappedSettings, MqttDevice, MqttSettings, Profile};
 use gridloop_plant::{Battery, BatterySettings, LivePlant};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_millis(700);
@@ -303,6 +306,61 @@ fn the_last_will_is_loss_of_communication_at_once() -> anyhow::Result<()> {
         ensure!(rig.clock.now().since(begun) < TIMEOUT, "not by waiting for an answer");
         let error = driver.connect().await.err().context("connected")?;
         ensure!(error.to_string().contains("offline"), "{error}");
+        Ok(())
+    })
+}
+
+/// The whole way of a setpoint through an outage: the device task, the driver, the broker, the device.
+#[test]
+fn a_device_task_says_what_an_outage_cost_comes_back_to_the_newest_setpoint_and_releases()
+-> anyhow::Result<()> {
+    const AGEING: Ageing =
+        Ageing { stale_after: Duration::from_millis(900), lost_after: Duration::from_millis(2700) };
+    let settings = TaskSettings {
+        mode: Mode::Armed,
+        poll_interval: Duration::from_millis(100),
+        job_timeout: TIMEOUT * 2,
+        connect_timeout: TIMEOUT * 4,
+        backoff_min: Duration::from_millis(50),
+        backoff_max: Duration::from_millis(200),
+        safe_state: SafeState::Release,
+        release_within: Duration::from_secs(5),
+    };
+    run(async {
+        let mut rig = Rig::start(true)?;
+        let _simulated = rig.serve(Duration::from_secs(60));
+        let happened: Arc<Mutex<Vec<Occurrence>>> = Arc::default();
+        let noting = Arc::clone(&happened);
+        let observer = Box::new(move |it: &Occurrence| noting.lock().expect("no panic").push(it.clone()));
+        let task = DeviceTask::start(Box::new(rig.driver()), settings, Arc::clone(&rig.clock), observer);
+        let handle = task.handle();
+        let held = |watts: f64| Some(Command::Power { real_power_w: watts, reactive_power_var: 0.0 });
+        let clock = Arc::clone(&rig.clock);
+        let quality = || {
+            let image = handle.image();
+            image.point(point::REAL_POWER, AGEING, clock.now()).map(|(sample, _)| sample.quality)
+        };
+        handle.command(rig.setpoint(1000.0, Duration::from_secs(60)));
+        rig.eventually("the first setpoint is held", || handle.image().held == held(1000.0)).await?;
+        ensure!(quality() == Some(Quality::Good));
+
+        rig.broker.kill9()?;
+        rig.eventually("the loss is seen", || quality() == Some(Quality::CommLost)).await?;
+        ensure!(handle.image().held.is_none(), "what it holds is not known in the outage");
+        for watts in [2000.0, -2000.0, 3000.0] {
+            handle.command(Setpoint { epoch: 2, ..rig.setpoint(watts, Duration::from_secs(60)) });
+        }
+        ensure!(rig.held_w() == Some(1000.0));
+        rig.broker.restart()?;
+        rig.eventually("the newest setpoint is held", || handle.image().held == held(3000.0)).await?;
+        ensure!(rig.held_w() == Some(3000.0));
+
+        ensure!(task.end().await == Left::Released);
+        ensure!(rig.held_w().is_none());
+        let happened = happened.lock().expect("no panic");
+        ensure!(happened.iter().any(|it| matches!(it, Occurrence::LinkLost(_))), "{happened:?}");
+        let written = happened.iter().filter(|it| matches!(it, Occurrence::Applied { first: true, .. }));
+        ensure!(written.count() == 2, "{happened:?}");
         Ok(())
     })
 }
