@@ -117,7 +117,7 @@ impl Bench {
             broker: BrokerSettings::at(self.broker.local_addr().into()),
             prefix: "lab".into(),
             device_id: "odd".into(),
-            timeout: Duration::from_millis(400),
+            timeout: Duration::from_secs(1),
         };
         let mut driver = MqttDevice::new(settings, Arc::clone(&self.clock));
         for _ in 0..200 {

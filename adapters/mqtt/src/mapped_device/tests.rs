@@ -87,7 +87,7 @@ impl Bench {
             broker: BrokerSettings::at(self.broker.local_addr().into()),
             prefix: "solar".into(),
             device_id: "7".into(),
-            timeout: Duration::from_millis(300),
+            timeout: Duration::from_secs(1),
             profile,
         };
         MappedDevice::new(settings, Arc::clone(&self.clock))
@@ -169,7 +169,7 @@ async fn a_command_that_is_not_taken_is_in_progress_and_then_unknown_but_sent_on
     let bench = Bench::start().await;
     bench.manner.lock().unwrap().deaf = true;
     let mut driver = bench.driver(|profile| {
-        profile.power.as_mut().unwrap().confirm_within = Duration::from_millis(500);
+        profile.power.as_mut().unwrap().confirm_within = Duration::from_millis(1500);
     });
     bench.connect(&mut driver).await;
     assert_eq!(driver.apply(&bench.setpoint(300.0)).await, Ok(Applied::InProgress));

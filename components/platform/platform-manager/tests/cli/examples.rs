@@ -111,3 +111,19 @@ fn every_error_of_a_profile_is_told_by_check_with_its_place_in_the_profile() {
     }
     assert!(checked.stderr.contains("2 errors"), "{}", checked.stderr);
 }
+
+#[test]
+fn the_profiles_of_mqtt_equipment_that_are_shipped_are_sound() {
+    let folder = folder();
+    let sound = std::fs::read_to_string(config("examples/simulated.toml")).expect("the example");
+    let (head, _) = sound.split_once("[component.house]").expect("a component");
+    for profile in ["mqtt-victron-gx.toml", "mqtt-opendtu.toml"] {
+        let path = config(&format!("devices/{profile}"));
+        let device = format!(
+            "{head}\n[device.b]\ndriver = \"mqtt\"\naddress = \"mqtt://broker\"\nprofile = \"{path}\"\n"
+        );
+        std::fs::write(folder.path().join("sound.toml"), device).expect("the file");
+        let done = gridloop(folder.path(), &["check", "sound.toml"]);
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{profile}");
+    }
+}
