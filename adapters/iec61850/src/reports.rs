@@ -20,8 +20,6 @@ use std::time::Duration;
 
 /// Between two questions while a general interrogation is awaited.
 const PATIENCE: Duration = Duration::from_millis(5);
-/// The most questions until it has come.
-const MOST_QUESTIONS: u32 = 200;
 /// How long a buffered control block stays ours after a lost association, in s, where the server can do that.
 const RESERVED_S: i64 = 60;
 /// A value is stale when no integrity report has come for so many periods.
@@ -49,6 +47,8 @@ pub(crate) struct ReportLink {
     /// As of when the image holds.
     as_of: MonoTime,
     integrity_period: Duration,
+    /// How long a general interrogation may take.
+    timeout: Duration,
 }
 
 /// A control block that reports to us.
@@ -67,10 +67,10 @@ impl ReportLink {
         directory: &Directory,
         plan: &Plan,
         resume: &mut Resume,
-        clock: &dyn Clock,
+        (clock, timeout): (&dyn Clock, Duration),
     ) -> Result<Self, DeviceError> {
         let integrity_period = settings.integrity_period;
-        let mut link = Self { port, blocks: Vec::new(), as_of: clock.now(), integrity_period };
+        let mut link = Self { port, blocks: Vec::new(), as_of: clock.now(), integrity_period, timeout };
         let named = !settings.control_blocks.is_empty();
         let candidates = if named { find(directory, settings)? } else { all(directory, plan) };
         for at in candidates {
@@ -191,7 +191,8 @@ impl ReportLink {
         resume: &mut Resume,
         clock: &dyn Clock,
     ) -> Result<(), DeviceError> {
-        for _ in 0..MOST_QUESTIONS {
+        let deadline = clock.now() + self.timeout;
+        while clock.now() < deadline {
             let asked_at = clock.now();
             let questions: Vec<Variable> = self.blocks.iter().map(|block| block.at.part("RptEna")).collect();
             let answers = self.port.read(&questions).await.map_err(|error| error.of("ask for reports"))?;
@@ -215,7 +216,7 @@ impl ReportLink {
         }
         Err(DeviceError::Timeout {
             operation: "wait for the general interrogation".to_owned(),
-            waited: PATIENCE * MOST_QUESTIONS,
+            waited: self.timeout,
         })
     }
 

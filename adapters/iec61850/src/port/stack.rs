@@ -23,8 +23,8 @@ const MOST_NAMES: usize = 50_000;
 const MOST_REPORTS: usize = 1024;
 /// `orCat` of a command from a remote control centre or gateway.
 const REMOTE_CONTROL: i32 = 3;
-/// How much longer the stack may wait than this adapter, whose own alarm is to come first.
-const STACK_PATIENCE_MS: u64 = 60_000;
+/// Browsing takes a request for each page of names: so many times the time for one answer, all in all.
+const MOST_PAGES: u32 = 100;
 
 /// Opens associations over TCP.
 pub(crate) struct Stack {
@@ -39,10 +39,9 @@ pub(crate) struct Stack {
 #[async_trait]
 impl Network for Stack {
     async fn associate(&self) -> Result<Box<dyn MmsPort>, PortError> {
-        let client = MmsClientBuilder::new()
-            .connect_timeout_ms(STACK_PATIENCE_MS)
-            .request_timeout_ms(STACK_PATIENCE_MS)
-            .build();
+        let timeout_ms = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX).max(1);
+        let client =
+            MmsClientBuilder::new().connect_timeout_ms(timeout_ms).request_timeout_ms(timeout_ms).build();
         let connection = IedConnection::with_mms_client(client).with_max_name_list_names(MOST_NAMES);
         let port = StackPort {
             connection,
@@ -90,7 +89,8 @@ impl StackPort {
 #[async_trait]
 impl MmsPort for StackPort {
     async fn browse(&mut self) -> Result<Vec<(String, Vec<String>)>, PortError> {
-        let model = self.ask(self.connection.get_device_model_from_server()).await?;
+        let patience = self.timeout.saturating_mul(MOST_PAGES);
+        let model = self.bounded(patience, self.connection.get_device_model_from_server()).await?;
         Ok(model.logical_devices.into_iter().map(|device| (device.name, device.variables)).collect())
     }
 

@@ -120,7 +120,9 @@ fn clock() -> SharedClock {
 async fn open(server: &Scripted, resume: &mut Resume) -> Result<ReportLink, DeviceError> {
     let settings = ReportSettings { integrity_period: Duration::from_secs(1), ..ReportSettings::default() };
     let port = Box::new(server.clone());
-    ReportLink::open(port, &settings, &directory(), &plan(), resume, &*clock()).await
+    let clock = clock();
+    let within = (&*clock, Duration::from_millis(300));
+    ReportLink::open(port, &settings, &directory(), &plan(), resume, within).await
 }
 
 fn held(link: &ReportLink) -> Option<f64> {
