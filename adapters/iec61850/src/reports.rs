@@ -89,7 +89,12 @@ impl ReportLink {
             if !new && !named {
                 continue;
             }
-            link.enable(&at, &report_id, resume).await?;
+            if !link.enable(&at, &report_id, resume).await? {
+                if named {
+                    return Err(refused(&at, "it cannot be enabled: another client may have reserved it"));
+                }
+                continue;
+            }
             link.blocks.push(Block { at, report_id, image: Image::new(members) });
         }
         if link.blocks.is_empty() {
@@ -117,7 +122,8 @@ impl ReportLink {
         Ok(Some((data_set.clone(), report_id.map_or(default, ToOwned::to_owned), *enabled)))
     }
 
-    async fn enable(&mut self, at: &Variable, id: &str, resume: &mut Resume) -> Result<(), DeviceError> {
+    /// Configures and enables a control block; `false` when the server does not let us have it.
+    async fn enable(&mut self, at: &Variable, id: &str, resume: &mut Resume) -> Result<bool, DeviceError> {
         let buffered = at.fc == Fc::Br;
         let key = at.to_string();
         // reserved, sequence, time, reason, data set, references, overflow, entry, revision, segmentation
@@ -148,12 +154,12 @@ impl ReportLink {
         }
         self.port.listen(id).await.map_err(|error| error.of(format!("listen to {at}")))?;
         if !self.write(at, "RptEna", Data::Bool(true)).await? {
-            return Err(refused(at, "it cannot be enabled"));
+            return Ok(false);
         }
         if !self.write(at, "GI", Data::Bool(true)).await? {
             return Err(refused(at, "it takes no general interrogation"));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Writes an attribute if it is another one: writing it anew would purge the buffer. A server that keeps it fixed

@@ -252,12 +252,18 @@ fn access(result: AccessResult) -> Result<Data, String> {
 
 fn taken(report: &ClientReport) -> Report {
     let values = report.data_set_values.iter().zip(&report.included).enumerate();
-    let all = ReasonForInclusion::GI | ReasonForInclusion::INTEGRITY;
     let members: Vec<(usize, Data)> = values
         .filter(|(_, (_, included))| **included)
         .filter_map(|(index, (value, _))| Some((index, from_stack(value.clone()?))))
         .collect();
-    let asked_for = |index: &usize| report.reasons.get(*index).is_some_and(|reason| reason.intersects(all));
+    let silent = report.reasons.iter().all(ReasonForInclusion::is_empty);
+    let full = !members.is_empty() && members.len() == report.included.len();
+    let all_for = |reasons: ReasonForInclusion| {
+        let is = |index: &usize| report.reasons.get(*index).is_some_and(|reason| reason.intersects(reasons));
+        (silent && full) || (!members.is_empty() && members.iter().all(|(index, _)| is(index)))
+    };
+    let interrogated = all_for(ReasonForInclusion::GI);
+    let complete = all_for(ReasonForInclusion::GI | ReasonForInclusion::INTEGRITY);
     Report {
         id: report.effective_rpt_id(),
         sequence: report.seq_num,
@@ -266,7 +272,8 @@ fn taken(report: &ClientReport) -> Report {
         entry_time_ms: report.timestamp_ms,
         overflow: report.buf_ovfl == Some(true),
         size: report.included.len(),
-        complete: !members.is_empty() && members.iter().all(|(index, _)| asked_for(index)),
+        interrogated,
+        complete,
         members,
     }
 }

@@ -99,6 +99,7 @@ fn report(sequence: u16, entry: u8, value: f32, complete: bool) -> Report {
         entry_id: Some(vec![entry]),
         size: 1,
         members: vec![(0, Data::Float32(value))],
+        interrogated: complete,
         complete,
         ..Report::default()
     }
