@@ -7,7 +7,7 @@ use gridloop_device::{
     Applied, Command, Description, Device, DeviceError, Quality, SafeState, TapRange, point,
 };
 use gridloop_hil_tests::peers::Peer;
-use gridloop_iec61850::{Check, IedDevice, IedSettings, ReportSettings};
+use gridloop_iec61850::{Check, IedDevice, IedSettings, ReportSettings, Scl, scan};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -99,6 +99,28 @@ async fn a_foreign_ied_is_browsed_and_read_with_its_qualities() -> anyhow::Resul
         driven.doubt("GRIDLOOPINV/MMXU1.TotW.q[MX]", bits).await?;
         assert_eq!(driven.read(point::REAL_POWER).await?, Some((1234.5, quality)), "{bits:?}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_scan_shows_a_foreign_ied_and_how_it_differs_from_its_description() -> anyhow::Result<()> {
+    let driven = Driven::new("INV", 4, false).await?;
+    let scl = Scl::parse(&std::fs::read_to_string(ICD)?)?;
+    let settings = IedSettings { logical_device: None, ..driven.settings.clone() };
+    let report = scan(&settings, Some(&scl), SharedClock::clone(&driven.clock)).await?;
+    let shown = report.to_string();
+    let said = "GRIDLOOPINV/ZINV1.OutWSet is sbo-with-enhanced-security, the description says direct-with-normal-security";
+    for part in [
+        "control      YLTC1.TapChg  sbo-with-enhanced-security",
+        "report       LLN0.urcbMeas01  unbuffered, GRIDLOOPINV/LLN0$dsMeas, free",
+        "command      tap, step by step: GRIDLOOPOLTC/YLTC1.TapChg",
+        said,
+    ] {
+        assert!(shown.contains(part), "{part} is not in\n{shown}");
+    }
+    let comparison = report.comparison.as_ref().context("it was compared")?;
+    assert!(comparison.lacking.is_empty() && comparison.undescribed.is_empty(), "{comparison:?}");
+    assert!(report.config_block().contains("logical_device = \"GRIDLOOPOLTC\""));
     Ok(())
 }
 
