@@ -7,7 +7,7 @@ use gridloop_device::{
     Applied, Command, Description, Device, DeviceError, Quality, SafeState, TapRange, point,
 };
 use gridloop_hil_tests::peers::Peer;
-use gridloop_iec61850::{Check, IedDevice, IedSettings, ReportSettings};
+use gridloop_iec61850::{Check, IedDevice, IedSettings, ReportSettings, Scl, scan};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -23,8 +23,17 @@ struct Driven {
 
 impl Driven {
     async fn new(logical_device: &str, control_model: u8, reports: bool) -> anyhow::Result<Self> {
+        Self::described_by(ICD, logical_device, control_model, reports).await
+    }
+
+    async fn described_by(
+        icd: &str,
+        logical_device: &str,
+        control_model: u8,
+        reports: bool,
+    ) -> anyhow::Result<Self> {
         let clock = clock()?;
-        let (open61850, address) = Peer::serve("ied_server.py", &[ICD, &control_model.to_string()]).await?;
+        let (open61850, address) = Peer::serve("ied_server.py", &[icd, &control_model.to_string()]).await?;
         let settings = IedSettings {
             logical_device: Some(logical_device.to_owned()),
             timeout: Duration::from_secs(10),
@@ -90,6 +99,28 @@ async fn a_foreign_ied_is_browsed_and_read_with_its_qualities() -> anyhow::Resul
         driven.doubt("GRIDLOOPINV/MMXU1.TotW.q[MX]", bits).await?;
         assert_eq!(driven.read(point::REAL_POWER).await?, Some((1234.5, quality)), "{bits:?}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_scan_shows_a_foreign_ied_and_how_it_differs_from_its_description() -> anyhow::Result<()> {
+    let driven = Driven::new("INV", 4, false).await?;
+    let scl = Scl::parse(&std::fs::read_to_string(ICD)?)?;
+    let settings = IedSettings { logical_device: None, ..driven.settings.clone() };
+    let report = scan(&settings, Some(&scl), SharedClock::clone(&driven.clock)).await?;
+    let shown = report.to_string();
+    let said = "GRIDLOOPINV/ZINV1.OutWSet is sbo-with-enhanced-security, the description says direct-with-normal-security";
+    for part in [
+        "control      YLTC1.TapChg  sbo-with-enhanced-security",
+        "report       LLN0.urcbMeas01  unbuffered, GRIDLOOPINV/LLN0$dsMeas, free",
+        "command      tap, step by step: GRIDLOOPOLTC/YLTC1.TapChg",
+        said,
+    ] {
+        assert!(shown.contains(part), "{part} is not in\n{shown}");
+    }
+    let comparison = report.comparison.as_ref().context("it was compared")?;
+    assert!(comparison.lacking.is_empty() && comparison.undescribed.is_empty(), "{comparison:?}");
+    assert!(report.config_block().contains("logical_device = \"GRIDLOOPOLTC\""));
     Ok(())
 }
 
@@ -180,6 +211,51 @@ async fn a_foreign_tap_changer_is_moved_step_by_step() -> anyhow::Result<()> {
         assert!(doubtful.to_string().contains("Questionable"), "{doubtful}");
         assert_eq!(driven.commands().await?.len(), 4);
     }
+    Ok(())
+}
+
+/// The type of a tap position that can be set (ISC), beside the one that can only be read.
+const SETTABLE_POSITION: &str = r#"<DOType id="ISC" cdc="ISC">
+      <DA name="Oper" fc="CO" bType="Struct" type="ISCOper"/>
+      <DA name="valWTr" fc="ST" bType="Struct" type="ValWithTrans" dchg="true"/>
+      <DA name="q" fc="ST" bType="Quality" qchg="true"/>
+      <DA name="t" fc="ST" bType="Timestamp"/>
+      <DA name="ctlModel" fc="CF" bType="Enum" type="CtlModelKind"><Val>direct-with-enhanced-security</Val></DA>
+      <DA name="minVal" fc="CF" bType="INT8"/>
+      <DA name="maxVal" fc="CF" bType="INT8"/>
+    </DOType>
+    <DAType id="ISCOper">
+      <BDA name="ctlVal" bType="INT8"/>
+      <BDA name="origin" bType="Struct" type="Originator"/>
+      <BDA name="ctlNum" bType="INT8U"/>
+      <BDA name="T" bType="Timestamp"/>
+      <BDA name="Test" bType="BOOLEAN"/>
+      <BDA name="Check" bType="Check"/>
+    </DAType>
+    <DOType id="ISC_status""#;
+
+#[tokio::test]
+async fn a_tap_changer_that_takes_a_position_is_told_it_in_one_command() -> anyhow::Result<()> {
+    let described = std::fs::read_to_string(ICD)?
+        .replacen("<DOType id=\"ISC_status\"", SETTABLE_POSITION, 1)
+        .replacen("<DO name=\"TapPos\" type=\"ISC_status\"/>", "<DO name=\"TapPos\" type=\"ISC\"/>", 1);
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("settable.icd");
+    std::fs::write(&file, described)?;
+    let icd = file.to_str().context("a path in UTF-8")?;
+    let mut driven = Driven::described_by(icd, "OLTC", 1, false).await?;
+    let told = &driven.description.profile;
+    assert!(told.contains("YLTC1.TapPos direct-with-enhanced-security"), "{told}");
+    let clock = SharedClock::clone(&driven.clock);
+    for target in [9, 2] {
+        let arrived = Applied::Confirmed { readback: Command::TapPosition(target) };
+        eventually(&clock, "the position is confirmed", async || {
+            Ok(driven.apply(Command::TapPosition(target)).await? == arrived)
+        })
+        .await?;
+    }
+    let commands = driven.commands().await?;
+    assert_eq!(commands.len(), 2, "{commands:?}");
     Ok(())
 }
 

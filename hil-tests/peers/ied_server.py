@@ -55,6 +55,7 @@ class Ied:
             controls.set_handler(f"{INVERTER}/ZINV1.{name}", self.set_power)
         controls.set_check(f"{TAP_CHANGER}/YLTC1.TapChg", self.check_step)
         controls.set_handler(f"{TAP_CHANGER}/YLTC1.TapChg", self.step)
+        controls.set_handler(f"{TAP_CHANGER}/YLTC1.TapPos", self.go_to)
 
     def stand_at(self, position):
         self.position = position
@@ -102,8 +103,12 @@ class Ied:
         self.note(command)
         self.stand_at(self.position + (1 if command.ctl_val.value == RAISE else -1))
 
-    def put(self, **values):
-        for reference, value in values["values"].items():
+    def go_to(self, command):
+        self.note(command)
+        self.stand_at(command.ctl_val.value)
+
+    def put(self, values):
+        for reference, value in values.items():
             self.model.set(reference, value)
         return {}
 

@@ -84,6 +84,7 @@ pub struct IedDevice {
 /// What a device has while it is connected.
 struct Links {
     poll: Box<dyn MmsPort>,
+    /// Opened at the first command.
     control: Option<Box<dyn MmsPort>>,
     reports: Option<ReportLink>,
     plan: Plan,
@@ -130,13 +131,16 @@ impl IedDevice {
         let name = identity::nameplate(&mut *poll, &directory, device).await?;
         let profile = identity::profile(&mapping.name, &plan);
         let mut links = Links { poll, control: None, reports: None, plan };
-        if links.plan.takes_commands() {
-            links.control = Some(self.network.associate().await.map_err(|error| error.of(&operation))?);
-        }
         if let Some(settings) = &self.settings.reports {
             let port = self.network.associate().await.map_err(|error| error.of(&operation))?;
-            let opening =
-                ReportLink::open(port, settings, &directory, &links.plan, &mut self.resume, &*self.clock);
+            let opening = ReportLink::open(
+                port,
+                settings,
+                &directory,
+                &links.plan,
+                &mut self.resume,
+                (&*self.clock, self.settings.timeout),
+            );
             links.reports = Some(opening.await?);
         }
         match (&mut self.tap, &links.plan.tap) {
@@ -226,13 +230,6 @@ impl Links {
         };
         reports.catch_up(resume, clock).await?;
         reports.snapshot(&self.plan, &mut *self.poll, clock).await
-    }
-}
-
-impl Plan {
-    fn takes_commands(&self) -> bool {
-        let tap = self.tap.as_ref().is_some_and(|tap| tap.drive.is_some());
-        tap || self.power.is_some() || self.reactive.is_some() || self.voltage.is_some()
     }
 }
 

@@ -1,4 +1,9 @@
 //! IEC 61850 over MMS: devices, and simulated IEDs.
+//!
+//! An [`IedDevice`] is reached by its [`IedSettings`]. It browses its IED, and a [`Mapping`] says what the objects mean
+//! whose names do not tell. [`scan`] shows what an IED offers, and how it differs from its description, an [`Scl`].
+//! Everything stands on one port trait of our own, behind which the MMS stack is. Nothing here retries: that is the
+//! device task's business.
 
 mod address;
 mod cause;

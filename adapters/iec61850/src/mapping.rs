@@ -6,6 +6,7 @@
 
 mod found;
 mod parse;
+mod show;
 
 pub(crate) use found::{RATINGS, beside, found};
 

@@ -198,8 +198,8 @@ impl SetpointPlan {
         (held - asked).abs() <= held.abs().max(asked.abs()) * 1e-6
     }
 
-    /// Whether a value that is held after a write can be the one that was asked for, at the resolution of the IED: a
-    /// thousandth of the range.
+    /// Whether a value that is held some time after a write can be the one that was asked for, at the resolution of the
+    /// IED: a thousandth of the range.
     pub(crate) fn may_be(&self, held: f64, asked: f64) -> bool {
         let range = self.max.zip(self.min).map_or(0.0, |(max, min)| max - min);
         Self::is(held, asked) || (held - asked).abs() <= range * 1e-3

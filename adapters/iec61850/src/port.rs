@@ -148,7 +148,9 @@ pub(crate) struct Report {
     pub(crate) size: usize,
     /// The members that the report has, by their place in the data set.
     pub(crate) members: Vec<(usize, Data)>,
-    /// A general interrogation or an integrity scan asked for all of it.
+    /// It answers a general interrogation; so does one that has every member and gives no reasons.
+    pub(crate) interrogated: bool,
+    /// It answers a general interrogation or is an integrity scan.
     pub(crate) complete: bool,
 }
 

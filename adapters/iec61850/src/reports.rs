@@ -20,8 +20,6 @@ use std::time::Duration;
 
 /// Between two questions while a general interrogation is awaited.
 const PATIENCE: Duration = Duration::from_millis(5);
-/// The most questions until it has come.
-const MOST_QUESTIONS: u32 = 200;
 /// How long a buffered control block stays ours after a lost association, in s, where the server can do that.
 const RESERVED_S: i64 = 60;
 /// A value is stale when no integrity report has come for so many periods.
@@ -49,6 +47,8 @@ pub(crate) struct ReportLink {
     /// As of when the image holds.
     as_of: MonoTime,
     integrity_period: Duration,
+    /// How long a general interrogation may take.
+    timeout: Duration,
 }
 
 /// A control block that reports to us.
@@ -67,10 +67,10 @@ impl ReportLink {
         directory: &Directory,
         plan: &Plan,
         resume: &mut Resume,
-        clock: &dyn Clock,
+        (clock, timeout): (&dyn Clock, Duration),
     ) -> Result<Self, DeviceError> {
         let integrity_period = settings.integrity_period;
-        let mut link = Self { port, blocks: Vec::new(), as_of: clock.now(), integrity_period };
+        let mut link = Self { port, blocks: Vec::new(), as_of: clock.now(), integrity_period, timeout };
         let named = !settings.control_blocks.is_empty();
         let candidates = if named { find(directory, settings)? } else { all(directory, plan) };
         for at in candidates {
@@ -89,7 +89,12 @@ impl ReportLink {
             if !new && !named {
                 continue;
             }
-            link.enable(&at, &report_id, resume).await?;
+            if !link.enable(&at, &report_id, resume).await? {
+                if named {
+                    return Err(refused(&at, "it cannot be enabled: another client may have reserved it"));
+                }
+                continue;
+            }
             link.blocks.push(Block { at, report_id, image: Image::new(members) });
         }
         if link.blocks.is_empty() {
@@ -117,7 +122,8 @@ impl ReportLink {
         Ok(Some((data_set.clone(), report_id.map_or(default, ToOwned::to_owned), *enabled)))
     }
 
-    async fn enable(&mut self, at: &Variable, id: &str, resume: &mut Resume) -> Result<(), DeviceError> {
+    /// Configures and enables a control block; `false` when the server does not let us have it.
+    async fn enable(&mut self, at: &Variable, id: &str, resume: &mut Resume) -> Result<bool, DeviceError> {
         let buffered = at.fc == Fc::Br;
         let key = at.to_string();
         // reserved, sequence, time, reason, data set, references, overflow, entry, revision, segmentation
@@ -148,12 +154,12 @@ impl ReportLink {
         }
         self.port.listen(id).await.map_err(|error| error.of(format!("listen to {at}")))?;
         if !self.write(at, "RptEna", Data::Bool(true)).await? {
-            return Err(refused(at, "it cannot be enabled"));
+            return Ok(false);
         }
         if !self.write(at, "GI", Data::Bool(true)).await? {
             return Err(refused(at, "it takes no general interrogation"));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Writes an attribute if it is another one: writing it anew would purge the buffer. A server that keeps it fixed
@@ -191,7 +197,8 @@ impl ReportLink {
         resume: &mut Resume,
         clock: &dyn Clock,
     ) -> Result<(), DeviceError> {
-        for _ in 0..MOST_QUESTIONS {
+        let deadline = clock.now() + self.timeout;
+        while clock.now() < deadline {
             let asked_at = clock.now();
             let questions: Vec<Variable> = self.blocks.iter().map(|block| block.at.part("RptEna")).collect();
             let answers = self.port.read(&questions).await.map_err(|error| error.of("ask for reports"))?;
@@ -215,7 +222,7 @@ impl ReportLink {
         }
         Err(DeviceError::Timeout {
             operation: "wait for the general interrogation".to_owned(),
-            waited: PATIENCE * MOST_QUESTIONS,
+            waited: self.timeout,
         })
     }
 

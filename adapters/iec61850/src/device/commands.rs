@@ -114,6 +114,7 @@ impl IedDevice {
             self.awaited[index] = None;
             return Err(refused(quantity.told(), format!("asked for {told}, and the IED holds {held}")));
         }
+        self.open_control(links).await?;
         let before = self.unsure[index].replace(told);
         if let Err(error) = self.tell(links, &setpoint, quantity, data).await {
             if error.keeps_link() {
@@ -123,11 +124,21 @@ impl IedDevice {
         }
         (self.unsure[index], self.awaited[index]) = (None, None);
         let held = links.held(&setpoint).await?;
-        if setpoint.may_be(held, told) {
+        if SetpointPlan::is(held, told) {
             return Ok(Some(held));
         }
+        // With normal security the answer may come before the effect.
         self.awaited[index] = Some(told);
         Ok(None)
+    }
+
+    /// Opens the association for commands, before anything depends on it.
+    async fn open_control(&mut self, links: &mut Links) -> Result<(), DeviceError> {
+        if links.control.is_none() {
+            let operation = format!("connect to {} for a command", self.settings.address);
+            links.control = Some(self.network.associate().await.map_err(|error| error.of(operation))?);
+        }
+        Ok(())
     }
 
     async fn tell(
@@ -174,6 +185,7 @@ impl IedDevice {
         const MOVE: &str = "move the taps";
         let plan = links.plan.tap.clone().ok_or_else(|| unsupported(MOVE))?;
         let drive = plan.drive.clone().ok_or_else(|| unsupported(MOVE))?;
+        self.open_control(links).await?;
         let answers = links.answers().await?;
         let now = self.clock.now();
         let tap = self.tap.as_mut().ok_or_else(|| unsupported(MOVE))?;

@@ -75,6 +75,16 @@ fn what_a_file_names_comes_before_what_is_found() {
     assert_eq!(both.power_setpoint, own.power_setpoint);
 }
 
+#[test]
+fn a_mapping_that_was_shown_reads_back() {
+    let mapping = Mapping::parse("ied.toml", WHOLE).unwrap();
+    assert_eq!(Mapping::parse("shown.toml", &mapping.to_string()), Ok(mapping));
+    let odd = Mapping { name: "a \"b\" \\ c".into(), ..Mapping::default() };
+    assert_eq!(Mapping::parse("shown.toml", &odd.to_string()), Ok(odd));
+    let found = crate::scl::Scl::parse(crate::simulated::ICD).unwrap().ieds[0].mapping(None);
+    assert_eq!(Mapping::parse("shown.toml", &found.to_string()), Ok(found));
+}
+
 proptest! {
     #[test]
     fn no_text_makes_the_parser_panic(text in "\\PC{0,200}") {

@@ -23,8 +23,8 @@ const MOST_NAMES: usize = 50_000;
 const MOST_REPORTS: usize = 1024;
 /// `orCat` of a command from a remote control centre or gateway.
 const REMOTE_CONTROL: i32 = 3;
-/// How much longer the stack may wait than this adapter, whose own alarm is to come first.
-const STACK_PATIENCE_MS: u64 = 60_000;
+/// Browsing takes a request for each page of names: so many times the time for one answer, all in all.
+const MOST_PAGES: u32 = 100;
 
 /// Opens associations over TCP.
 pub(crate) struct Stack {
@@ -39,10 +39,9 @@ pub(crate) struct Stack {
 #[async_trait]
 impl Network for Stack {
     async fn associate(&self) -> Result<Box<dyn MmsPort>, PortError> {
-        let client = MmsClientBuilder::new()
-            .connect_timeout_ms(STACK_PATIENCE_MS)
-            .request_timeout_ms(STACK_PATIENCE_MS)
-            .build();
+        let timeout_ms = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX).max(1);
+        let client =
+            MmsClientBuilder::new().connect_timeout_ms(timeout_ms).request_timeout_ms(timeout_ms).build();
         let connection = IedConnection::with_mms_client(client).with_max_name_list_names(MOST_NAMES);
         let port = StackPort {
             connection,
@@ -90,7 +89,8 @@ impl StackPort {
 #[async_trait]
 impl MmsPort for StackPort {
     async fn browse(&mut self) -> Result<Vec<(String, Vec<String>)>, PortError> {
-        let model = self.ask(self.connection.get_device_model_from_server()).await?;
+        let patience = self.timeout.saturating_mul(MOST_PAGES);
+        let model = self.bounded(patience, self.connection.get_device_model_from_server()).await?;
         Ok(model.logical_devices.into_iter().map(|device| (device.name, device.variables)).collect())
     }
 
@@ -252,12 +252,18 @@ fn access(result: AccessResult) -> Result<Data, String> {
 
 fn taken(report: &ClientReport) -> Report {
     let values = report.data_set_values.iter().zip(&report.included).enumerate();
-    let all = ReasonForInclusion::GI | ReasonForInclusion::INTEGRITY;
     let members: Vec<(usize, Data)> = values
         .filter(|(_, (_, included))| **included)
         .filter_map(|(index, (value, _))| Some((index, from_stack(value.clone()?))))
         .collect();
-    let asked_for = |index: &usize| report.reasons.get(*index).is_some_and(|reason| reason.intersects(all));
+    let silent = report.reasons.iter().all(ReasonForInclusion::is_empty);
+    let full = !members.is_empty() && members.len() == report.included.len();
+    let all_for = |reasons: ReasonForInclusion| {
+        let is = |index: &usize| report.reasons.get(*index).is_some_and(|reason| reason.intersects(reasons));
+        (silent && full) || (!members.is_empty() && members.iter().all(|(index, _)| is(index)))
+    };
+    let interrogated = all_for(ReasonForInclusion::GI);
+    let complete = all_for(ReasonForInclusion::GI | ReasonForInclusion::INTEGRITY);
     Report {
         id: report.effective_rpt_id(),
         sequence: report.seq_num,
@@ -266,7 +272,8 @@ fn taken(report: &ClientReport) -> Report {
         entry_time_ms: report.timestamp_ms,
         overflow: report.buf_ovfl == Some(true),
         size: report.included.len(),
-        complete: !members.is_empty() && members.iter().all(|(index, _)| asked_for(index)),
+        interrogated,
+        complete,
         members,
     }
 }

@@ -41,8 +41,9 @@ impl Image {
         }
     }
 
-    /// Folds a report in. An entry that was heard already is passed over; a value older than the one that is held does
-    /// not replace it.
+    /// Folds a report in. An entry that was heard already is passed over. A value older than the one that is held does
+    /// not replace it, but for the answer to a general interrogation, which is of the present whatever the server's
+    /// clock says; a server whose clock went back is thus asked for everything.
     ///
     /// # Errors
     /// When the report is not about the data set as it was when the reports were enabled. Nothing of it is used.
@@ -67,27 +68,33 @@ impl Image {
             _ => false,
         };
         if missed || report.overflow {
-            self.gap = true;
-            self.missing.fill(true);
+            self.doubt();
         }
         self.last_sequence = report.sequence;
         self.last_entry = report.entry_id;
-        let complete = report.complete || report.members.len() == report.size;
         for (index, data) in report.members {
-            if complete && !self.gap {
+            if report.interrogated && !self.gap {
                 self.missing[index] = false;
             }
             let older = self.held[index].as_ref().is_some_and(|held| {
                 matches!((held.entry_time_ms, report.entry_time_ms), (Some(known), Some(told)) if told < known)
             });
-            if !older {
+            if older && !report.interrogated {
+                self.doubt();
+            } else {
                 self.held[index] = Some(Held { data, entry_time_ms: report.entry_time_ms });
             }
         }
-        if complete && self.is_whole() {
+        if report.complete && self.is_whole() {
             self.whole_at = Some(now);
         }
         Ok(())
+    }
+
+    /// Nothing is sure until everything has been asked for and told.
+    fn doubt(&mut self) {
+        self.gap = true;
+        self.missing.fill(true);
     }
 
     /// Whether everything has been told since it was last asked for, and no report has gone missing since.

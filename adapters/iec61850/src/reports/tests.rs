@@ -99,6 +99,7 @@ fn report(sequence: u16, entry: u8, value: f32, complete: bool) -> Report {
         entry_id: Some(vec![entry]),
         size: 1,
         members: vec![(0, Data::Float32(value))],
+        interrogated: complete,
         complete,
         ..Report::default()
     }
@@ -120,7 +121,9 @@ fn clock() -> SharedClock {
 async fn open(server: &Scripted, resume: &mut Resume) -> Result<ReportLink, DeviceError> {
     let settings = ReportSettings { integrity_period: Duration::from_secs(1), ..ReportSettings::default() };
     let port = Box::new(server.clone());
-    ReportLink::open(port, &settings, &directory(), &plan(), resume, &*clock()).await
+    let clock = clock();
+    let within = (&*clock, Duration::from_millis(300));
+    ReportLink::open(port, &settings, &directory(), &plan(), resume, within).await
 }
 
 fn held(link: &ReportLink) -> Option<f64> {

@@ -49,7 +49,10 @@ async fn an_inverter_is_told_its_power_and_shows_it() {
     assert_eq!(description.capabilities.power.unwrap().max_w, 8000.0);
     assert_eq!(description.standing, None);
     let command = Command::Power { real_power_w: 2000.0, reactive_power_var: -500.0 };
-    let applied = device.apply(&setpoint(command, &clock)).await.unwrap();
+    let mut applied = device.apply(&setpoint(command, &clock)).await.unwrap();
+    while applied == Applied::InProgress {
+        applied = device.apply(&setpoint(command, &clock)).await.unwrap();
+    }
     assert_eq!(applied, Applied::Confirmed { readback: command });
     let mut snapshot = device.read().await.unwrap();
     while snapshot.get(point::REAL_POWER).unwrap().value != 2000.0 {

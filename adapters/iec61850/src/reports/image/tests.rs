@@ -16,6 +16,7 @@ fn report(sequence: u16, values: &[(usize, f32)], complete: bool) -> Report {
         sequence: Some(sequence),
         size: 2,
         members: values.iter().map(|(index, value)| (*index, Data::Float32(*value))).collect(),
+        interrogated: complete,
         complete,
         ..Report::default()
     }
@@ -53,6 +54,34 @@ fn a_gap_makes_the_image_doubtful_until_everything_was_told_again() {
     assert!(image.asks() && !image.asks());
     image.apply(report(4, &[(0, 4.0), (1, 50.0)], true), now()).unwrap();
     assert!(image.is_whole());
+}
+
+#[test]
+fn an_integrity_report_does_not_stand_for_the_interrogation_that_was_asked_for() {
+    let mut image = Image::new(members());
+    let integrity = Report { interrogated: false, ..report(0, &[(0, 1.0), (1, 50.0)], true) };
+    image.apply(integrity, now()).unwrap();
+    assert!(!image.is_whole(), "it may have been buffered long ago");
+    image.apply(report(1, &[(0, 2.0), (1, 50.0)], true), now()).unwrap();
+    assert!(image.is_whole());
+    let later = now() + Duration::from_secs(5);
+    let integrity = Report { interrogated: false, ..report(2, &[(0, 3.0), (1, 50.0)], true) };
+    image.apply(integrity, later).unwrap();
+    assert_eq!(image.whole_at(), Some(later));
+}
+
+#[test]
+fn a_server_whose_clock_went_back_is_asked_for_everything() {
+    let mut image = Image::new(members());
+    let at = |time, told: Report| Report { entry_time_ms: Some(time), ..told };
+    image.apply(at(1000, report(0, &[(0, 1.0), (1, 50.0)], true)), now()).unwrap();
+    image.apply(at(400, report(1, &[(0, 2.0)], false)), now()).unwrap();
+    assert!(!image.is_whole() && image.asks());
+    assert_eq!(held(&image, 0), Some(1.0));
+    image.apply(at(401, report(2, &[(0, 2.0), (1, 50.0)], true)), now()).unwrap();
+    assert!(image.is_whole());
+    image.apply(at(402, report(3, &[(0, 3.0)], false)), now()).unwrap();
+    assert_eq!((image.is_whole(), held(&image, 0)), (true, Some(3.0)));
 }
 
 #[test]
