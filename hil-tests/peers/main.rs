@@ -4,6 +4,7 @@
 //! gridloop's drivers and its simulated devices are written by the same people from the same tables, so that either
 //! could confirm the other's mistakes. These tests let others judge both sides.
 
+mod drill;
 mod mbpoll;
 mod messages;
 mod model_tables;
