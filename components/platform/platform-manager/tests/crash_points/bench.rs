@@ -32,11 +32,11 @@ pub(crate) struct Crash {
 }
 
 impl Crash {
-    pub(crate) fn drawn(random: &mut fastrand::Rng) -> Self {
+    pub(crate) fn drawn(random: &mut fastrand::Rng, writes: u32) -> Self {
         let moment = [Moment::Asked, Moment::Answered, Moment::Told][random.usize(..3)];
         // At the boundary itself, or somewhere behind it.
         let delay = if random.bool() { 0 } else { random.u64(..20_000) };
-        Self { writes: random.u32(..12), moment, delay: Duration::from_micros(delay) }
+        Self { writes: random.u32(..writes), moment, delay: Duration::from_micros(delay) }
     }
 }
 
@@ -46,6 +46,8 @@ struct Seen {
     /// The gridloop at work, while it is to be killed.
     prey: Option<Pid>,
     writes: u32,
+    /// Requests of all kinds that were answered.
+    asked: u32,
     /// Writes that put the limit in force, and reached the inverter.
     limits: u32,
     /// Limits other than the one of the run.
@@ -79,7 +81,7 @@ impl Drop for Process {
 }
 
 impl Bench {
-    pub(crate) async fn start(timer_s: u32, crash: Crash, clock: SharedClock) -> Self {
+    pub(crate) async fn start(timer_s: Option<u64>, crash: Crash, clock: SharedClock) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let seen = Arc::new(Mutex::new(Seen::default()));
         let mut simulator =
@@ -127,6 +129,11 @@ impl Bench {
         (read[0] == 1).then_some(read[1])
     }
 
+    /// Requests of all kinds that were answered.
+    pub(crate) fn asked(&self) -> u32 {
+        self.seen.lock().unwrap().asked
+    }
+
     /// Writes that put the limit in force, and reached the inverter.
     pub(crate) fn times_limited(&self) -> u32 {
         self.seen.lock().unwrap().limits
@@ -162,13 +169,14 @@ fn spawn(folder: &Path, arguments: &[&str], seen: &Arc<Mutex<Seen>>, stdout: Std
     Process { child, seen: Arc::clone(seen), output: folder.join("output") }
 }
 
-fn configure(folder: &Path, port: u16, timer_s: u32) {
+fn configure(folder: &Path, port: u16, timer_s: Option<u64>) {
+    let timer = timer_s.map(|timer_s| format!("revert_after_s = {timer_s}\n")).unwrap_or_default();
     let configuration = format!(
         "[simulation]\nname = \"crashes\"\ninitial_start_time = \"2026-06-21T12:00:00.000Z\"\n\
          epoch_length_s = 0.2\nepochs = 10000\n\n[manager]\nstart_delay_s = 0\n\n\
          [component.operator]\nkind = \"setpoint-series\"\nfile = \"setpoints.csv\"\n\n\
          [device.pv1]\ndriver = \"sunspec\"\naddress = \"tcp://127.0.0.1:{port}\"\nmode = \"armed\"\n\
-         category = \"Generator\"\nrevert_after_s = {timer_s}\n"
+         category = \"Generator\"\n{timer}"
     );
     std::fs::write(folder.join("bench.toml"), configuration).expect("a configuration");
     let rows = "Epoch,Resource,RealPower,ReactivePower\n1,pv1,4.0,0.0\n";
@@ -177,8 +185,9 @@ fn configure(folder: &Path, port: u16, timer_s: u32) {
 
 /// Counts writes, and kills.
 fn watch(seen: &Arc<Mutex<Seen>>, crash: Crash, clock: &SharedClock, moment: Moment, pdu: &[u8]) -> bool {
-    let Some((first, registers)) = written(pdu) else { return true };
     let mut now = seen.lock().unwrap();
+    now.asked += u32::from(moment == Moment::Told);
+    let Some((first, registers)) = written(pdu) else { return true };
     if moment == Moment::Answered {
         now.note(first, &registers);
     }
