@@ -3,11 +3,12 @@
 //! The inverter is a process of its own. Between the two stands a [`ModbusTap`], which kills gridloop when a write has
 //! arrived at it, when the inverter has answered, or when gridloop has been told; by a seed, as the place and the
 //! number of the write are. Every write is counted there. What the inverter holds is read by mbpoll, from the inverter
-//! itself.
+//! itself. `gateway` does the same with a gateway that is a process of its own, on RabbitMQ.
 //!
 //! `GRIDLOOP_CRASHES=300` takes so many seeds, `GRIDLOOP_SEED=17` one.
 
 mod bench;
+mod gateway;
 
 use bench::{Bench, Crash, HELD, eventually};
 use gridloop_clock::{SharedClock, WallClock, sleep};
@@ -76,8 +77,9 @@ async fn crash(seed: u64, clock: SharedClock) -> Kind {
         // What holds already is not written, and nothing is renewed.
         _ => (Case::NoTimer, None, 3),
     };
-    let bench = Bench::start(timer_s, Crash::drawn(&mut random, writes), clock.clone()).await;
-    let run = bench.run(&[]);
+    let bench = Bench::start(timer_s, clock.clone()).await;
+    let run = bench.spawn("first", &["run", "bench.toml"]);
+    bench.hunt(&run, Crash::drawn(&mut random, writes));
     bench.killed(run).await;
     let before = bench.times_limited();
     let stood = bench.in_force().await == Some(HELD);
@@ -90,7 +92,7 @@ async fn crash(seed: u64, clock: SharedClock) -> Kind {
     }
 
     let asked = bench.asked();
-    let mut resumed = bench.run(&["--resume", &bench.folder_of_the_run()]);
+    let mut resumed = bench.spawn("resumed", &["run", "--resume", &bench.folder_of_the_run()]);
     let again = match case {
         Case::NoTimer => {
             // As many requests as make many readings: whatever was to be written has been.
