@@ -9,6 +9,7 @@ use gridloop_gateway::drill::{DrillSettings, DrillTimes, Drilled, Verdict, Wish,
 use gridloop_hil_tests::peers::Peer;
 use gridloop_modbus::{SunSpecDevice, SunSpecSettings};
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::time::Duration;
 
 const TIMER: Duration = Duration::from_secs(1);
@@ -32,17 +33,23 @@ async fn drill(timer_works: bool) -> anyhow::Result<(Drilled, Inverter)> {
     let seconds = Duration::from_secs(5);
     let times = DrillTimes { job: seconds, connect: seconds, release: seconds };
     let mut silent = |_: &_| {};
-    let drilling = run_drill(&mut device, settings, times, &clock, std::future::pending(), &mut silent);
+    let over = Cell::new(false);
+    let drilling = async {
+        let never = std::future::pending();
+        let drilled = run_drill(&mut device, settings, times, &clock, never, &mut silent).await;
+        over.set(true);
+        drilled
+    };
+    // To its end: a question that is broken off would leave its answer to the next one.
     let living = async {
-        loop {
-            inverter.live(timer_works, &clock).await.expect("the server answers");
+        while !over.get() {
+            inverter.live(timer_works, &clock).await?;
             sleep(&*clock, Duration::from_millis(50)).await;
         }
+        anyhow::Ok(())
     };
-    let drilled = tokio::select! {
-        drilled = drilling => drilled,
-        () = living => unreachable!("an inverter lives on"),
-    };
+    let (drilled, lived) = tokio::join!(drilling, living);
+    lived?;
     Ok((drilled, inverter))
 }
 
