@@ -54,6 +54,8 @@ pub struct ServeWish {
     pub topic_prefix: String,
     /// Its name in topics.
     pub device_id: String,
+    /// Time between two messages of a device that speaks of its own; absent: a second.
+    pub interval: Option<Duration>,
     /// PEM files for TLS: authorities, certificate and key.
     pub tls: Option<TlsTriple>,
 }

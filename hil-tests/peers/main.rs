@@ -5,6 +5,7 @@
 //! could confirm the other's mistakes. These tests let others judge both sides.
 
 mod battery_map;
+mod drill;
 mod ied_driver;
 mod mbpoll;
 mod messages;

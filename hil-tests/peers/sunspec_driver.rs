@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// What the registers of an inverter of 10 kW hold, before scaling.
-fn image(base: u16, controls: Value) -> Value {
+pub(crate) fn image(base: u16, controls: Value) -> Value {
     json!({ "base": base, "models": [
         { "id": 1, "points": { "Mn": "Foreign", "Md": "PV 10", "SN": "42" } },
         { "id": 103, "points": {
@@ -33,7 +33,7 @@ fn immediate_controls() -> Value {
     } })
 }
 
-fn ac_controls() -> Value {
+pub(crate) fn ac_controls() -> Value {
     json!({ "id": 704, "points": {
         "WMaxLimPctEna": 0, "WMaxLimPct": 100, "WMaxLimPctRvrt": 100, "WMaxLimPctEnaRvrt": 0,
         "WMaxLimPctRvrtTms": 0, "WMaxLimPctRvrtRem": 0, "WMaxLimPct_SF": 0, "WSetEna": 0,

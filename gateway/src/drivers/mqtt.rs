@@ -17,6 +17,9 @@ use std::time::Duration;
 
 pub(super) struct Mqtt;
 
+/// How often the simulated device of a run speaks: fresh enough for epochs that are ten times as fast as seconds.
+const TELEMETRY: Duration = Duration::from_millis(50);
+
 #[async_trait]
 impl Driver for Mqtt {
     fn name(&self) -> &'static str {
@@ -78,7 +81,11 @@ impl Driver for Mqtt {
         });
         let broker = BrokerSettings { tls, ..BrokerSettings::at(address) };
         let address = broker.address.to_string();
-        let settings = SimulatedSettings::new(broker, &wish.topic_prefix, &wish.device_id);
+        let usual = SimulatedSettings::new(broker, &wish.topic_prefix, &wish.device_id);
+        let settings = SimulatedSettings {
+            telemetry_interval: wish.interval.unwrap_or(usual.telemetry_interval),
+            ..usual
+        };
         let device = match twin {
             TwinSettings::Battery(plant) => {
                 let plant = LivePlant::new(Battery::new(plant.clone())?, clock.clone());
@@ -224,6 +231,7 @@ impl Opener for Settings {
                 let wish = ServeWish {
                     topic_prefix: self.prefix.clone(),
                     device_id: self.device_id.clone(),
+                    interval: Some(TELEMETRY),
                     ..ServeWish::default()
                 };
                 let served = Mqtt.serve(&wish, twin.ok_or(OpenError::NoTwin)?, clock).await?;

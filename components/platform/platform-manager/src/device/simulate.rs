@@ -112,6 +112,7 @@ pub(super) async fn simulate(args: &SimulateArgs, context: &Context) -> anyhow::
         unit: args.unit,
         device_id: args.device_id.clone(),
         topic_prefix: args.topic_prefix.clone(),
+        interval: None,
         tls: args.tls(),
     };
     let served = driver.serve(&wish, &twin, &context.clock).await?;

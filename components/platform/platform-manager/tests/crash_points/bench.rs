@@ -32,11 +32,11 @@ pub(crate) struct Crash {
 }
 
 impl Crash {
-    pub(crate) fn drawn(random: &mut fastrand::Rng) -> Self {
+    pub(crate) fn drawn(random: &mut fastrand::Rng, writes: u32) -> Self {
         let moment = [Moment::Asked, Moment::Answered, Moment::Told][random.usize(..3)];
         // At the boundary itself, or somewhere behind it.
         let delay = if random.bool() { 0 } else { random.u64(..20_000) };
-        Self { writes: random.u32(..12), moment, delay: Duration::from_micros(delay) }
+        Self { writes: random.u32(..writes), moment, delay: Duration::from_micros(delay) }
     }
 }
 
@@ -44,8 +44,10 @@ impl Crash {
 #[derive(Debug, Default)]
 struct Seen {
     /// The gridloop at work, while it is to be killed.
-    prey: Option<Pid>,
+    prey: Option<(Pid, Crash)>,
     writes: u32,
+    /// Requests of all kinds that were answered.
+    asked: u32,
     /// Writes that put the limit in force, and reached the inverter.
     limits: u32,
     /// Limits other than the one of the run.
@@ -79,7 +81,7 @@ impl Drop for Process {
 }
 
 impl Bench {
-    pub(crate) async fn start(timer_s: u32, crash: Crash, clock: SharedClock) -> Self {
+    pub(crate) async fn start(timer_s: Option<u64>, clock: SharedClock) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let seen = Arc::new(Mutex::new(Seen::default()));
         let mut simulator =
@@ -90,22 +92,26 @@ impl Bench {
         let device: SocketAddr = address.and_then(|it| it.parse().ok()).expect("where it serves");
         let watched = Arc::clone(&seen);
         let pause = clock.clone();
-        let watch = Arc::new(move |moment, pdu: &[u8]| watch(&watched, crash, &pause, moment, pdu));
+        let watch = Arc::new(move |moment, pdu: &[u8]| watch(&watched, &pause, moment, pdu));
         let tap = ModbusTap::start(device.port(), watch).await.expect("a port");
         configure(folder.path(), tap.port(), timer_s);
         Self { folder, clock, device, seen, _simulator: simulator, _tap: tap }
     }
 
-    /// Starts the run. One that is not resumed will be killed.
-    pub(crate) fn run(&self, more: &[&str]) -> Process {
-        let arguments: Vec<&str> =
-            if more.is_empty() { vec!["run", "bench.toml"] } else { [&["run"], more].concat() };
-        let output = self.folder.path().join(format!("output-{}", more.len()));
+    /// Starts a gridloop. What it prints is kept under its name.
+    pub(crate) fn spawn(&self, name: &str, arguments: &[&str]) -> Process {
+        let output = self.folder.path().join(name);
         let file = std::fs::File::create(&output).expect("a file");
-        let mut process = spawn(self.folder.path(), &arguments, &self.seen, file.into());
+        let mut process = spawn(self.folder.path(), arguments, &self.seen, file.into());
         process.output = output;
-        self.seen.lock().unwrap().prey = more.is_empty().then(|| Pid::from_child(&process.child));
         process
+    }
+
+    /// From now on, this gridloop is killed when its writes get there.
+    pub(crate) fn hunt(&self, process: &Process, crash: Crash) {
+        let mut seen = self.seen.lock().unwrap();
+        seen.prey = Some((Pid::from_child(&process.child), crash));
+        seen.writes = 0;
     }
 
     /// Waits until the run has been killed.
@@ -127,6 +133,11 @@ impl Bench {
         (read[0] == 1).then_some(read[1])
     }
 
+    /// Requests of all kinds that were answered.
+    pub(crate) fn asked(&self) -> u32 {
+        self.seen.lock().unwrap().asked
+    }
+
     /// Writes that put the limit in force, and reached the inverter.
     pub(crate) fn times_limited(&self) -> u32 {
         self.seen.lock().unwrap().limits
@@ -141,9 +152,19 @@ impl Bench {
 impl Process {
     /// Does what Ctrl-C does and waits for the end.
     pub(crate) async fn interrupt(&mut self, clock: &SharedClock) {
-        self.seen.lock().unwrap().ending = true;
+        self.allow_the_end();
         kill_process(Pid::from_child(&self.child), Signal::INT).expect("a signal");
-        eventually(clock, "the run has ended", async || self.child.try_wait().unwrap().is_some()).await;
+        self.ended(clock).await;
+    }
+
+    /// From now on the limit may be taken away.
+    fn allow_the_end(&self) {
+        self.seen.lock().unwrap().ending = true;
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(&mut self, clock: &SharedClock) {
+        eventually(clock, "it has ended", async || self.child.try_wait().unwrap().is_some()).await;
         let status = self.child.wait().expect("its end");
         assert_eq!(status.code(), Some(0), "{}", self.output());
     }
@@ -162,13 +183,14 @@ fn spawn(folder: &Path, arguments: &[&str], seen: &Arc<Mutex<Seen>>, stdout: Std
     Process { child, seen: Arc::clone(seen), output: folder.join("output") }
 }
 
-fn configure(folder: &Path, port: u16, timer_s: u32) {
+fn configure(folder: &Path, port: u16, timer_s: Option<u64>) {
+    let timer = timer_s.map(|timer_s| format!("revert_after_s = {timer_s}\n")).unwrap_or_default();
     let configuration = format!(
         "[simulation]\nname = \"crashes\"\ninitial_start_time = \"2026-06-21T12:00:00.000Z\"\n\
-         epoch_length_s = 0.2\nepochs = 10000\n\n[manager]\nstart_delay_s = 0\n\n\
+         epoch_length_s = 0.2\nepochs = 10000\n\n[manager]\nstart_delay_s = 0\nresend_interval_s = 0.5\nmax_resends = 100\n\n\
          [component.operator]\nkind = \"setpoint-series\"\nfile = \"setpoints.csv\"\n\n\
          [device.pv1]\ndriver = \"sunspec\"\naddress = \"tcp://127.0.0.1:{port}\"\nmode = \"armed\"\n\
-         category = \"Generator\"\nrevert_after_s = {timer_s}\n"
+         category = \"Generator\"\n{timer}"
     );
     std::fs::write(folder.join("bench.toml"), configuration).expect("a configuration");
     let rows = "Epoch,Resource,RealPower,ReactivePower\n1,pv1,4.0,0.0\n";
@@ -176,20 +198,22 @@ fn configure(folder: &Path, port: u16, timer_s: u32) {
 }
 
 /// Counts writes, and kills.
-fn watch(seen: &Arc<Mutex<Seen>>, crash: Crash, clock: &SharedClock, moment: Moment, pdu: &[u8]) -> bool {
-    let Some((first, registers)) = written(pdu) else { return true };
+fn watch(seen: &Arc<Mutex<Seen>>, clock: &SharedClock, moment: Moment, pdu: &[u8]) -> bool {
     let mut now = seen.lock().unwrap();
+    now.asked += u32::from(moment == Moment::Told);
+    let Some((first, registers)) = written(pdu) else { return true };
     if moment == Moment::Answered {
         now.note(first, &registers);
     }
-    if now.prey.is_none() || moment != crash.moment {
+    let Some((prey, crash)) = now.prey else { return true };
+    if moment != crash.moment {
         return true;
     }
     now.writes += 1;
     if now.writes <= crash.writes {
         return true;
     }
-    let Some(prey) = now.prey.take() else { return true };
+    now.prey = None;
     if crash.delay.is_zero() {
         kill_process(prey, Signal::KILL).expect("a signal");
         return false;
