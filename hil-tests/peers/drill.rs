@@ -20,8 +20,13 @@ async fn drill(timer_works: bool) -> anyhow::Result<(Drilled, Inverter)> {
     let clock = clock()?;
     let (pymodbus, address) =
         Peer::serve("sunspec_server.py", &[&image(40_000, ac_controls()).to_string()]).await?;
-    let settings =
-        SunSpecSettings { link: link_to(address), revert_after: Some(TIMER), revert_to_w: REVERTS_TO_W };
+    let settings = SunSpecSettings {
+        link: link_to(address),
+        revert_after: Some(TIMER),
+        revert_to_w: REVERTS_TO_W,
+        storage: None,
+        reenable: false,
+    };
     let mut device = SunSpecDevice::new(settings, clock.clone());
     let mut inverter = Inverter { pymodbus, limited_since: None, reverted: false };
     let settings = DrillSettings {

@@ -101,6 +101,8 @@ pub struct Description {
     pub capabilities: Capabilities,
     /// What the device does by itself when it is no longer told anything.
     pub fail_safe: FailSafe,
+    /// Whether it is told when a command expires, and lets go of it then: it has to be told again before that.
+    pub expiry_is_told: bool,
     /// The command that the device held when it was connected, left by whoever drove it before. `None`: it was free,
     /// or it does not tell.
     pub standing: Option<Command>,

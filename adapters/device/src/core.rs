@@ -304,7 +304,8 @@ impl DeviceCore {
         match result {
             Ok(Applied::Confirmed { readback }) => {
                 let first = !matches!(driven.write, Write::Held { .. });
-                driven.write = Write::Held { refresh_at: refresh_at(self.image.description.as_deref(), now) };
+                driven.write =
+                    Write::Held { refresh_at: refresh_at(self.image.description.as_deref(), &setpoint, now) };
                 self.image.held = Some(readback);
                 if first {
                     self.image.held_order = setpoint.order;
@@ -313,7 +314,8 @@ impl DeviceCore {
                 self.occurrences.push(Occurrence::Applied { setpoint, readback, first });
             }
             Ok(Applied::Restored { readback }) => {
-                driven.write = Write::Held { refresh_at: refresh_at(self.image.description.as_deref(), now) };
+                driven.write =
+                    Write::Held { refresh_at: refresh_at(self.image.description.as_deref(), &setpoint, now) };
                 self.image.held = Some(readback);
                 self.image.refusal = None;
                 self.occurrences.push(Occurrence::Restored { setpoint, readback });
@@ -466,12 +468,14 @@ impl DeviceCore {
 /// How often a command that a device holds without a timer is looked after.
 const LOOK_AFTER: Duration = Duration::from_secs(5);
 
-/// A device with a timer of its own is told again after a third of it. One without is told again too: a driver writes
-/// what the device no longer holds, and nothing else.
-fn refresh_at(description: Option<&Description>, now: MonoTime) -> MonoTime {
+/// A device with a timer of its own is told again after a third of it; one that was told when the command expires, at
+/// half that time. One without is told again too: a driver writes what the device no longer holds, and nothing else.
+fn refresh_at(description: Option<&Description>, written: &Setpoint, now: MonoTime) -> MonoTime {
     let timer = match description.map(|description| description.fail_safe) {
         None | Some(FailSafe::None) => None,
         Some(FailSafe::RevertsToFree { after } | FailSafe::RevertsToValue { after }) => Some(after / 3),
     };
-    now + timer.unwrap_or(LOOK_AFTER).min(LOOK_AFTER)
+    let told = description.is_some_and(|description| description.expiry_is_told);
+    let expiry = told.then(|| written.expires_at.since(now) / 2);
+    now + timer.into_iter().chain(expiry).fold(LOOK_AFTER, Duration::min)
 }

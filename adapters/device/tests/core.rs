@@ -430,3 +430,17 @@ fn a_write_is_told_before_it_is_done_once() {
     core.begins(&job);
     assert_eq!((job, told(&mut core)), (Job::Apply(setpoint), vec![]), "it is under way already");
 }
+
+#[test]
+fn a_device_that_is_told_when_a_command_expires_is_told_again_in_time() {
+    let description = Description { expiry_is_told: true, ..Description::default() };
+    let mut core = connected(SETTINGS, description);
+    confirm_first(&mut core);
+    core.command(power(3.0, 2, 1000), ms(1000)).unwrap();
+    core.done(Done::Read(Ok(reading(1590))), ms(1590));
+    assert_eq!(core.next(ms(1590)), Next::Until(ms(1600)), "half-way to 3100 ms");
+    assert_eq!(
+        core.next(ms(1600)),
+        Next::Do(Job::Apply(Setpoint { received_at: ms(100), ..power(3.0, 2, 1000) }))
+    );
+}

@@ -150,8 +150,14 @@ impl IedDevice {
         let answers = links.answers().await?;
         let capabilities = capabilities(&links.plan)?;
         let standing = standing(&links.plan, &capabilities, &answers);
-        let description =
-            Description { identity: name, profile, capabilities, fail_safe: FailSafe::None, standing };
+        let description = Description {
+            identity: name,
+            profile,
+            capabilities,
+            fail_safe: FailSafe::None,
+            expiry_is_told: false,
+            standing,
+        };
         Ok((links, description))
     }
 

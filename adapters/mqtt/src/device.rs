@@ -333,6 +333,7 @@ impl Device for MqttDevice {
             profile: format!("gridloop {}/{}", self.settings.prefix, self.settings.device_id),
             capabilities: about.capabilities(),
             fail_safe: about.fail_safe(),
+            expiry_is_told: true,
             standing: taken.telemetry.held.map(Command::from),
         })
     }

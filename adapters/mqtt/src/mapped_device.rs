@@ -308,6 +308,7 @@ impl Device for MappedDevice {
                 ..Capabilities::default()
             },
             fail_safe: profile.power.as_ref().map_or(FailSafe::None, |power| power.fail_safe),
+            expiry_is_told: false,
             standing: None,
         })
     }

@@ -24,6 +24,7 @@ pub(crate) fn describe(battery: &Battery, revert_after: Option<Duration>) -> Des
             ..Capabilities::default()
         },
         fail_safe: revert_after.map_or(FailSafe::None, |after| FailSafe::RevertsToValue { after }),
+        expiry_is_told: false,
         standing: None,
     }
 }

@@ -20,6 +20,7 @@ pub(crate) fn describe(inverter: &PvInverter, revert_after: Option<Duration>) ->
             ..Capabilities::default()
         },
         fail_safe: revert_after.map_or(FailSafe::None, |after| FailSafe::RevertsToFree { after }),
+        expiry_is_told: false,
         standing: None,
     }
 }

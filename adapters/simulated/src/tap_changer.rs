@@ -22,6 +22,7 @@ pub(crate) fn describe(taps: &TapChanger) -> Description {
             ..Capabilities::default()
         },
         fail_safe: FailSafe::None,
+        expiry_is_told: false,
         standing: None,
     }
 }

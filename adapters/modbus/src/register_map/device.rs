@@ -72,6 +72,7 @@ impl RegisterMapDevice {
             profile: self.profile.name.clone(),
             capabilities,
             fail_safe,
+            expiry_is_told: false,
             standing,
         })
     }
