@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// How long a tap command may take until the position shows it, unless the mapping says otherwise.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(30);
+/// What an error of a mapping that does not fit says was being done.
+const MATCH: &str = "match the IED with its mapping";
 /// The structure of a command without a time of activation (IEC 61850-8-1).
 const COMMAND: [&str; 6] = ["ctlVal", "origin", "ctlNum", "T", "Test", "Check"];
 
@@ -21,29 +23,48 @@ pub(crate) struct Planner<'p> {
 }
 
 impl Planner<'_> {
-    /// The plan for a mapping.
-    pub(crate) async fn make(mut self, mapping: &Mapping) -> Result<Plan, DeviceError> {
+    /// The plan for a mapping. What is not in `own`, the part of it that a person has written, is left out where it
+    /// does not fit.
+    pub(crate) async fn make(mut self, mapping: &Mapping, own: &Mapping) -> Result<Plan, DeviceError> {
         for point in &mapping.points {
-            let planned = self.point(point).await?;
-            self.plan.points.push(planned);
+            let planned = self.point(point).await;
+            let named = own.points.iter().any(|named| named.name == point.name);
+            let kept = self.keep(named, planned)?;
+            self.plan.points.extend(kept);
         }
         let [power, reactive] = RATINGS;
         if let Some(setpoint) = &mapping.power_setpoint {
-            self.plan.power = self.setpoint(setpoint, Unit::Watt, Some((power, 0.0))).await?;
+            let planned = self.setpoint(setpoint, Unit::Watt, Some((power, 0.0))).await;
+            self.plan.power = self.keep(own.power_setpoint.is_some(), planned)?.flatten();
         }
         if let Some(setpoint) = &mapping.reactive_setpoint {
-            self.plan.reactive = self.setpoint(setpoint, Unit::Var, Some((reactive, -1.0))).await?;
+            let planned = self.setpoint(setpoint, Unit::Var, Some((reactive, -1.0))).await;
+            self.plan.reactive = self.keep(own.reactive_setpoint.is_some(), planned)?.flatten();
         }
         if let Some(setpoint) = &mapping.voltage_setpoint {
-            self.plan.voltage = self.setpoint(setpoint, Unit::Volt, None).await?;
+            let planned = self.setpoint(setpoint, Unit::Volt, None).await;
+            self.plan.voltage = self.keep(own.voltage_setpoint.is_some(), planned)?.flatten();
         }
-        self.plan.tap = self.tap(&mapping.tap).await?;
+        let planned = self.tap(&mapping.tap).await;
+        self.plan.tap = self.keep(own.tap != TapMapping::default(), planned)?.flatten();
         self.show_commands();
         if self.plan.variables.is_empty() {
             let reason = "the server has none of the objects that are known, and the mapping names none";
             return Err(unfit(reason));
         }
         Ok(self.plan)
+    }
+
+    /// Leaves out what was only recognised by its name and does not fit.
+    fn keep<T>(&mut self, named: bool, planned: Result<T, DeviceError>) -> Result<Option<T>, DeviceError> {
+        match planned {
+            Ok(planned) => Ok(Some(planned)),
+            Err(DeviceError::Malformed { operation, reason }) if !named && operation == MATCH => {
+                self.plan.unused.push(reason);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes points of the tap position and of the voltage that is regulated to, where no point has them yet.
@@ -112,8 +133,9 @@ impl Planner<'_> {
             (Way::Write { variable, shape: Shape::Plain(kind) }, held, path)
         };
         let factor = self.factor(&object, &path, unit, setpoint.scale).await?;
-        let mut min = setpoint.min.or(self.configured(&object, "minVal").await?.map(|raw| raw * factor));
-        let mut max = setpoint.max.or(self.configured(&object, "maxVal").await?.map(|raw| raw * factor));
+        let told = self.told_range(&object).await?;
+        let mut min = setpoint.min.or(told.map(|(min, _)| min * factor));
+        let mut max = setpoint.max.or(told.map(|(_, max)| max * factor));
         if let (None, Some((names, from))) = (max, ratings)
             && let Some(rated) = beside(self.directory, &object.domain, names, Fc::Sp)
         {
@@ -124,11 +146,14 @@ impl Planner<'_> {
             max = rating.map(|rating| rating * factor);
             min = min.or(max.map(|max| max * from));
         }
-        if let (Some(low), Some(high)) = (min, max)
-            && low > high
-        {
+        let (Some(low), Some(high)) = (min, max) else {
+            let reason = "the server tells no range for it; give `min` and `max` in the mapping";
+            return Err(unfit(format!("{}: {reason}", object.object())));
+        };
+        if low >= high {
             return Err(unfit(format!("{}: its range {low} to {high} is none", object.object())));
         }
+        let (min, max) = (low, high);
         Ok(Some(SetpointPlan { object, way, held, factor, min, max }))
     }
 
@@ -148,8 +173,9 @@ impl Planner<'_> {
             tells.push(object.clone());
         }
         for object in &tells {
-            ends.0 = ends.0.or(self.configured(object, "minVal").await?.and_then(whole));
-            ends.1 = ends.1.or(self.configured(object, "maxVal").await?.and_then(whole));
+            let told = self.told_range(object).await?;
+            ends.0 = ends.0.or(told.and_then(|(lowest, _)| whole(lowest)));
+            ends.1 = ends.1.or(told.and_then(|(_, highest)| whole(highest)));
         }
         let (Some(lowest), Some(highest)) = ends else {
             let reason =
@@ -291,6 +317,13 @@ impl Planner<'_> {
         Err(unfit(format!("{} has none of {}", object.object(), paths.join(", "))))
     }
 
+    /// The range that an object tells. One that is empty was never set.
+    async fn told_range(&mut self, object: &Variable) -> Result<Option<(f64, f64)>, DeviceError> {
+        let min = self.configured(object, "minVal").await?;
+        let max = self.configured(object, "maxVal").await?;
+        Ok(min.zip(max).filter(|(min, max)| min < max))
+    }
+
     /// A number from the configuration of an object, where it has one.
     async fn configured(&mut self, object: &Variable, name: &str) -> Result<Option<f64>, DeviceError> {
         let data = self.value(&object.under(Fc::Cf).part(name)).await?;
@@ -421,5 +454,5 @@ fn si_unit(unit: Unit) -> Option<u8> {
 
 /// The server is not what the mapping, or this adapter, expects.
 fn unfit(reason: impl Into<String>) -> DeviceError {
-    DeviceError::Malformed { operation: "match the IED with its mapping".to_owned(), reason: reason.into() }
+    DeviceError::Malformed { operation: MATCH.to_owned(), reason: reason.into() }
 }
