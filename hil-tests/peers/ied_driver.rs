@@ -305,6 +305,27 @@ async fn values_come_by_report_and_what_happened_meanwhile_after_a_lost_associat
     Ok(())
 }
 
+#[tokio::test]
+async fn an_unbuffered_control_block_that_is_named_reports_too() -> anyhow::Result<()> {
+    let mut driven = Driven::new("INV", 1, false).await?;
+    let reports = ReportSettings {
+        control_blocks: vec!["INV/LLN0.urcbMeas02".to_owned()],
+        integrity_period: Duration::from_secs(1),
+    };
+    let settings = IedSettings { reports: Some(reports), ..driven.settings.clone() };
+    let mut device = IedDevice::new(settings.clone(), SharedClock::clone(&driven.clock));
+    device.connect().await?;
+    for watts in [100.0, 200.0] {
+        driven.put("GRIDLOOPINV/MMXU1.TotW.mag.f[MX]", json!(watts)).await?;
+        let snapshot = device.read().await?;
+        assert_eq!(snapshot.get(point::REAL_POWER).map(|sample| sample.value), Some(watts));
+    }
+    let mut second = IedDevice::new(settings, SharedClock::clone(&driven.clock));
+    let taken = second.connect().await;
+    assert!(matches!(taken, Err(DeviceError::Disconnected { .. })), "{taken:?}");
+    Ok(())
+}
+
 /// Sends a signal to the peer.
 fn signal(peer: &Peer, signal: rustix::process::Signal) -> anyhow::Result<()> {
     let pid = i32::try_from(peer.pid()).ok().and_then(rustix::process::Pid::from_raw);
