@@ -132,8 +132,28 @@ async fn a_power_in_kilowatts_is_read_in_watts() -> anyhow::Result<()> {
     driven.device.connect().await?;
     assert_eq!(driven.read(point::REAL_POWER).await?, Some((4500.0, Quality::Good)));
     driven.put("GRIDLOOPINV/MMXU1.TotW.units.SIUnit[CF]", json!(63)).await?;
-    let wrong = driven.device.connect().await;
-    assert!(matches!(wrong, Err(DeviceError::Malformed { .. })), "{wrong:?}");
+    let other = driven.device.connect().await?.profile;
+    assert!(other.contains("has SI unit 63, expected 62 (W)"), "{other}");
+    assert_eq!(driven.read(point::REAL_POWER).await?, None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_setpoint_without_a_range_is_limited_by_the_rating_and_without_that_not_used() -> anyhow::Result<()>
+{
+    let mut driven = Driven::new("INV", 1, false).await?;
+    for (name, value) in [("OutWSet.maxVal.f[CF]", 0.0), ("WRtg.setMag.f[SP]", 5000.0)] {
+        driven.put(&format!("GRIDLOOPINV/ZINV1.{name}"), json!(value)).await?;
+    }
+    let rated = driven.device.connect().await?.capabilities.power.context("its rating limits it")?;
+    assert_eq!((rated.min_w, rated.max_w), (0.0, 5000.0));
+    driven.put("GRIDLOOPINV/ZINV1.WRtg.setMag.f[SP]", json!(0.0)).await?;
+    let unknown = driven.device.connect().await?;
+    assert_eq!(unknown.capabilities.power, None);
+    assert!(unknown.profile.contains("not used: GRIDLOOPINV/ZINV1.OutWSet"), "{}", unknown.profile);
+    let refused = driven.apply(power(100.0, 0.0)).await;
+    assert!(matches!(refused, Err(DeviceError::Unsupported { .. })), "{refused:?}");
+    assert_eq!(driven.read(point::FREQUENCY).await?.map(|(_, quality)| quality), Some(Quality::Good));
     Ok(())
 }
 
@@ -282,6 +302,27 @@ async fn values_come_by_report_and_what_happened_meanwhile_after_a_lost_associat
     driven.put(TOTAL, json!(400.0)).await?;
     driven.device.connect().await?;
     assert_eq!(driven.read(point::REAL_POWER).await?, Some((400.0, Quality::Good)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_unbuffered_control_block_that_is_named_reports_too() -> anyhow::Result<()> {
+    let mut driven = Driven::new("INV", 1, false).await?;
+    let reports = ReportSettings {
+        control_blocks: vec!["INV/LLN0.urcbMeas02".to_owned()],
+        integrity_period: Duration::from_secs(1),
+    };
+    let settings = IedSettings { reports: Some(reports), ..driven.settings.clone() };
+    let mut device = IedDevice::new(settings.clone(), SharedClock::clone(&driven.clock));
+    device.connect().await?;
+    for watts in [100.0, 200.0] {
+        driven.put("GRIDLOOPINV/MMXU1.TotW.mag.f[MX]", json!(watts)).await?;
+        let snapshot = device.read().await?;
+        assert_eq!(snapshot.get(point::REAL_POWER).map(|sample| sample.value), Some(watts));
+    }
+    let mut second = IedDevice::new(settings, SharedClock::clone(&driven.clock));
+    let taken = second.connect().await;
+    assert!(matches!(taken, Err(DeviceError::Disconnected { .. })), "{taken:?}");
     Ok(())
 }
 

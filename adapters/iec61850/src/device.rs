@@ -11,7 +11,7 @@ mod identity;
 use crate::address::Address;
 use crate::directory::Directory;
 use crate::mapping::{Mapping, found};
-use crate::plan::{Answers, Plan, SetpointPlan, TapPlan};
+use crate::plan::{Answers, Plan, TapPlan};
 use crate::planner::Planner;
 use crate::port::{Check, MmsPort, Network, Stack};
 use crate::reports::{ReportLink, ReportSettings, Resume};
@@ -127,7 +127,7 @@ impl IedDevice {
             mapping = mapping.or(found(&directory, device));
         }
         let planner = Planner { port: &mut *poll, directory: &directory, plan: Plan::default() };
-        let plan = planner.make(&mapping).await?;
+        let plan = planner.make(&mapping, &self.settings.mapping).await?;
         let name = identity::nameplate(&mut *poll, &directory, device).await?;
         let profile = identity::profile(&mapping.name, &plan);
         let mut links = Links { poll, control: None, reports: None, plan };
@@ -148,7 +148,7 @@ impl IedDevice {
             (tap, plan) => *tap = plan.as_ref().map(TapChanger::new),
         }
         let answers = links.answers().await?;
-        let capabilities = capabilities(&links.plan)?;
+        let capabilities = capabilities(&links.plan);
         let standing = standing(&links.plan, &capabilities, &answers);
         let description = Description {
             identity: name,
@@ -239,37 +239,14 @@ impl Links {
     }
 }
 
-/// What the IED can be told. A setpoint without a range cannot be limited, and is refused at connect.
-fn capabilities(plan: &Plan) -> Result<Capabilities, DeviceError> {
-    let power = plan.power.as_ref().map(range).transpose()?.map(|(min_w, max_w)| {
-        let reactive = plan.reactive.as_ref().map(range).transpose();
-        reactive.map(|reactive| {
-            let max_var = reactive.map_or(0.0, |(low, high)| (-low).min(high).max(0.0));
-            PowerRange { min_w, max_w, max_var }
-        })
-    });
-    let voltage = plan.voltage.as_ref().map(range).transpose()?;
-    Ok(Capabilities {
-        power: power.transpose()?,
-        tap_position: plan
-            .tap
-            .as_ref()
-            .filter(|tap| tap.drive.is_some())
-            .map(|&TapPlan { lowest, highest, .. }| TapRange { lowest, highest }),
-        voltage: voltage.map(|(min_v, max_v)| VoltageRange { min_v, max_v }),
-    })
-}
-
-fn range(setpoint: &SetpointPlan) -> Result<(f64, f64), DeviceError> {
-    match (setpoint.min, setpoint.max) {
-        (Some(min), Some(max)) => Ok((min, max)),
-        _ => Err(DeviceError::Malformed {
-            operation: "match the IED with its mapping".to_owned(),
-            reason: format!(
-                "the server tells no range for {}; give `min` and `max` in the mapping",
-                setpoint.object.object()
-            ),
-        }),
+/// What the IED can be told.
+fn capabilities(plan: &Plan) -> Capabilities {
+    let max_var = plan.reactive.as_ref().map_or(0.0, |reactive| (-reactive.min).min(reactive.max).max(0.0));
+    let tap = plan.tap.as_ref().filter(|tap| tap.drive.is_some());
+    Capabilities {
+        power: plan.power.as_ref().map(|power| PowerRange { min_w: power.min, max_w: power.max, max_var }),
+        tap_position: tap.map(|&TapPlan { lowest, highest, .. }| TapRange { lowest, highest }),
+        voltage: plan.voltage.as_ref().map(|voltage| VoltageRange { min_v: voltage.min, max_v: voltage.max }),
     }
 }
 

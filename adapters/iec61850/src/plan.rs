@@ -18,6 +18,8 @@ pub(crate) struct Plan {
     pub(crate) reactive: Option<SetpointPlan>,
     pub(crate) voltage: Option<SetpointPlan>,
     pub(crate) tap: Option<TapPlan>,
+    /// Why objects that were recognised by their names are left out.
+    pub(crate) unused: Vec<String>,
 }
 
 /// Where a value is: in which variable, and at which positions in it.
@@ -53,8 +55,8 @@ pub(crate) struct SetpointPlan {
     pub(crate) held: Cell,
     /// What a raw 1 is worth.
     pub(crate) factor: f64,
-    pub(crate) min: Option<f64>,
-    pub(crate) max: Option<f64>,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
 }
 
 /// How an object is told.
@@ -182,7 +184,7 @@ impl SetpointPlan {
     /// # Errors
     /// When it is outside the range, or cannot be written down.
     pub(crate) fn encode(&self, value: f64) -> Result<(Data, f64), String> {
-        let (low, high) = (self.min.unwrap_or(f64::NEG_INFINITY), self.max.unwrap_or(f64::INFINITY));
+        let (low, high) = (self.min, self.max);
         if !value.is_finite() || !(low..=high).contains(&value) {
             return Err(format!("{value} is outside {low} to {high}"));
         }
@@ -201,8 +203,7 @@ impl SetpointPlan {
     /// Whether a value that is held some time after a write can be the one that was asked for, at the resolution of the
     /// IED: a thousandth of the range.
     pub(crate) fn may_be(&self, held: f64, asked: f64) -> bool {
-        let range = self.max.zip(self.min).map_or(0.0, |(max, min)| max - min);
-        Self::is(held, asked) || (held - asked).abs() <= range * 1e-3
+        Self::is(held, asked) || (held - asked).abs() <= (self.max - self.min) * 1e-3
     }
 }
 

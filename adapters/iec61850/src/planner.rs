@@ -1,16 +1,17 @@
 //! From a mapping to a [`Plan`]: [`Planner`] looks up each object, asks the server how it is built up, in which unit
 //! it is and how it is controlled. Nothing of that is assumed, and nothing is changed.
 
+mod tap;
+
 use crate::data::{Data, Fc, Kind, Layout, Variable};
-use crate::directory::{Directory, class};
+use crate::directory::Directory;
 use crate::mapping::{Mapping, ObjectName, PointMapping, RATINGS, SetpointMapping, TapMapping, beside};
-use crate::plan::{Cell, Measured, Plan, PointPlan, SetpointPlan, Shape, TapDrive, TapPlan, Way, whole};
+use crate::plan::{Cell, Measured, Plan, PointPlan, SetpointPlan, Shape, Way, whole};
 use crate::port::{ControlModel, MmsPort};
 use gridloop_device::{DeviceError, Unit, point};
-use std::time::Duration;
 
-/// How long a tap command may take until the position shows it, unless the mapping says otherwise.
-const CONFIRM_WITHIN: Duration = Duration::from_secs(30);
+/// What an error of a mapping that does not fit says was being done.
+const MATCH: &str = "match the IED with its mapping";
 /// The structure of a command without a time of activation (IEC 61850-8-1).
 const COMMAND: [&str; 6] = ["ctlVal", "origin", "ctlNum", "T", "Test", "Check"];
 
@@ -21,29 +22,48 @@ pub(crate) struct Planner<'p> {
 }
 
 impl Planner<'_> {
-    /// The plan for a mapping.
-    pub(crate) async fn make(mut self, mapping: &Mapping) -> Result<Plan, DeviceError> {
+    /// The plan for a mapping. What is not in `own`, the part of it that a person has written, is left out where it
+    /// does not fit.
+    pub(crate) async fn make(mut self, mapping: &Mapping, own: &Mapping) -> Result<Plan, DeviceError> {
         for point in &mapping.points {
-            let planned = self.point(point).await?;
-            self.plan.points.push(planned);
+            let planned = self.point(point).await;
+            let named = own.points.iter().any(|named| named.name == point.name);
+            let kept = self.keep(named, planned)?;
+            self.plan.points.extend(kept);
         }
         let [power, reactive] = RATINGS;
         if let Some(setpoint) = &mapping.power_setpoint {
-            self.plan.power = self.setpoint(setpoint, Unit::Watt, Some((power, 0.0))).await?;
+            let planned = self.setpoint(setpoint, Unit::Watt, Some((power, 0.0))).await;
+            self.plan.power = self.keep(own.power_setpoint.is_some(), planned)?.flatten();
         }
         if let Some(setpoint) = &mapping.reactive_setpoint {
-            self.plan.reactive = self.setpoint(setpoint, Unit::Var, Some((reactive, -1.0))).await?;
+            let planned = self.setpoint(setpoint, Unit::Var, Some((reactive, -1.0))).await;
+            self.plan.reactive = self.keep(own.reactive_setpoint.is_some(), planned)?.flatten();
         }
         if let Some(setpoint) = &mapping.voltage_setpoint {
-            self.plan.voltage = self.setpoint(setpoint, Unit::Volt, None).await?;
+            let planned = self.setpoint(setpoint, Unit::Volt, None).await;
+            self.plan.voltage = self.keep(own.voltage_setpoint.is_some(), planned)?.flatten();
         }
-        self.plan.tap = self.tap(&mapping.tap).await?;
+        let planned = self.tap(&mapping.tap).await;
+        self.plan.tap = self.keep(own.tap != TapMapping::default(), planned)?.flatten();
         self.show_commands();
         if self.plan.variables.is_empty() {
             let reason = "the server has none of the objects that are known, and the mapping names none";
             return Err(unfit(reason));
         }
         Ok(self.plan)
+    }
+
+    /// Leaves out what was only recognised by its name and does not fit.
+    fn keep<T>(&mut self, named: bool, planned: Result<T, DeviceError>) -> Result<Option<T>, DeviceError> {
+        match planned {
+            Ok(planned) => Ok(Some(planned)),
+            Err(DeviceError::Malformed { operation, reason }) if !named && operation == MATCH => {
+                self.plan.unused.push(reason);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes points of the tap position and of the voltage that is regulated to, where no point has them yet.
@@ -112,8 +132,9 @@ impl Planner<'_> {
             (Way::Write { variable, shape: Shape::Plain(kind) }, held, path)
         };
         let factor = self.factor(&object, &path, unit, setpoint.scale).await?;
-        let mut min = setpoint.min.or(self.configured(&object, "minVal").await?.map(|raw| raw * factor));
-        let mut max = setpoint.max.or(self.configured(&object, "maxVal").await?.map(|raw| raw * factor));
+        let told = self.told_range(&object).await?;
+        let mut min = setpoint.min.or(told.map(|(min, _)| min * factor));
+        let mut max = setpoint.max.or(told.map(|(_, max)| max * factor));
         if let (None, Some((names, from))) = (max, ratings)
             && let Some(rated) = beside(self.directory, &object.domain, names, Fc::Sp)
         {
@@ -124,113 +145,15 @@ impl Planner<'_> {
             max = rating.map(|rating| rating * factor);
             min = min.or(max.map(|max| max * from));
         }
-        if let (Some(low), Some(high)) = (min, max)
-            && low > high
-        {
+        let (Some(low), Some(high)) = (min, max) else {
+            let reason = "the server tells no range for it; give `min` and `max` in the mapping";
+            return Err(unfit(format!("{}: {reason}", object.object())));
+        };
+        if low >= high {
             return Err(unfit(format!("{}: its range {low} to {high} is none", object.object())));
         }
+        let (min, max) = (low, high);
         Ok(Some(SetpointPlan { object, way, held, factor, min, max }))
-    }
-
-    async fn tap(&mut self, tap: &TapMapping) -> Result<Option<TapPlan>, DeviceError> {
-        let Some(name) = &tap.position else { return Ok(None) };
-        let object = self.locate(name)?;
-        let paths = ["valWTr.posVal", "stVal", "mxVal.i", "mxVal.f"];
-        let (cell, path) = self.cell(&object, &[Fc::St, Fc::Mx], &paths).await?;
-        let layout = &self.plan.layouts[cell.variable];
-        let position = measured(cell.variable, layout, &path).ok_or_else(|| unfit("no tap position"))?;
-        let transient =
-            layout.find("valWTr.transInd").map(|(positions, _)| Cell { variable: cell.variable, positions });
-        let drive = self.drive(tap).await?;
-        let mut ends = (tap.lowest, tap.highest);
-        let mut tells = vec![object.clone()];
-        if let Some(TapDrive::Steps { object, .. } | TapDrive::Position { object, .. }) = &drive {
-            tells.push(object.clone());
-        }
-        for object in &tells {
-            ends.0 = ends.0.or(self.configured(object, "minVal").await?.and_then(whole));
-            ends.1 = ends.1.or(self.configured(object, "maxVal").await?.and_then(whole));
-        }
-        let (Some(lowest), Some(highest)) = ends else {
-            let reason =
-                "the server does not tell the end positions; give `lowest` and `highest` under [tap]";
-            return Err(unfit(reason));
-        };
-        if lowest >= highest {
-            return Err(unfit(format!("the end positions {lowest} and {highest} are none")));
-        }
-        let blocks = self.blocks(&tells).await?;
-        let at_highest = self.status(&object, "EndPosR").await?;
-        let at_lowest = self.status(&object, "EndPosL").await?;
-        let confirm_within = tap.confirm_within.unwrap_or(CONFIRM_WITHIN);
-        Ok(Some(TapPlan {
-            position,
-            transient,
-            lowest,
-            highest,
-            confirm_within,
-            drive,
-            blocks,
-            at_highest,
-            at_lowest,
-        }))
-    }
-
-    async fn drive(&mut self, tap: &TapMapping) -> Result<Option<TapDrive>, DeviceError> {
-        let Some(name) = tap.setpoint.as_ref().or(tap.command.as_ref()) else { return Ok(None) };
-        let object = self.locate(name)?;
-        if !self.directory.has(&object.under(Fc::Co).part("Oper")) {
-            return Err(unfit(format!("{} cannot be controlled", object.object())));
-        }
-        let Some(model) = self.control_model(&object).await? else { return Ok(None) };
-        Ok(Some(if tap.setpoint.is_some() {
-            let shape = self.command_shape(&object).await?;
-            TapDrive::Position { object, model, shape }
-        } else {
-            match self.command_shape(&object).await? {
-                Shape::Plain(Kind::Bits) => TapDrive::Steps { object, model },
-                _ => return Err(unfit(format!("{} takes no \"raise\" and \"lower\"", object.object()))),
-            }
-        }))
-    }
-
-    /// What keeps tap commands out: local control, the automatic mode, a block.
-    async fn blocks(&mut self, objects: &[Variable]) -> Result<Vec<(Cell, String)>, DeviceError> {
-        const STATES: [(&str, &str); 4] = [
-            ("Loc", "is under local control"),
-            ("LocKey", "is switched to local control"),
-            ("LTCBlk", "is blocked"),
-            ("Auto", "is in automatic mode"),
-        ];
-        let Some(first) = objects.first() else { return Ok(Vec::new()) };
-        let mut nodes: Vec<String> = objects.iter().map(|object| object.node.clone()).collect();
-        let others = self.directory.nodes(&first.domain);
-        let concerned = others.into_iter().filter(|node| *node == "LLN0" || class(node) == Some("ATCC"));
-        nodes.extend(concerned.map(ToOwned::to_owned));
-        nodes.sort_unstable();
-        nodes.dedup();
-        let mut blocks = Vec::new();
-        for node in nodes {
-            for (name, words) in STATES {
-                let beside = Variable { node: node.clone(), ..first.clone() };
-                if let Some(cell) = self.status(&beside, name).await? {
-                    blocks.push((cell, format!("{node} {words}")));
-                }
-            }
-        }
-        Ok(blocks)
-    }
-
-    /// The truth value of the status object of this name in the same logical node, where there is one.
-    async fn status(&mut self, beside: &Variable, name: &str) -> Result<Option<Cell>, DeviceError> {
-        let variable = Variable { fc: Fc::St, path: name.to_owned(), ..beside.clone() };
-        if !self.directory.has(&variable) {
-            return Ok(None);
-        }
-        let variable_index = self.add(variable).await?;
-        let layout = &self.plan.layouts[variable_index];
-        let found = layout.find("stVal").filter(|(_, at)| **at == Layout::Leaf(Kind::Bool));
-        Ok(found.map(|(positions, _)| Cell { variable: variable_index, positions }))
     }
 
     /// The control model that the server says the object has. `None`: status-only.
@@ -289,6 +212,13 @@ impl Planner<'_> {
             }
         }
         Err(unfit(format!("{} has none of {}", object.object(), paths.join(", "))))
+    }
+
+    /// The range that an object tells. One that is empty was never set.
+    async fn told_range(&mut self, object: &Variable) -> Result<Option<(f64, f64)>, DeviceError> {
+        let min = self.configured(object, "minVal").await?;
+        let max = self.configured(object, "maxVal").await?;
+        Ok(min.zip(max).filter(|(min, max)| min < max))
     }
 
     /// A number from the configuration of an object, where it has one.
@@ -421,5 +351,5 @@ fn si_unit(unit: Unit) -> Option<u8> {
 
 /// The server is not what the mapping, or this adapter, expects.
 fn unfit(reason: impl Into<String>) -> DeviceError {
-    DeviceError::Malformed { operation: "match the IED with its mapping".to_owned(), reason: reason.into() }
+    DeviceError::Malformed { operation: MATCH.to_owned(), reason: reason.into() }
 }

@@ -226,7 +226,7 @@ impl IedDevice {
 
     /// Leaves the IED free: full power and no reactive power, where it takes power.
     pub(super) async fn free(&mut self, links: &mut Links) -> Result<Applied, DeviceError> {
-        let Some(most) = links.plan.power.as_ref().and_then(|power| power.max) else {
+        let Some(most) = links.plan.power.as_ref().map(|power| power.max) else {
             return self.state(links).await;
         };
         self.set_power(links, most, 0.0).await

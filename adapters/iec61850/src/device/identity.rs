@@ -57,6 +57,9 @@ pub(super) fn profile(name: &str, plan: &Plan) -> String {
     if let Some(TapDrive::Steps { object, model } | TapDrive::Position { object, model, .. }) = drive {
         told.push_str(&format!("; {}.{} {}", object.node, object.path, model.name()));
     }
+    for reason in &plan.unused {
+        told.push_str(&format!("; not used: {reason}"));
+    }
     told
 }
 

@@ -5,7 +5,7 @@ fn setpoint(shape: Shape, factor: f64) -> SetpointPlan {
     let object = Variable::from_item("IEDINV", "ZINV1$MX$OutWSet").unwrap();
     let way = Way::Operate { model: ControlModel::DirectNormal, shape };
     let held = Cell { variable: 0, positions: vec![0, 0] };
-    SetpointPlan { object, way, held, factor, min: Some(-5000.0), max: Some(5000.0) }
+    SetpointPlan { object, way, held, factor, min: -5000.0, max: 5000.0 }
 }
 
 fn measured(positions: &[usize], quality: &[usize]) -> Measured {
