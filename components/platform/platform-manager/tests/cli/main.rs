@@ -2,13 +2,13 @@
 //!
 //! Every test runs the built binary in an empty folder. `arguments`, `bus` and `configuration` are about what is refused
 //! before anything starts, `runs` about whole runs, `resume` about those that break off, `real_time` about what is seen of
-//! it, `device` about the hand tool, `examples` about the configurations that are shipped as examples.
+//! it, `device` about the hand tool, `battery_examples` about batteries over Modbus.
 
 mod arguments;
+mod battery_examples;
 mod bus;
 mod configuration;
 mod device;
-mod examples;
 mod real_time;
 mod resume;
 mod runs;
