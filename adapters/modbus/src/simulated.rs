@@ -1,12 +1,13 @@
 //! Simulated Modbus TCP devices: peers with a socket, registers and a live plant, not mocks.
 //!
-//! [`serve_inverter`] and [`serve_battery`] serve SunSpec devices; [`serve_battery_inverter`], [`serve_tap_changer`] and [`serve_meter`]
-//! have plain register maps. Each gives a [`SimulatedServer`], whose [`Knobs`] make it slow, mute or wrong. The framing is written here rather than taken from a library, because
-//! no library answers wrongly on purpose.
+//! [`serve_inverter`] and [`serve_battery`] serve SunSpec devices; [`serve_battery_inverter`], [`serve_tap_changer`]
+//! and [`serve_meter`] have plain register maps. Each gives a [`SimulatedServer`], whose [`Knobs`] make it slow,
+//! mute or wrong. The framing is written here rather than taken from a library, because no library answers wrongly
+//! on purpose.
 //!
-//! Functions 3, 4, 6 and 16 are served, any other gets exception 01. A unit other than the device's own gets exception
-//! 0B, as from a gateway that finds nobody behind it. An address outside the map gets 02; a register that cannot be
-//! written, or not with that value, gets 03.
+//! Functions 3, 4, 6 and 16 are served, any other gets exception 01. A unit other than the device's own gets
+//! exception 0B, as from a gateway that finds nobody behind it. An address outside the map gets 02; a register that
+//! cannot be written, or not with that value, gets 03.
 
 mod battery;
 mod block;

@@ -1,8 +1,8 @@
 //! The `gridloop` command as people and scripts meet it: what it prints, what it leaves behind, how it exits.
 //!
-//! Every test runs the built binary in an empty folder. `arguments`, `bus` and `configuration` are about what is refused
-//! before anything starts, `runs` about whole runs, `resume` about those that break off, `real_time` about what is seen of
-//! it, `device` about the hand tool, `battery_examples` about batteries over Modbus.
+//! Every test runs the built binary in an empty folder. `arguments`, `bus` and `configuration` are about what is
+//! refused before anything starts, `runs` about whole runs, `resume` about those that break off, `real_time` about
+//! what is seen of it, `device` about the hand tool, `battery_examples` about batteries over Modbus.
 
 mod arguments;
 mod battery_examples;
