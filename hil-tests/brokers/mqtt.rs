@@ -309,6 +309,8 @@ fn a_device_task_says_what_an_outage_cost_comes_back_to_the_newest_setpoint_and_
         Ageing { stale_after: Duration::from_millis(900), lost_after: Duration::from_millis(2700) };
     let settings = TaskSettings {
         mode: Mode::Armed,
+        armed_for: None,
+        write_interval: Duration::ZERO,
         poll_interval: Duration::from_millis(100),
         job_timeout: TIMEOUT * 2,
         connect_timeout: TIMEOUT * 4,

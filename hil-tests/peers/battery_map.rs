@@ -1,5 +1,5 @@
-//! The battery inverter's register map on both sides: gridloop's driver on one that pymodbus simulates, and gridloop's
-//! simulated one as mbpoll sees it.
+//! The battery inverter's register map on both sides: gridloop's driver on one that pymodbus simulates, and
+//! gridloop's simulated one as mbpoll sees it.
 
 use crate::rig::{battery, clock, eventually, link_to, setpoint};
 use gridloop_clock::SharedClock;

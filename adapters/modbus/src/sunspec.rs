@@ -2,8 +2,8 @@
 //!
 //! [`models`] are data; `value` turns registers into numbers and back; `block` is one model read with one request;
 //! `discovery` finds the models of a device; `measure`, `nameplate`, `controls` and `supervision` map them to the
-//! engineering plane and are the only files that know their point names; `drive` writes and reads back; [`SunSpecDevice`] puts them
-//! together.
+//! engineering plane and are the only files that know their point names; `drive` writes and reads back;
+//! [`SunSpecDevice`] puts them together.
 
 mod block;
 mod controls;

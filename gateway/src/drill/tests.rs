@@ -106,6 +106,7 @@ impl Device for Inverter {
                 ..Capabilities::default()
             },
             fail_safe: self.habits.states,
+            expiry_is_told: false,
             standing: limit.map(|real_power_w| Command::Power { real_power_w, reactive_power_var: 0.0 }),
         })
     }

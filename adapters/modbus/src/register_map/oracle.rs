@@ -1,5 +1,6 @@
-//! A hundred thousand register images of random profiles per run of the test: every type, order and part of a register,
-//! sentinels, answers cut short. The oracle looks at the memory byte by byte and shares nothing with the code under test.
+//! A hundred thousand register images of random profiles per run of the test: every type, order and part of a
+//! register, sentinels, answers cut short. The oracle looks at the memory byte by byte and shares nothing with the
+//! code under test.
 
 use super::device::snapshot;
 use super::plan::{Image, spans};

@@ -7,8 +7,8 @@ use gridloop_clock::MonoTime;
 use gridloop_device::DeviceError;
 use std::collections::BTreeMap;
 
-/// Registers that one request reads. Registers that belong to no point are asked for only where the profile allows it,
-/// because strict devices refuse a request that covers any other.
+/// Registers that one request reads. Registers that belong to no point are asked for only where the profile allows
+/// it, because strict devices refuse a request that covers any other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) table: Table,

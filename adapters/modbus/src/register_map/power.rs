@@ -1,5 +1,5 @@
-//! A device that takes power by a profile: [`PowerDrive`] plans the register writes of a command, writes them in their
-//! order and reads back until every register holds exactly what was asked.
+//! A device that takes power by a profile: [`PowerDrive`] plans the register writes of a command, writes them in
+//! their order and reads back until every register holds exactly what was asked.
 //!
 //! A watchdog starts again by being written, so with one everything is written each time; so it is after a write of
 //! unknown outcome, which may still come, and for a release. Otherwise what stands already is left alone.
@@ -233,8 +233,8 @@ impl PowerDrive {
         Ok(PowerRange { min_w, max_w, max_var })
     }
 
-    /// The command that the device holds; `None` when it is not in the state in which it obeys one, or when no register
-    /// tells that.
+    /// The command that the device holds; `None` when it is not in the state in which it obeys one, or when no
+    /// register tells that.
     fn standing(&self, profile: &Profile, image: &Image) -> Option<Command> {
         let enabling = self.command.before.iter().chain(&self.command.after);
         let mut told =

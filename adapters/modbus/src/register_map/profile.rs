@@ -1,7 +1,7 @@
-//! Register maps as data: a [`Profile`] is read from TOML and names each [`PointSpec`]'s table, address, type, order of
-//! words and bytes and scale exactly as the device's manual prints them, and what it takes to command the device
-//! ([`PowerCommand`], [`TapPulse`], [`VoltageSetpoint`]). All errors of a file are told at once, each with its place and
-//! what was expected there.
+//! Register maps as data: a [`Profile`] is read from TOML and names each [`PointSpec`]'s table, address, type, order
+//! of words and bytes and scale exactly as the device's manual prints them, and what it takes to command the device
+//! ([`PowerCommand`], [`TapPulse`], [`VoltageSetpoint`]). All errors of a file are told at once, each with its place
+//! and what was expected there.
 
 mod checks;
 mod codec;

@@ -1,8 +1,9 @@
 //! A simulated battery inverter with the register map of `configs/devices/battery-inverter.toml`, which is invented.
 //!
-//! Every write to the control registers 40 to 47 starts the watchdog again. When it ends a command, the set points show
-//! what has taken its place: the fallback power and no reactive power. A number of two registers is written whole or
-//! not at all. A value that the inverter cannot follow is refused with 03, whether or not the mode puts it in force.
+//! Every write to the control registers 40 to 47 starts the watchdog again. When it ends a command, the set points
+//! show what has taken its place: the fallback power and no reactive power. A number of two registers is written
+//! whole or not at all. A value that the inverter cannot follow is refused with 03, whether or not the mode puts it
+//! in force.
 
 use super::bind::Bind;
 use super::codec::{Exception, Registers};
@@ -28,8 +29,8 @@ const CONTROL_STARTS: [u16; 6] = [0, 1, 3, 5, 6, 8];
 /// Input registers: measurements. Register 7 is spare and reads as zero.
 const MEASURED_AT: Range<u16> = 0..17;
 
-/// Serves a battery inverter on a socket as Modbus unit `unit_id`; port 0 takes a free one. The clock is for the delays
-/// that its knobs ask for.
+/// Serves a battery inverter on a socket as Modbus unit `unit_id`; port 0 takes a free one. The clock is for the
+/// delays that its knobs ask for.
 ///
 /// # Errors
 /// When the address cannot be bound.

@@ -1,6 +1,6 @@
-//! The controls of models 123, 124 and 704 as tables: each [`Control`] names the points that enable a command, give its
-//! value, and say what becomes of it when it is not renewed. [`PV`] are those of an inverter, [`BATTERY`] those of a
-//! battery.
+//! The controls of models 123, 124 and 704 as tables: each [`Control`] names the points that enable a command, give
+//! its value, and say what becomes of it when it is not renewed. [`PV`] are those of an inverter, [`BATTERY`] those
+//! of a battery.
 //!
 //! One command of a kind is in force at a time: enabling it in one model disables it in the other.
 
@@ -49,7 +49,8 @@ enum Whole {
     Rating,
     /// The value is in W or var.
     None,
-    /// It is one end of the window of model 124, which the enabling bits 0 (charging) and 1 (discharging) put in force.
+    /// It is one end of the window of model 124, which the enabling bits 0 (charging) and 1 (discharging) put in
+    /// force.
     Charging,
     Discharging,
 }

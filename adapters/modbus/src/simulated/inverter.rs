@@ -1,14 +1,14 @@
-//! Simulated SunSpec devices: registers rendered at each read from a live [`PvInverter`] or [`Battery`], and the controls
-//! of it. Which models they have is a setting: 101 to 103 or 111 to 113 or 701 for one, two or three phases, in integers
-//! or floating point.
+//! Simulated SunSpec devices: registers rendered at each read from a live [`PvInverter`] or [`Battery`], and the
+//! controls of it. Which models they have is a setting: 101 to 103 or 111 to 113 or 701 for one, two or three
+//! phases, in integers or floating point.
 //!
-//! Implemented are the measurements that the plant has and, of the controls, Conn, WMaxLimPct and VArPct of model 123
-//! (VArPct_Mod 1 and 2) and WMaxLimPct and VarSet of model 704 (VarSetMod 0, 1 and 4), each with its revert time. When
-//! a command gives way, model 123 shows it as disabled; model 704 shows the reversion value, or the command as disabled
-//! where EnaRvrt is 0. A battery has WSet of model 704 and the window of model 124 instead of limits. Once ControllerHb
-//! of model 715 has been written, it must not stand still for three seconds: then the device lets its commands give way
-//! as if their time were over. Every other point reads as "not implemented" and takes no value. Models 121 and 702 are
-//! settings of the installer and read-only here.
+//! Implemented are the measurements that the plant has and, of the controls, Conn, WMaxLimPct and VArPct of model
+//! 123 (VArPct_Mod 1 and 2) and WMaxLimPct and VarSet of model 704 (VarSetMod 0, 1 and 4), each with its revert
+//! time. When a command gives way, model 123 shows it as disabled; model 704 shows the reversion value, or the
+//! command as disabled where EnaRvrt is 0. A battery has WSet of model 704 and the window of model 124 instead of
+//! limits. Once ControllerHb of model 715 has been written, it must not stand still for three seconds: then the
+//! device lets its commands give way as if their time were over. Every other point reads as "not implemented" and
+//! takes no value. Models 121 and 702 are settings of the installer and read-only here.
 
 mod measurements;
 mod plants;
@@ -86,8 +86,8 @@ pub async fn serve_inverter(
     SimulatedServer::start(bind.into(), unit_id, image, clock).await
 }
 
-/// Serves a battery with its inverter on a socket, as [`serve_inverter`] does. It obeys WSet and VarSet of model 704 and
-/// the window of model 124.
+/// Serves a battery with its inverter on a socket, as [`serve_inverter`] does. It obeys WSet and VarSet of model 704
+/// and the window of model 124.
 ///
 /// # Errors
 /// As [`serve_inverter`].

@@ -1,10 +1,10 @@
 //! How an inverter is told what to do: models 123, 124 and 704, as plans of register writes and as what they hold.
 //!
-//! A PV inverter is given a ceiling of real power as a percentage of WMax (704, else 123); a battery is given a power,
-//! charging included (WSet of 704, else the window of 124). Reactive power is a percentage of WMax. Model 704 also says
-//! to which value it reverts, so it is preferred. The enabling registers come last, so that a value never takes effect
-//! before its revert time stands. WMaxLimPct and WSet are never driven both, and neither while somebody else has enabled
-//! the other one: SunSpec does not say which of them wins.
+//! A PV inverter is given a ceiling of real power as a percentage of WMax (704, else 123); a battery is given a
+//! power, charging included (WSet of 704, else the window of 124). Reactive power is a percentage of WMax. Model 704
+//! also says to which value it reverts, so it is preferred. The enabling registers come last, so that a value never
+//! takes effect before its revert time stands. WMaxLimPct and WSet are never driven both, and neither while somebody
+//! else has enabled the other one: SunSpec does not say which of them wins.
 
 mod levers;
 
@@ -188,8 +188,8 @@ impl<'b> Controls<'b> {
         Ok(vec![self.write(real.enable.0, 0.0)?])
     }
 
-    /// The command that the registers hold. What is not in force counts as no limit, or as no power, and as no reactive
-    /// power.
+    /// The command that the registers hold. What is not in force counts as no limit, or as no power, and as no
+    /// reactive power.
     pub(super) fn held(&self) -> Result<Command, BadScaleFactor> {
         let reactive = self.levers.reactive.as_ref().map_or(Ok(None), |lever| self.in_force(lever));
         Ok(self.told(self.in_force(&self.levers.real)?, reactive?))

@@ -1,8 +1,8 @@
 //! The SunSpec inverter as a device: [`SunSpecDevice`].
 //!
 //! Connecting finds the models and reads the nameplate and what is in force; it writes nothing, so what the inverter
-//! does is adopted. Everything that writes is in `drive`. A device with storage is given powers, charging included; any
-//! other a ceiling of its power. Model 715 tells whether it lives and whether it takes commands at all.
+//! does is adopted. Everything that writes is in `drive`. A device with storage is given powers, charging included;
+//! any other a ceiling of its power. Model 715 tells whether it lives and whether it takes commands at all.
 
 use super::block::Block;
 use super::controls::{Controls, Means, Revert};
@@ -34,8 +34,8 @@ pub struct SunSpecSettings {
     /// Whether it is told a power, charging included, instead of a ceiling of its power. `None`: if it has a storage
     /// model (124, 713 or 802) and takes one.
     pub storage: Option<bool>,
-    /// Whether a new value is put in force only by taking the old one out of force first, as some inverters demand. In
-    /// between nothing is in force.
+    /// Whether a new value is put in force only by taking the old one out of force first, as some inverters demand.
+    /// In between nothing is in force.
     pub reenable: bool,
 }
 

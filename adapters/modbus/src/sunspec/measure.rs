@@ -1,17 +1,17 @@
-//! What a device measures: models to points of the engineering plane. AC measurements come from 701, else from 101 to 103
-//! or 111 to 113; the DC side from 714 or 160; the state of charge from 713, 802 or 124; the status from 122.
+//! What a device measures: models to points of the engineering plane. AC measurements come from 701, else from 101
+//! to 103 or 111 to 113; the DC side from 714 or 160; the state of charge from 713, 802 or 124; the status from 122.
 //!
-//! [`Measurements`] remembers the scale factors of the last reading. A value is always scaled by the factor that came
-//! with it. Where a factor has changed and the value has jumped along with it, as when a device renews the two one after
-//! the other, the value is questionable until the next reading.
+//! [`Measurements`] remembers the scale factors of the last reading. A value is always scaled by the factor that
+//! came with it. Where a factor has changed and the value has jumped along with it, as when a device renews the two
+//! one after the other, the value is questionable until the next reading.
 
 use super::block::{BadScaleFactor, Block};
 use super::discovery::{Chain, Located};
 use gridloop_device::{Quality, Snapshot, Unit, point};
 use std::collections::BTreeMap;
 
-/// The inverter models, best first: 701 has both directions of energy, floating point has no scale factors to go wrong,
-/// and three phases are more than one.
+/// The inverter models, best first: 701 has both directions of energy, floating point has no scale factors to go
+/// wrong, and three phases are more than one.
 pub(super) const INVERTERS: [u16; 7] = [701, 113, 112, 111, 103, 102, 101];
 
 /// SunSpec name, name in snapshots, unit.

@@ -2,8 +2,8 @@
 //!
 //! A [`Point`]'s offset follows from the sizes of the points before it, so the tables state no offsets. The facts
 //! (names, types, order, units, access) are those of the public SunSpec model definitions. Where the end of a model
-//! repeats, its [`Group`] describes one repetition. The client decodes with these tables and the simulated devices lay
-//! out their registers by them.
+//! repeats, its [`Group`] describes one repetition. The client decodes with these tables and the simulated devices
+//! lay out their registers by them.
 
 mod dc;
 mod der;

@@ -39,7 +39,8 @@ pub struct ScannedModel {
     pub address: u16,
     /// Its length as the device states it.
     pub length: u16,
-    /// The points that the device implements. Those of a part that repeats carry its name and number: `module[0].DCW`.
+    /// The points that the device implements. Those of a part that repeats carry its name and number:
+    /// `module[0].DCW`.
     pub points: Vec<ScannedPoint>,
 }
 

@@ -147,6 +147,22 @@ async fn the_operator_may_have_a_ceiling_of_a_hybrid_inverter_and_not_its_storag
 }
 
 #[tokio::test]
+async fn an_inverter_that_shows_a_storage_model_and_has_no_storage_is_given_a_ceiling() {
+    let mut image = inverter();
+    image.model(
+        124,
+        24,
+        &[("StorCtl_Mod", &[0]), ("OutWRte", &[100]), ("InWRte", &[100]), ("InOutWRte_SF", &[0])],
+    );
+    image.model(704, 65, CONTROLS_704);
+    image.end();
+    let (mut device, _, description) = connected(image, |_| ()).await;
+    assert_eq!(description.capabilities.power.map(|range| (range.min_w, range.max_w)), Some((0.0, 10_000.0)));
+    assert_eq!(device.apply(&setpoint(power(5000.0, 0.0))).await, Ok(confirmed(5000.0)));
+    assert!(device.apply(&setpoint(power(-1.0, 0.0))).await.is_err());
+}
+
+#[tokio::test]
 async fn a_battery_without_revert_time_has_no_fail_safe() {
     let mut image = inverter();
     let points: Vec<_> =

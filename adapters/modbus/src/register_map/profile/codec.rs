@@ -38,9 +38,9 @@ impl PointSpec {
     /// The registers that hold the number nearest to `value`.
     ///
     /// # Errors
-    /// When there is none: not finite, out of the type's range, or the sentinel. It never wraps and never clamps. Whole
-    /// numbers of 64 bits are encoded as far as a 64-bit float tells them apart, 2^53 either way. A part of a register
-    /// cannot be written.
+    /// When there is none: not finite, out of the type's range, or the sentinel. It never wraps and never clamps.
+    /// Whole numbers of 64 bits are encoded as far as a 64-bit float tells them apart, 2^53 either way. A part of a
+    /// register cannot be written.
     pub fn encode(&self, value: f64) -> Result<Vec<u16>, Unencodable> {
         if self.bits.is_some() {
             return Err(Unencodable::NotANumber);

@@ -1,5 +1,5 @@
-//! The points by which models 123, 124 and 704 are driven, as data: [`Means`] is one way to command an inverter, made of
-//! a [`Lever`] for real power and, where the model has one, one for reactive power.
+//! The points by which models 123, 124 and 704 are driven, as data: [`Means`] is one way to command an inverter,
+//! made of a [`Lever`] for real power and, where the model has one, one for reactive power.
 
 /// A way to command real power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,8 +133,8 @@ static LIMIT_123: Levers = Levers {
     rival: None,
 };
 
-/// Bits 0 and 1 of StorCtl_Mod put both ends of the window in force. The discharge rate of minus a third and the charge
-/// rate of a third leave charging at a third as the only power.
+/// Bits 0 and 1 of StorCtl_Mod put both ends of the window in force. The discharge rate of minus a third and the
+/// charge rate of a third leave charging at a third as the only power.
 static STORAGE_124: Levers = Levers {
     real: Lever {
         values: &[

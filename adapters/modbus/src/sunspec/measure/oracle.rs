@@ -1,6 +1,6 @@
-//! A hundred thousand register images per run of the test: random, cut short, full of sentinels, with scale factors that
-//! jump. The oracle reads the same registers by offsets printed in the SunSpec documents, written here a second time, and
-//! scales by writing the number out in decimal; it shares nothing with the code under test.
+//! A hundred thousand register images per run of the test: random, cut short, full of sentinels, with scale factors
+//! that jump. The oracle reads the same registers by offsets printed in the SunSpec documents, written here a second
+//! time, and scales by writing the number out in decimal; it shares nothing with the code under test.
 
 use super::*;
 use crate::seeded::Seeded;

@@ -1,5 +1,5 @@
-//! The IEEE 1547 family: models 701 (AC measurements), 702 (capacity), 703 (entering service) and 704 (AC controls with
-//! revert values).
+//! The IEEE 1547 family: models 701 (AC measurements), 702 (capacity), 703 (entering service) and 704 (AC controls
+//! with revert values).
 
 use super::Kind::{Bitfield16, Bitfield32, Enum16, Int16, Int32, ScaleFactor, Text, Uint16, Uint32, Uint64};
 use super::{Point, laid_out, point};

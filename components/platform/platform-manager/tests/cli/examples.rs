@@ -93,8 +93,8 @@ fn every_error_of_a_profile_is_told_by_check_with_its_place_in_the_profile() {
     let folder = folder();
     let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).expect("a file");
     let read = |name: &str| std::fs::read_to_string(config(name)).expect("a file");
-    let setpoints = read("examples/battery-setpoints.csv");
-    write("battery-setpoints.csv", setpoints);
+    let setpoints = read("examples/modbus-battery-setpoints.csv");
+    write("modbus-battery-setpoints.csv", setpoints);
     let example = read("examples/register-map-battery.toml");
     write("mine.toml", example.replace("../devices/battery-inverter.toml", "profile.toml"));
     let profile = read("devices/battery-inverter.toml");
