@@ -101,8 +101,8 @@ pub struct Description {
     pub capabilities: Capabilities,
     /// What the device does by itself when it is no longer told anything.
     pub fail_safe: FailSafe,
-    /// Whether it is told when a command expires, and lets go of it then: it has to be told again before that.
-    pub expiry_is_told: bool,
+    /// When it wants to be told the command again that it holds, its fail-safe apart.
+    pub renewal: Renewal,
     /// The command that the device held when it was connected, left by whoever drove it before. `None`: it was free,
     /// or it does not tell.
     pub standing: Option<Command>,
@@ -146,6 +146,19 @@ pub struct VoltageRange {
     pub min_v: f64,
     /// Highest in V.
     pub max_v: f64,
+}
+
+/// When a device wants to be told the command again that it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Renewal {
+    /// It does not.
+    #[default]
+    No,
+    /// It watches for a sign of life and wants one within this time (SunSpec model 715, ControllerHb). What it does
+    /// without one is its own affair, and no fail-safe that could be relied on.
+    Within(Duration),
+    /// It was told when the command expires, and lets go of it then.
+    BeforeExpiry,
 }
 
 /// What a device does when its commands cease.

@@ -9,7 +9,7 @@
 
 mod interface;
 
-use crate::contract::{Description, DeviceError, FailSafe};
+use crate::contract::{Description, DeviceError, FailSafe, Renewal};
 use crate::image::{Link, ProcessImage};
 use crate::value::{Applied, Command, Setpoint, Snapshot};
 use gridloop_clock::MonoTime;
@@ -468,14 +468,17 @@ impl DeviceCore {
 /// How often a command that a device holds without a timer is looked after.
 const LOOK_AFTER: Duration = Duration::from_secs(5);
 
-/// A device with a timer of its own is told again after a third of it; one that was told when the command expires, at
-/// half that time. One without is told again too: a driver writes what the device no longer holds, and nothing else.
+/// A device with a timer of its own, or one that wants signs of life, is told again after a third of the time; one that
+/// was told when the command expires, at half that time. One without is told again too: a driver writes what the device no longer holds, and nothing else.
 fn refresh_at(description: Option<&Description>, written: &Setpoint, now: MonoTime) -> MonoTime {
     let timer = match description.map(|description| description.fail_safe) {
         None | Some(FailSafe::None) => None,
         Some(FailSafe::RevertsToFree { after } | FailSafe::RevertsToValue { after }) => Some(after / 3),
     };
-    let told = description.is_some_and(|description| description.expiry_is_told);
-    let expiry = told.then(|| written.expires_at.since(now) / 2);
-    now + timer.into_iter().chain(expiry).fold(LOOK_AFTER, Duration::min)
+    let renewal = match description.map(|description| description.renewal) {
+        None | Some(Renewal::No) => None,
+        Some(Renewal::Within(time)) => Some(time / 3),
+        Some(Renewal::BeforeExpiry) => Some(written.expires_at.since(now) / 2),
+    };
+    now + timer.into_iter().chain(renewal).fold(LOOK_AFTER, Duration::min)
 }

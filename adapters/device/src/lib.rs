@@ -14,7 +14,7 @@ mod task;
 mod value;
 
 pub use contract::{
-    Capabilities, Description, Device, DeviceError, FailSafe, PowerRange, TapRange, VoltageRange,
+    Capabilities, Description, Device, DeviceError, FailSafe, PowerRange, Renewal, TapRange, VoltageRange,
 };
 pub use core::{DeviceCore, Disarmed, Done, Job, Left, Mode, Next, NotAccepted, Occurrence, TaskSettings};
 pub use image::{Ageing, Link, ProcessImage};

@@ -3,8 +3,8 @@
 use gridloop_clock::MonoTime;
 use gridloop_device::{
     Ageing, Applied, Capabilities, Command, Description, DeviceCore, DeviceError, Disarmed, Done, FailSafe,
-    Job, Left, Link, Mode, Next, NotAccepted, Occurrence, PowerRange, Quality, SafeState, Setpoint, Snapshot,
-    TaskSettings, Unit, point,
+    Job, Left, Link, Mode, Next, NotAccepted, Occurrence, PowerRange, Quality, Renewal, SafeState, Setpoint,
+    Snapshot, TaskSettings, Unit, point,
 };
 use proptest::prelude::*;
 use std::time::Duration;
@@ -433,7 +433,7 @@ fn a_write_is_told_before_it_is_done_once() {
 
 #[test]
 fn a_device_that_is_told_when_a_command_expires_is_told_again_in_time() {
-    let description = Description { expiry_is_told: true, ..Description::default() };
+    let description = Description { renewal: Renewal::BeforeExpiry, ..Description::default() };
     let mut core = connected(SETTINGS, description);
     confirm_first(&mut core);
     core.command(power(3.0, 2, 1000), ms(1000)).unwrap();

@@ -19,7 +19,7 @@ use crate::tap::TapChanger;
 use async_trait::async_trait;
 use gridloop_clock::SharedClock;
 use gridloop_device::{
-    Applied, Capabilities, Command, Description, Device, DeviceError, FailSafe, PowerRange, Quality,
+    Applied, Capabilities, Command, Description, Device, DeviceError, FailSafe, PowerRange, Quality, Renewal,
     SafeState, Setpoint, Snapshot, TapRange, VoltageRange,
 };
 use std::time::Duration;
@@ -155,7 +155,7 @@ impl IedDevice {
             profile,
             capabilities,
             fail_safe: FailSafe::None,
-            expiry_is_told: false,
+            renewal: Renewal::No,
             standing,
         };
         Ok((links, description))

@@ -10,7 +10,9 @@ use crate::session::{Hello, Peer, Publication, Session};
 use crate::wire::{About, Ack, Action, Held, LONGEST_VALIDITY, Order, Outcome, Part, PowerNameplate, Topics};
 use async_trait::async_trait;
 use gridloop_clock::{MonoTime, SharedClock, until};
-use gridloop_device::{Applied, Command, Description, Device, DeviceError, SafeState, Setpoint, Snapshot};
+use gridloop_device::{
+    Applied, Command, Description, Device, DeviceError, Renewal, SafeState, Setpoint, Snapshot,
+};
 use rumqttc::mqttbytes::v4::Publish;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -333,7 +335,7 @@ impl Device for MqttDevice {
             profile: format!("gridloop {}/{}", self.settings.prefix, self.settings.device_id),
             capabilities: about.capabilities(),
             fail_safe: about.fail_safe(),
-            expiry_is_told: true,
+            renewal: Renewal::BeforeExpiry,
             standing: taken.telemetry.held.map(Command::from),
         })
     }

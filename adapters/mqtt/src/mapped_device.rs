@@ -11,7 +11,8 @@ use crate::session::{Hello, Peer, Publication, Session};
 use async_trait::async_trait;
 use gridloop_clock::{MonoTime, SharedClock, until};
 use gridloop_device::{
-    Applied, Capabilities, Command, Description, Device, DeviceError, FailSafe, SafeState, Setpoint, Snapshot,
+    Applied, Capabilities, Command, Description, Device, DeviceError, FailSafe, Renewal, SafeState, Setpoint,
+    Snapshot,
 };
 use rumqttc::mqttbytes::v4::Publish;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -308,7 +309,7 @@ impl Device for MappedDevice {
                 ..Capabilities::default()
             },
             fail_safe: profile.power.as_ref().map_or(FailSafe::None, |power| power.fail_safe),
-            expiry_is_told: false,
+            renewal: Renewal::No,
             standing: None,
         })
     }

@@ -3,7 +3,8 @@
 use crate::{refused, unsupported};
 use gridloop_clock::MonoTime;
 use gridloop_device::{
-    Applied, Capabilities, Command, Description, DeviceError, FailSafe, PowerRange, Snapshot, Unit, point,
+    Applied, Capabilities, Command, Description, DeviceError, FailSafe, PowerRange, Renewal, Snapshot, Unit,
+    point,
 };
 use gridloop_plant::{Battery, Revert};
 use std::time::Duration;
@@ -24,7 +25,7 @@ pub(crate) fn describe(battery: &Battery, revert_after: Option<Duration>) -> Des
             ..Capabilities::default()
         },
         fail_safe: revert_after.map_or(FailSafe::None, |after| FailSafe::RevertsToValue { after }),
-        expiry_is_told: false,
+        renewal: Renewal::No,
         standing: None,
     }
 }

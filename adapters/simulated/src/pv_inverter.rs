@@ -3,7 +3,8 @@
 use crate::{refused, unsupported};
 use gridloop_clock::MonoTime;
 use gridloop_device::{
-    Applied, Capabilities, Command, Description, DeviceError, FailSafe, PowerRange, Snapshot, Unit, point,
+    Applied, Capabilities, Command, Description, DeviceError, FailSafe, PowerRange, Renewal, Snapshot, Unit,
+    point,
 };
 use gridloop_plant::{PvInverter, Revert};
 use std::time::Duration;
@@ -20,7 +21,7 @@ pub(crate) fn describe(inverter: &PvInverter, revert_after: Option<Duration>) ->
             ..Capabilities::default()
         },
         fail_safe: revert_after.map_or(FailSafe::None, |after| FailSafe::RevertsToFree { after }),
-        expiry_is_told: false,
+        renewal: Renewal::No,
         standing: None,
     }
 }

@@ -3,7 +3,7 @@
 use crate::{refused, unsupported};
 use gridloop_clock::MonoTime;
 use gridloop_device::{
-    Applied, Capabilities, Command, Description, DeviceError, FailSafe, Snapshot, TapRange, Unit,
+    Applied, Capabilities, Command, Description, DeviceError, FailSafe, Renewal, Snapshot, TapRange, Unit,
     VoltageRange, point,
 };
 use gridloop_plant::{CommandError, MAX_STEPS, TapChanger};
@@ -22,7 +22,7 @@ pub(crate) fn describe(taps: &TapChanger) -> Description {
             ..Capabilities::default()
         },
         fail_safe: FailSafe::None,
-        expiry_is_told: false,
+        renewal: Renewal::No,
         standing: None,
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use async_trait::async_trait;
 use gridloop_clock::{SharedClock, SimulatedClock, Utc, sleep};
-use gridloop_device::{Capabilities, Device, FailSafe, PowerRange, Unit};
+use gridloop_device::{Capabilities, Device, FailSafe, PowerRange, Renewal, Unit};
 use std::sync::{Arc, Mutex};
 
 const RATED_W: f64 = 8000.0;
@@ -106,7 +106,7 @@ impl Device for Inverter {
                 ..Capabilities::default()
             },
             fail_safe: self.habits.states,
-            expiry_is_told: false,
+            renewal: Renewal::No,
             standing: limit.map(|real_power_w| Command::Power { real_power_w, reactive_power_var: 0.0 }),
         })
     }

@@ -12,7 +12,7 @@ use crate::sunspec::value::text;
 use async_trait::async_trait;
 use gridloop_clock::SharedClock;
 use gridloop_device::{
-    Applied, Capabilities, Command, Description, Device, DeviceError, FailSafe, SafeState, Setpoint,
+    Applied, Capabilities, Command, Description, Device, DeviceError, FailSafe, Renewal, SafeState, Setpoint,
     Snapshot, TapRange, TapReading, VoltageRange,
 };
 
@@ -72,7 +72,7 @@ impl RegisterMapDevice {
             profile: self.profile.name.clone(),
             capabilities,
             fail_safe,
-            expiry_is_told: false,
+            renewal: Renewal::No,
             standing,
         })
     }

@@ -16,7 +16,7 @@ use crate::session::LinkSettings;
 use async_trait::async_trait;
 use gridloop_clock::SharedClock;
 use gridloop_device::{
-    Applied, Capabilities, Command, Description, Device, DeviceError, FailSafe, PowerRange, Quality,
+    Applied, Capabilities, Command, Description, Device, DeviceError, FailSafe, PowerRange, Quality, Renewal,
     SafeState, Setpoint, Snapshot,
 };
 use std::time::Duration;
@@ -72,13 +72,15 @@ struct Found {
     drive: Drive,
     power: PowerRange,
     fail_safe: FailSafe,
+    renewal: Renewal,
     is_local: bool,
     standing: Option<Command>,
 }
 
 /// What model 715, if there is one, makes of the controls.
+#[derive(Default)]
 struct Supervised {
-    fail_safe: FailSafe,
+    renewal: Renewal,
     is_local: bool,
     control: Option<Located>,
 }
@@ -111,6 +113,7 @@ impl SunSpecDevice {
             inverter.drive = Some(found.drive);
             description.capabilities = Capabilities { power: Some(found.power), ..Capabilities::default() };
             description.fail_safe = found.fail_safe;
+            description.renewal = found.renewal;
             if found.is_local {
                 description.profile.push_str(", under local control");
             }
@@ -135,10 +138,11 @@ impl SunSpecDevice {
             if !view.commands_power() {
                 continue;
             }
-            let supervised = self.supervised(view.fail_safe(self.revert), chain).await?;
+            let supervised = self.supervised(chain).await?;
             return Ok(Some(Found {
                 power: view.range(),
-                fail_safe: supervised.fail_safe,
+                fail_safe: view.fail_safe(self.revert),
+                renewal: supervised.renewal,
                 is_local: supervised.is_local,
                 standing: view.standing(),
                 drive: Drive {
@@ -156,14 +160,12 @@ impl SunSpecDevice {
         Ok(None)
     }
 
-    /// The fail-safe as the heartbeat of the controller makes it, and who is in control.
-    async fn supervised(&self, fail_safe: FailSafe, chain: &Chain) -> Result<Supervised, DeviceError> {
-        let Some(control) = chain.located(&[supervision::MODEL]) else {
-            return Ok(Supervised { fail_safe, is_local: false, control: None });
-        };
+    /// Whether the device wants signs of life, and who is in control.
+    async fn supervised(&self, chain: &Chain) -> Result<Supervised, DeviceError> {
+        let Some(control) = chain.located(&[supervision::MODEL]) else { return Ok(Supervised::default()) };
         let block = Block::read(&self.link, control.place, control.model).await?;
         Ok(Supervised {
-            fail_safe: supervision::hastened(fail_safe, &block),
+            renewal: supervision::renewal(&block),
             is_local: supervision::is_local(&block),
             control: Some(control),
         })

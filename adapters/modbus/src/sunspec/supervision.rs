@@ -8,7 +8,7 @@ use super::block::Block;
 use super::discovery::Located;
 use crate::link::Link;
 use gridloop_clock::MonoTime;
-use gridloop_device::{DeviceError, FailSafe};
+use gridloop_device::{DeviceError, Renewal};
 use std::time::Duration;
 
 /// The model.
@@ -55,17 +55,11 @@ pub(super) fn local(operation: &str) -> DeviceError {
     }
 }
 
-/// A fail-safe with which the device task renews often enough to keep ControllerHb counting.
-pub(super) fn hastened(fail_safe: FailSafe, block: &Block) -> FailSafe {
-    if block.named("ControllerHb").ok().flatten().is_none() {
-        return fail_safe;
-    }
-    match fail_safe {
-        FailSafe::None => FailSafe::RevertsToFree { after: CONTROLLER_SILENCE },
-        FailSafe::RevertsToFree { after } => FailSafe::RevertsToFree { after: after.min(CONTROLLER_SILENCE) },
-        FailSafe::RevertsToValue { after } => {
-            FailSafe::RevertsToValue { after: after.min(CONTROLLER_SILENCE) }
-        }
+/// How often ControllerHb has to count, where the device implements it.
+pub(super) fn renewal(block: &Block) -> Renewal {
+    match block.named("ControllerHb") {
+        Ok(Some(_)) => Renewal::Within(CONTROLLER_SILENCE),
+        _ => Renewal::No,
     }
 }
 
@@ -121,17 +115,9 @@ mod tests {
     }
 
     #[test]
-    fn a_controller_heartbeat_hastens_the_renewal_and_never_slows_it() {
-        let long = FailSafe::RevertsToValue { after: Duration::from_secs(60) };
-        let short = FailSafe::RevertsToValue { after: Duration::from_secs(2) };
-        let hasty = FailSafe::RevertsToValue { after: CONTROLLER_SILENCE };
-        assert_eq!(hastened(long, &control(0)), hasty);
-        assert_eq!(hastened(short, &control(0)), short);
-        assert_eq!(
-            hastened(FailSafe::None, &control(0)),
-            FailSafe::RevertsToFree { after: CONTROLLER_SILENCE }
-        );
-        assert_eq!(hastened(long, &Block::fake(715, &[("LocRemCtl", &[0])])), long);
+    fn a_controller_heartbeat_is_wanted_where_it_is_implemented() {
+        assert_eq!(renewal(&control(0)), Renewal::Within(CONTROLLER_SILENCE));
+        assert_eq!(renewal(&Block::fake(715, &[("LocRemCtl", &[0])])), Renewal::No);
     }
 
     #[test]

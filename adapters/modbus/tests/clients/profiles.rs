@@ -20,6 +20,11 @@ fn every_profile_that_is_shipped_is_valid() {
     let mut profiles = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        // Those of other protocols are their adapters'.
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with("mqtt-") || !name.ends_with(".toml") {
+            continue;
+        }
         let text = std::fs::read_to_string(&path).unwrap();
         let profile = Profile::parse(&path.display().to_string(), &text).unwrap();
         assert!(!profile.points.is_empty(), "{}", path.display());
