@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 /// Physical inverters, batteries and tap changers in the loop of a SimCES energy-system simulation.
 ///
-/// Without a command, gridloop runs `configs/demo.toml`: a minute of a sunny afternoon with two simulated devices.
+/// Without a command, gridloop runs `configs/demo.toml`: a minute of a sunny afternoon with three simulated devices.
 #[derive(Debug, Parser)]
 #[command(name = "gridloop", version, after_help = EXIT_CODES, help_template = HELP)]
 pub(crate) struct Cli {
@@ -48,7 +48,7 @@ Stored runs:
 
 This computer and devices:
   doctor      Tell what stands in the way of real time on this computer, and what to change
-  device      Talk to one device, or serve a simulated one
+  device      Talk to one device, serve a simulated one, or tell a running gateway about one
   drill       Prove on a bench that a device's own fail-safe works
 
   help        Print this message or the help of the given command
@@ -73,7 +73,7 @@ enum Command {
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the configuration or of a message type.
     Schema(check::SchemaArgs),
-    /// Talk to one device, or serve a simulated one.
+    /// Talk to one device, serve a simulated one, or tell a running gateway about one.
     #[command(subcommand)]
     Device(device::DeviceCommand),
     /// Prove on a bench that a device's own fail-safe works.
