@@ -122,7 +122,11 @@ impl Bridge {
     fn command(&mut self, asked: Command, origin: &Origin, arrived_at: MonoTime) {
         let mode = self.equipment.device.image().mode;
         let capabilities = self.capabilities();
-        let decision = self.equipment.guard.lock().decide(asked, mode, &capabilities, arrived_at);
+        let drives = self.equipment.fallback.drives_device();
+        // Held until the setpoint is handed over, so that an interlock that opens takes it back, and not the one before.
+        let guard = self.equipment.guard.clone();
+        let mut guard = guard.lock();
+        let decision = guard.decide(asked, mode, drives, &capabilities, arrived_at);
         let (passed, why) = match decision {
             Decision::Pass(command) => (Some(command), None),
             Decision::Clamped { command, why } => {
@@ -140,12 +144,17 @@ impl Bridge {
             "asked": audit::command(&asked), "passed": passed.as_ref().map(audit::command), "why": &why,
         });
         self.equipment.audit.tell(&self.settings.name, "asked", details);
-        self.equipment.journal.asked(origin.epoch, asked, passed, why);
+        let trouble = self.equipment.audit.trouble();
+        let passed = passed.filter(|_| trouble.is_none());
+        self.equipment.journal.asked(origin.epoch, asked, passed, why.or_else(|| trouble.clone()));
+        if let Some(trouble) = trouble {
+            self.warn(WarningKind::Internal, &trouble);
+        }
         let Some(command) = passed else { return };
         let expires_at = arrived_at + self.settings.dead_man;
         let setpoint = Setpoint { command, epoch: origin.epoch, received_at: arrived_at, expires_at, order };
         self.newest = Some(setpoint);
-        if self.equipment.fallback.drives_device() {
+        if drives {
             self.equipment.device.command(setpoint);
         }
         if let Some(twin) = &self.equipment.twin {
@@ -186,18 +195,20 @@ impl Bridge {
             real_power_w,
             reactive_power_var: does(point::REACTIVE_POWER).unwrap_or(0.0),
         });
-        guard.lock().begin_from(does, fallback.good_since().unwrap_or(now));
+        let guard = guard.clone();
+        let mut guard = guard.lock();
+        guard.begin_from(does, fallback.back_since(now));
         let Some(newest) = self.newest.filter(|newest| now < newest.expires_at) else { return };
         let capabilities = self.capabilities();
-        let decision = self.equipment.guard.lock().decide(newest.command, device.mode, &capabilities, now);
-        match decision {
-            Decision::Pass(command) => self.equipment.device.command(Setpoint { command, ..newest }),
+        let command = match guard.decide(newest.command, device.mode, true, &capabilities, now) {
+            Decision::Pass(command) => command,
             Decision::Clamped { command, why } => {
                 self.warn(WarningKind::InputRange, &why);
-                self.equipment.device.command(Setpoint { command, ..newest });
+                command
             }
-            Decision::Refused(why) => self.warn(WarningKind::Input, &why),
-        }
+            Decision::Refused(why) => return self.warn(WarningKind::Input, &why),
+        };
+        self.equipment.device.command(Setpoint { command, ..newest });
     }
 
     fn is_good(&self, device: &ProcessImage, now: MonoTime) -> bool {
@@ -416,12 +427,14 @@ pub(crate) async fn watch(
         if until(clock.as_ref(), due, device.changed()).await == Some(false) {
             return;
         }
-        let notices = guard.lock().observe(&device.image(), clock.now());
-        for notice in notices {
-            if let Notice::TakeBack(_) = &notice {
-                device.take_back();
+        {
+            let mut guard = guard.lock();
+            for notice in guard.observe(&device.image(), clock.now()) {
+                if let Notice::TakeBack(_) = &notice {
+                    device.take_back();
+                }
+                journal.noticed(notice);
             }
-            journal.noticed(notice);
         }
         poke.poke();
     }

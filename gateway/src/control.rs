@@ -6,7 +6,7 @@
 use crate::convert;
 use crate::fallback::{Active, Chosen, SourceSwitch};
 use crate::gateway::DeviceLocker;
-use gridloop_clock::{SharedClock, until};
+use gridloop_clock::{SharedClock, sleep, until};
 use gridloop_device::{DeviceHandle, Link, Mode, Source};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, Permissions};
@@ -144,7 +144,11 @@ impl Drop for Control {
 async fn listen(listener: UnixListener, devices: Arc<[Controlled]>, clock: SharedClock) {
     let free = Arc::new(Semaphore::new(CONVERSATIONS));
     while let Ok(permit) = Arc::clone(&free).acquire_owned().await {
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            // Too many files are open, perhaps: later there may be fewer.
+            sleep(clock.as_ref(), Duration::from_millis(100)).await;
+            continue;
+        };
         let (devices, clock) = (Arc::clone(&devices), Arc::clone(&clock));
         tokio::spawn(async move {
             let end = clock.now() + PATIENCE;

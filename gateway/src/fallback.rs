@@ -87,9 +87,10 @@ impl Fallback {
         self.active == Active::Device
     }
 
-    /// Since when the device has been good; `None` when it is not.
-    pub(crate) fn good_since(&self) -> Option<MonoTime> {
-        self.good_since
+    /// Since when, at `now`, a device that takes over has been back: no longer than it has to be good.
+    pub(crate) fn back_since(&self, now: MonoTime) -> MonoTime {
+        let good_for = self.good_since.map_or(Duration::ZERO, |since| now.since(since));
+        MonoTime::from_nanos(now.as_nanos().saturating_sub(nanos(good_for.min(self.back_after))))
     }
 
     /// Notes whether the device is good at `now`.
@@ -118,6 +119,10 @@ impl Fallback {
         };
         self.active
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

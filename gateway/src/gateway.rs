@@ -285,13 +285,20 @@ fn task_settings(settings: &DeviceSettings) -> TaskSettings {
         write_interval: settings.write_interval,
         poll_interval: settings.poll_interval,
         job_timeout: settings.request_timeout * 4,
+        write_timeout: write_timeout(settings),
         connect_timeout: settings.request_timeout * 40,
         backoff_min: Duration::from_millis(100),
         backoff_max: Duration::from_secs(5),
         safe_state: settings.safe_state,
         // Beyond the time that a write of unknown outcome may still take effect.
-        release_within: Duration::from_secs(5) + settings.request_timeout * 4,
+        release_within: Duration::from_secs(2) + write_timeout(settings),
     }
+}
+
+/// A SunSpec inverter is told by up to 16 requests, most of which take much less than the longest time; an IED may take
+/// 5 s to end a command with enhanced security (IEC 61850-7-2).
+fn write_timeout(settings: &DeviceSettings) -> Duration {
+    settings.request_timeout * 8 + Duration::from_secs(6)
 }
 
 /// The twin follows every setpoint from the start, so that it is where the device would be.

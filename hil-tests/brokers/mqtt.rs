@@ -313,6 +313,7 @@ fn a_device_task_says_what_an_outage_cost_comes_back_to_the_newest_setpoint_and_
         write_interval: Duration::ZERO,
         poll_interval: Duration::from_millis(100),
         job_timeout: TIMEOUT * 2,
+        write_timeout: TIMEOUT * 2,
         connect_timeout: TIMEOUT * 4,
         backoff_min: Duration::from_millis(50),
         backoff_max: Duration::from_millis(200),

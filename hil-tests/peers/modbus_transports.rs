@@ -243,6 +243,7 @@ fn task_settings(request_timeout: Duration) -> TaskSettings {
         mode: Mode::ReadOnly,
         poll_interval: Duration::from_millis(100),
         job_timeout: request_timeout * 4,
+        write_timeout: request_timeout * 4,
         connect_timeout: request_timeout * 40,
         backoff_min: Duration::from_millis(100),
         backoff_max: Duration::from_secs(5),

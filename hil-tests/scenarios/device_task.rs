@@ -17,6 +17,7 @@ const SETTINGS: TaskSettings = TaskSettings {
     write_interval: Duration::ZERO,
     poll_interval: Duration::from_millis(200),
     job_timeout: Duration::from_millis(500),
+    write_timeout: Duration::from_millis(500),
     connect_timeout: Duration::from_millis(500),
     backoff_min: Duration::from_millis(50),
     backoff_max: Duration::from_millis(800),

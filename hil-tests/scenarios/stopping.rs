@@ -62,7 +62,7 @@ fn a_device_that_cannot_be_released_is_said_to_be_in_an_unknown_state_and_holds_
     assert!(!run.report.is_sound(), "such a run is not reported as a sound one");
     assert_eq!(run.report.manager.outcome, Outcome::Stopped);
     assert_eq!(stopped_messages(&run), 1);
-    // Five seconds, and the time for which a write that was given up may still take effect.
-    let bound = MonoTime::default() + STOP_AFTER + Duration::from_secs(9);
+    // Two seconds, and the time for which a write that was given up may still take effect.
+    let bound = MonoTime::default() + STOP_AFTER + Duration::from_secs(10);
     assert!(ended <= bound, "the end took until {ended:?}");
 }

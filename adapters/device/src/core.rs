@@ -34,6 +34,10 @@ pub struct DeviceCore {
     lease: Lease,
     /// The last command that was written, and when.
     written: Option<(Command, MonoTime)>,
+    /// Until when the command that the device holds may stand; later only if it is asked for again.
+    held_until: Option<MonoTime>,
+    /// When the device's own timer has to be refreshed, if it has one.
+    timer_at: Option<MonoTime>,
     /// The device may hold something of ours.
     touched: bool,
     released: bool,
@@ -94,6 +98,8 @@ impl DeviceCore {
             image: ProcessImage { mode: settings.mode, ..ProcessImage::default() },
             lease,
             written: None,
+            held_until: None,
+            timer_at: None,
             occurrences: Vec::new(),
             connected: false,
             read_first: false,
@@ -164,6 +170,11 @@ impl DeviceCore {
             return Ok(());
         }
         self.release = Release::No;
+        if let Some(Driven { setpoint: before, write: Write::Held { .. } }) = self.setpoint
+            && before.command == setpoint.command
+        {
+            self.held_until = Some(setpoint.expires_at);
+        }
         // A repetition keeps what has been reached, and the date on which it was first asked for.
         self.setpoint = Some(match self.setpoint {
             Some(Driven { setpoint: before, write })
@@ -304,8 +315,10 @@ impl DeviceCore {
         match result {
             Ok(Applied::Confirmed { readback }) => {
                 let first = !matches!(driven.write, Write::Held { .. });
-                driven.write =
-                    Write::Held { refresh_at: refresh_at(self.image.description.as_deref(), &setpoint, now) };
+                let refresh_at = refresh_at(self.image.description.as_deref(), &setpoint, now);
+                driven.write = Write::Held { refresh_at };
+                self.held_until = Some(setpoint.expires_at);
+                self.timer_at = wants_renewal(self.image.description.as_deref()).then_some(refresh_at);
                 self.image.held = Some(readback);
                 if first {
                     self.image.held_order = setpoint.order;
@@ -314,8 +327,10 @@ impl DeviceCore {
                 self.occurrences.push(Occurrence::Applied { setpoint, readback, first });
             }
             Ok(Applied::Restored { readback }) => {
-                driven.write =
-                    Write::Held { refresh_at: refresh_at(self.image.description.as_deref(), &setpoint, now) };
+                let refresh_at = refresh_at(self.image.description.as_deref(), &setpoint, now);
+                driven.write = Write::Held { refresh_at };
+                self.held_until = Some(setpoint.expires_at);
+                self.timer_at = wants_renewal(self.image.description.as_deref()).then_some(refresh_at);
                 self.image.held = Some(readback);
                 self.image.refusal = None;
                 self.occurrences.push(Occurrence::Restored { setpoint, readback });
@@ -326,6 +341,8 @@ impl DeviceCore {
             }
             Err(error) if error.keeps_link() => {
                 driven.write = Write::Given;
+                // It may be what it was, or something between.
+                self.image.held = None;
                 self.image.refusal = Some(error.to_string());
                 self.image.last_error = Some(error.to_string());
                 self.image.failures += 1;
@@ -344,7 +361,7 @@ impl DeviceCore {
         match result {
             Ok(Applied::Confirmed { .. } | Applied::Restored { .. }) => {
                 // A write that was given up may still be on its way: what was released is released once more after it.
-                if let Some(settled_at) = self.last_unknown.take().map(|at| at + self.settings.job_timeout)
+                if let Some(settled_at) = self.last_unknown.take().map(|at| at + self.settings.write_timeout)
                     && now < settled_at
                 {
                     self.release = Release::Wanted { at: settled_at };
@@ -381,6 +398,7 @@ impl DeviceCore {
             self.occurrences.push(Occurrence::LinkLost(error.to_string()));
         }
         self.connected = false;
+        self.timer_at = None;
         self.image.link = Link::Down;
         self.image.held = None;
         if let Some(driven) = &mut self.setpoint
@@ -417,15 +435,21 @@ impl DeviceCore {
 
     fn watch_expiry(&mut self, now: MonoTime) {
         if let Some(driven) = self.setpoint
-            && now >= driven.setpoint.expires_at
+            && (now >= driven.setpoint.expires_at || self.outlived(driven, now))
         {
             self.occurrences.push(Occurrence::DeadMan(driven.setpoint));
             self.want_release(now);
         }
     }
 
+    /// Whether the device refused the setpoint in force, and the one that it still holds is over.
+    fn outlived(&self, driven: Driven, now: MonoTime) -> bool {
+        driven.write == Write::Given && self.touched && self.held_until.is_some_and(|until| now >= until)
+    }
+
     fn want_release(&mut self, now: MonoTime) {
         self.setpoint = None;
+        (self.held_until, self.timer_at) = (None, None);
         if self.touched && self.release == Release::No {
             self.release = Release::Wanted { at: now };
         }
@@ -434,9 +458,11 @@ impl DeviceCore {
     /// When a setpoint is to be written, the present included; `None`: not before something else has happened.
     fn due_at(&self, driven: Driven) -> Option<MonoTime> {
         match driven.write {
+            // Not later than the device's timer has to be refreshed: a write is due then in any case.
             Write::Due => Some(match self.written {
                 Some((command, at)) if command != driven.setpoint.command => {
-                    at + self.settings.write_interval
+                    let at = at + self.settings.write_interval;
+                    self.timer_at.map_or(at, |timer_at| at.min(timer_at))
                 }
                 _ => MonoTime::default(),
             }),
@@ -448,7 +474,10 @@ impl DeviceCore {
 
     /// The instant to wait for: `wanted`, or earlier if something runs out before.
     fn wait_until(&self, wanted: MonoTime) -> Next {
-        let expiry = self.setpoint.map(|driven| driven.setpoint.expires_at);
+        let expiry = self.setpoint.map(|driven| match (driven.write, self.held_until) {
+            (Write::Given, Some(held_until)) => held_until.min(driven.setpoint.expires_at),
+            _ => driven.setpoint.expires_at,
+        });
         let ready = self.connected && !self.read_first;
         let write = self.setpoint.and_then(|driven| self.due_at(driven)).filter(|_| ready);
         let release = match self.release {
@@ -467,6 +496,11 @@ impl DeviceCore {
 
 /// How often a command that a device holds without a timer is looked after.
 const LOOK_AFTER: Duration = Duration::from_secs(5);
+
+/// Whether what the device holds comes to an end by itself.
+fn wants_renewal(description: Option<&Description>) -> bool {
+    description.is_some_and(|it| it.fail_safe != FailSafe::None || it.renewal != Renewal::No)
+}
 
 /// A device with a timer of its own, or one that wants signs of life, is told again after a third of the time; one that
 /// was told when the command expires, at half that time. One without is told again too: a driver writes what the device no longer holds, and nothing else.

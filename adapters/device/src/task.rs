@@ -50,16 +50,13 @@ struct Wishes {
     setpoint: Option<Setpoint>,
     /// Whether the setpoint in force is to be taken back, before a newer one is taken up.
     take_back: bool,
-    arming: Option<Arming>,
+    /// Whether it is to be disarmed, before it is armed anew.
+    disarm: bool,
+    /// Until when it is to be armed.
+    arm: Option<MonoTime>,
     refresh: bool,
     /// When the end was asked for.
     end: Option<MonoTime>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Arming {
-    Arm { until: MonoTime },
-    Disarm,
 }
 
 impl DeviceTask {
@@ -120,14 +117,14 @@ impl DeviceHandle {
     /// Arms the device for that long, from now on.
     pub fn arm(&self, time: Duration) {
         let until = self.clock.now() + time;
-        self.wish(|wishes| wishes.arming = Some(Arming::Arm { until }));
+        self.wish(|wishes| wishes.arm = Some(until));
     }
 
     /// Disarms the device: it is put into its safe state if it may hold anything of ours.
     pub fn disarm(&self) {
         self.wish(|wishes| {
             wishes.setpoint = None;
-            wishes.arming = Some(Arming::Disarm);
+            (wishes.disarm, wishes.arm) = (true, None);
         });
     }
 
@@ -230,10 +227,11 @@ impl Worker {
     fn take_wishes(&mut self) {
         let wishes = std::mem::take(&mut *self.inbox.wishes());
         let now = self.clock.now();
-        match wishes.arming {
-            Some(Arming::Arm { until }) => self.core.arm(until),
-            Some(Arming::Disarm) => self.core.disarm(now),
-            None => {}
+        if wishes.disarm {
+            self.core.disarm(now);
+        }
+        if let Some(until) = wishes.arm {
+            self.core.arm(until);
         }
         if wishes.take_back {
             self.core.take_back(now);
@@ -252,13 +250,14 @@ impl Worker {
     }
 
     async fn perform(&mut self, job: Job) -> Done {
-        let (device, clock, limit) = (&mut self.device, self.clock.as_ref(), self.settings.job_timeout);
+        let (device, clock) = (&mut self.device, self.clock.as_ref());
+        let TaskSettings { job_timeout, write_timeout: limit, .. } = self.settings;
         match job {
             Job::Connect => {
                 let limit = self.settings.connect_timeout;
                 Done::Connected(guard(clock, limit, "connect", device.connect()).await)
             }
-            Job::Read => Done::Read(guard(clock, limit, "read", device.read()).await),
+            Job::Read => Done::Read(guard(clock, job_timeout, "read", device.read()).await),
             Job::Apply(setpoint) => {
                 Done::Applied(guard(clock, limit, "apply", device.apply(&setpoint)).await)
             }

@@ -15,6 +15,7 @@ const SETTINGS: TaskSettings = TaskSettings {
     write_interval: Duration::ZERO,
     poll_interval: Duration::from_millis(200),
     job_timeout: Duration::from_millis(500),
+    write_timeout: Duration::from_millis(500),
     connect_timeout: Duration::from_millis(500),
     backoff_min: Duration::from_millis(100),
     backoff_max: Duration::from_millis(1600),
@@ -443,4 +444,34 @@ fn a_device_that_is_told_when_a_command_expires_is_told_again_in_time() {
         core.next(ms(1600)),
         Next::Do(Job::Apply(Setpoint { received_at: ms(100), ..power(3.0, 2, 1000) }))
     );
+}
+
+#[test]
+fn another_command_does_not_wait_until_the_timer_of_the_device_has_ended_the_one_before() {
+    let settings = TaskSettings { write_interval: Duration::from_secs(60), ..SETTINGS };
+    let fail_safe = FailSafe::RevertsToFree { after: Duration::from_millis(900) };
+    let mut core = connected(settings, Description { fail_safe, ..Description::default() });
+    confirm_first(&mut core);
+    core.command(power(1.0, 2, 200), ms(200)).unwrap();
+    core.done(Done::Read(Ok(reading(390))), ms(390));
+    assert_eq!(core.next(ms(390)), Next::Until(ms(400)), "a third of 900 ms after the first write");
+    confirm(&mut core, power(1.0, 2, 200), 400);
+}
+
+#[test]
+fn a_command_that_is_refused_again_and_again_does_not_keep_the_one_before_on_the_device() {
+    let mut core = connected(SETTINGS, Description::default());
+    confirm_first(&mut core);
+    let refused = DeviceError::Refused { operation: "test".into(), reason: "no".into() };
+    for at in (200..3000).step_by(1000) {
+        let other = power(9.0, 2, at);
+        core.command(other, ms(at)).unwrap();
+        assert_eq!(core.next(ms(at)), Next::Do(Job::Apply(other)));
+        core.done(Done::Applied(Err(refused.clone())), ms(at));
+        core.done(Done::Read(Ok(reading(at))), ms(at));
+    }
+    assert_eq!(core.image().held, None, "it may be anything");
+    core.done(Done::Read(Ok(reading(3050))), ms(3050));
+    assert_eq!(core.next(ms(3050)), Next::Until(ms(3100)), "the first command was good until then");
+    assert_eq!(core.next(ms(3100)), Next::Do(Job::Release(SafeState::Release)));
 }

@@ -17,6 +17,7 @@ const SETTINGS: TaskSettings = TaskSettings {
     write_interval: Duration::ZERO,
     poll_interval: Duration::from_millis(200),
     job_timeout: Duration::from_millis(500),
+    write_timeout: Duration::from_millis(500),
     connect_timeout: Duration::from_millis(500),
     backoff_min: Duration::from_millis(100),
     backoff_max: Duration::from_millis(1600),
@@ -298,7 +299,7 @@ fn an_end_that_is_broken_off_in_the_middle_of_a_write_says_that_the_device_may_h
         let shared: SharedClock = Arc::new(clock.clone());
         let fates = Arc::new(Mutex::new([("apply", Fate::Hangs)].into()));
         let driver = Driver { clock: Arc::clone(&shared), fates, calls: Calls::default() };
-        let patient = TaskSettings { job_timeout: Duration::from_secs(60), ..SETTINGS };
+        let patient = TaskSettings { write_timeout: Duration::from_secs(60), ..SETTINGS };
         let task = DeviceTask::start(Box::new(driver), patient, shared, Box::new(|_| {}));
         let received_at = MonoTime::default();
         let expires_at = received_at + Duration::from_secs(3);

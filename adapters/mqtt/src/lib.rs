@@ -25,3 +25,4 @@ pub use device::{MqttDevice, MqttSettings};
 pub use mapped_device::{MappedDevice, MappedSettings};
 pub use profile::{KeepAlive, Place, PointSpec, PowerCommand, Profile, ProfileError, Reading, StatusSpec};
 pub use scan::{ScanReport, ScanSettings, ScannedDevice, ScannedPoint, ScannedTopic, scan};
+pub use wire::check_message;

@@ -58,6 +58,23 @@ impl Part {
     }
 }
 
+/// Whether a payload is a message of the `gridloop` profile, by the last level of its topic: `about`, `status`,
+/// `telemetry`, `cmd` or `ack` (docs/mqtt.md).
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn check_message(level: &str, payload: &[u8]) -> Result<(), String> {
+    let checked = match level {
+        "about" => About::parse(payload).map(drop),
+        "status" => Status::parse(payload).map(drop),
+        "telemetry" => Telemetry::parse(payload).map(drop),
+        "cmd" => Order::parse(payload).map(drop),
+        "ack" => Ack::parse(payload).map(drop),
+        other => return Err(format!("no message of the profile has a topic that ends with {other:?}")),
+    };
+    checked.map_err(|flaw| flaw.to_string())
+}
+
 impl Topics {
     pub(crate) fn new(prefix: &str, device: &str) -> Self {
         Self { root: format!("{prefix}/{device}") }

@@ -76,7 +76,14 @@ impl LinkKeys {
 
     /// What tells the device from all others, however its address is spelled.
     pub(super) fn endpoint(&self, address: &str) -> String {
-        let address = address.parse::<Address>().map_or_else(|_| address.to_owned(), |it| it.to_string());
+        let address = match address.parse::<Address>() {
+            // A port has many names, and the line settings are no part of any.
+            Ok(Address::Rtu { path, .. }) => {
+                std::fs::canonicalize(&path).unwrap_or(path).to_string_lossy().into_owned()
+            }
+            Ok(address) => address.to_string(),
+            Err(_) => address.to_owned(),
+        };
         format!("{address}#{}", self.unit)
     }
 }

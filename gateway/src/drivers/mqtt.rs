@@ -201,6 +201,8 @@ impl Opener for Settings {
     }
 
     fn endpoint(&self, address: &str) -> String {
+        let parsed = address.parse::<gridloop_mqtt::Address>();
+        let address = parsed.map_or_else(|_| address.to_owned(), |address| address.to_string());
         format!("{address}/{}/{}", self.prefix, self.device_id)
     }
 

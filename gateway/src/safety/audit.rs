@@ -11,7 +11,7 @@ use gridloop_messages::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -116,10 +116,10 @@ impl Audit {
     /// The steps that a tap changer has made today, as far as the log knows.
     pub(crate) fn steps_today(&self, device: &str) -> u32 {
         let Some(folder) = &self.0.folder else { return 0 };
-        let Ok(file) = File::open(path(folder, &self.today())) else { return 0 };
-        let lines = BufReader::new(file).lines().map_while(Result::ok);
+        let Ok(bytes) = fs::read(path(folder, &self.today())) else { return 0 };
         // A line that was torn by a crash is none.
-        let events = lines.filter_map(|line| serde_json::from_str::<Value>(&line).ok());
+        let events =
+            bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
         events
             .filter(|event| event["event"] == "moved" && event["device"] == device)
             .filter_map(|event| u32::try_from(event["steps"].as_u64()?).ok())
@@ -206,7 +206,12 @@ mod tests {
         audit.tell("oltc1", "moved", json!({ "from": 5, "to": 8, "steps": 3 }));
         audit.tell("oltc2", "moved", json!({ "from": 5, "to": 6, "steps": 1 }));
         let file = folder.path().join(audit.today() + ".jsonl");
-        OpenOptions::new().append(true).open(file).expect("the file").write_all(b"{\"torn").expect("written");
+        OpenOptions::new()
+            .append(true)
+            .open(file)
+            .expect("the file")
+            .write_all(b"{\"torn\xff")
+            .expect("written");
         let later = Audit::open(folder.path(), "run 2", clock()).expect("a log");
         later.tell("oltc1", "moved", json!({ "from": 8, "to": 7, "steps": 1 }));
         assert_eq!(later.steps_today("oltc1"), 4);

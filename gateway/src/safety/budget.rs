@@ -47,7 +47,10 @@ impl Budget {
     /// Why not.
     pub(crate) fn allows(&mut self, target: i32, day: &str) -> Result<(), String> {
         self.begin(day);
-        let (Some(per_day), Some(position)) = (self.per_day, self.position) else { return Ok(()) };
+        let Some(per_day) = self.per_day else { return Ok(()) };
+        let Some(position) = self.position else {
+            return Err("its position is not known, and its steps are counted".to_owned());
+        };
         let steps = position.abs_diff(target);
         let left = per_day.saturating_sub(self.used);
         if steps <= left {
@@ -81,6 +84,11 @@ mod tests {
         assert_eq!(refusal, "2 steps to position 10, and 1 of 5 are left today (UTC)");
         assert_eq!(budget.allows(8, MONDAY), Ok(()), "staying is free");
         assert_eq!(budget.allows(10, TUESDAY), Ok(()));
+    }
+
+    #[test]
+    fn without_a_position_nothing_can_be_counted() {
+        assert!(Budget::new(Some(5), MONDAY, 0).allows(5, MONDAY).is_err());
     }
 
     #[test]

@@ -39,10 +39,20 @@ pub(crate) struct Guard {
     audit: Audit,
     ageing: Ageing,
     dead_man: Duration,
-    /// The last command that passed, and when.
-    passed: Option<(Command, MonoTime)>,
+    /// The last command that passed.
+    passed: Option<Passed>,
+    /// What the device did when it was last read, while no command was in force.
+    does: Option<(Command, MonoTime)>,
     readings: u64,
     held_order: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Passed {
+    command: Command,
+    at: MonoTime,
+    /// Whether it went to the device, not to its twin or into a log alone.
+    driven: bool,
 }
 
 /// What an observation asks for.
@@ -74,7 +84,7 @@ impl Guard {
         Self {
             device: device.to_owned(),
             limits: settings.limits,
-            interlock: Interlock::new(settings.interlock),
+            interlock: Interlock::new(settings.interlock, ageing.lost_after),
             effect: Effect::new(settings.effect),
             budget,
             total,
@@ -82,16 +92,19 @@ impl Guard {
             ageing,
             dead_man,
             passed: None,
+            does: None,
             readings: 0,
             held_order: 0,
         }
     }
 
-    /// Decides about a setpoint that arrived at `now` for a device in this mode with these capabilities.
+    /// Decides about a setpoint that arrived at `now` for a device in this mode with these capabilities. `driven`: what
+    /// passes goes to the device, and not to its twin alone.
     pub(crate) fn decide(
         &mut self,
         asked: Command,
         mode: Mode,
+        driven: bool,
         capabilities: &Capabilities,
         now: MonoTime,
     ) -> Decision {
@@ -102,8 +115,21 @@ impl Guard {
         if let Some(refusal) = self.audit.trouble().or_else(|| self.interlock.refusal()) {
             return Decision::Refused(refusal);
         }
-        let room_w = self.total.room(&self.device);
-        let decision = self.limits.decide(asked, capabilities, self.passed, room_w, now);
+        let driven = driven && mode == Mode::Armed;
+        let (limits, before) = (self.limits, self.before(now));
+        let decision = self.total.decide(&self.device, |room_w| {
+            let decision = limits.decide(asked, capabilities, before, room_w, now);
+            let share = match &decision {
+                Decision::Pass(Command::Power { real_power_w, .. })
+                | Decision::Clamped { command: Command::Power { real_power_w, .. }, .. }
+                    if driven =>
+                {
+                    Some(*real_power_w)
+                }
+                _ => None,
+            };
+            (decision, share)
+        });
         let (Decision::Pass(command) | Decision::Clamped { command, .. }) = &decision else {
             return decision;
         };
@@ -112,21 +138,30 @@ impl Guard {
         {
             return Decision::Refused(refusal);
         }
-        self.passed = Some((*command, now));
-        if let Command::Power { real_power_w, .. } = command {
-            self.total.put(&self.device, *real_power_w);
-        }
+        self.passed = Some(Passed { command: *command, at: now, driven });
         decision
+    }
+
+    /// What a ramp begins at: the command in force, else what the device does; nothing before the first command.
+    fn before(&self, now: MonoTime) -> Option<(Command, MonoTime)> {
+        match self.passed {
+            Some(passed) if now.since(passed.at) < self.dead_man => Some((passed.command, passed.at)),
+            _ => self.does,
+        }
     }
 
     /// The device is driven again after its twin has stood in: its ramp begins at what it does, `since` it is back.
     pub(crate) fn begin_from(&mut self, does: Option<Command>, since: MonoTime) {
-        self.passed = does.map(|command| (command, since));
+        self.passed = None;
+        self.does = does.map(|command| (command, since));
     }
 
     /// Takes what is known of the device at `now`.
     pub(crate) fn observe(&mut self, image: &ProcessImage, now: MonoTime) -> Vec<Notice> {
         let mut notices = Vec::new();
+        if image.link == Link::Down {
+            notices.extend(self.interlock.link_is_down().map(|turn| self.turned(turn)));
+        }
         if image.link == Link::Up && image.readings != self.readings {
             self.readings = image.readings;
             self.count(image, now);
@@ -142,9 +177,14 @@ impl Guard {
             (sample.quality == Quality::Good).then_some(sample.value)
         };
         if let Some(real_power_w) = good(point::REAL_POWER) {
-            let in_force = self.passed.filter(|(_, at)| now.since(*at) < self.dead_man);
-            if !matches!(in_force, Some((Command::Power { .. }, _))) {
+            let in_force = self.passed.filter(|passed| now.since(passed.at) < self.dead_man);
+            let told = matches!(in_force, Some(Passed { command: Command::Power { .. }, driven: true, .. }));
+            if !told {
                 self.total.put(&self.device, real_power_w);
+            }
+            if in_force.is_none() && (self.passed.is_some() || self.does.is_some()) {
+                let reactive_power_var = good(point::REACTIVE_POWER).unwrap_or(0.0);
+                self.does = Some((Command::Power { real_power_w, reactive_power_var }, now));
             }
         }
         #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and a position is far inside")]
@@ -157,9 +197,15 @@ impl Guard {
 
     fn judge_interlock(&mut self, image: &ProcessImage, now: MonoTime) -> Option<Notice> {
         let at_now = |name: &str| image.point(name, self.ageing, now).map(|(sample, _)| sample);
-        Some(match self.interlock.judge(at_now, now)? {
+        let turn = self.interlock.judge(at_now, now)?;
+        Some(self.turned(turn))
+    }
+
+    fn turned(&mut self, turn: Turn) -> Notice {
+        match turn {
             Turn::Opened(why) => {
-                self.passed = None;
+                // Whatever comes after it begins at what the device does then.
+                self.does = self.passed.take().map(|passed| (passed.command, passed.at)).or(self.does);
                 self.audit.tell(&self.device, "interlock-opened", json!({ "why": &why }));
                 Notice::TakeBack(format!("interlock: {why}"))
             }
@@ -167,7 +213,7 @@ impl Guard {
                 self.audit.tell(&self.device, "interlock-closed", json!({}));
                 Notice::MayBeDriven
             }
-        })
+        }
     }
 
     fn judge_effect(&mut self, image: &ProcessImage, now: MonoTime) -> Option<Notice> {

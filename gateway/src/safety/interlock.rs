@@ -1,8 +1,9 @@
 //! When a device must not be driven because of the grid it stands on: [`Interlock`], a state machine without I/O.
 //!
-//! It opens at the first reading in which voltage or frequency is outside its window, or is not told at all. It closes
-//! when every reading has been inside for a while. Only readings that are good count: one that is late neither opens
-//! nor closes anything.
+//! It opens at the first reading in which voltage or frequency is outside its window, or is not told at all, and when
+//! there has been no good value for a while. It closes when every reading has been good and inside for a time that begins
+//! anew with each that is not. While the link is down nothing is known: it is open then too, and closes again with the
+//! first reading that is inside, unless one is outside before that.
 
 use gridloop_clock::MonoTime;
 use gridloop_device::{Quality, Sample, point};
@@ -34,13 +35,18 @@ impl Default for InterlockSettings {
 #[derive(Debug, Clone)]
 pub(crate) struct Interlock {
     settings: InterlockSettings,
+    /// How long a value may be missing or doubtful.
+    patience: Duration,
     open: Option<Open>,
+    unproven_since: Option<MonoTime>,
 }
 
 #[derive(Debug, Clone)]
 struct Open {
     why: String,
     inside_since: Option<MonoTime>,
+    /// How long everything has to be inside.
+    wait: Duration,
 }
 
 /// What a reading changed.
@@ -53,15 +59,30 @@ pub(crate) enum Turn {
 }
 
 impl Interlock {
-    pub(crate) fn new(settings: InterlockSettings) -> Self {
-        Self { settings, open: None }
+    pub(crate) fn new(settings: InterlockSettings, patience: Duration) -> Self {
+        Self { settings, patience, open: None, unproven_since: None }
     }
 
     /// Why the device must not be driven; `None` when it may be.
     pub(crate) fn refusal(&self) -> Option<String> {
         let open = self.open.as_ref()?;
-        let back_s = self.settings.back_after.as_secs_f64();
-        Some(format!("interlock: {}; it closes when all has been in range for {back_s} s", open.why))
+        let wait_s = open.wait.as_secs_f64();
+        Some(format!("interlock: {}; it closes when all has been in range for {wait_s} s", open.why))
+    }
+
+    /// The link to the device is down.
+    pub(crate) fn link_is_down(&mut self) -> Option<Turn> {
+        self.unproven_since = None;
+        if self.settings.voltage_v.or(self.settings.frequency_hz).is_none() {
+            return None;
+        }
+        if let Some(open) = &mut self.open {
+            open.inside_since = None;
+            return None;
+        }
+        let why = "nothing is known of the grid while the device does not answer".to_owned();
+        self.open = Some(Open { why: why.clone(), inside_since: None, wait: Duration::ZERO });
+        Some(Turn::Opened(why))
     }
 
     /// Takes a reading of `now`. `point` gives a point as it is then.
@@ -70,7 +91,7 @@ impl Interlock {
             (point::VOLTAGE, "V", self.settings.voltage_v),
             (point::FREQUENCY, "Hz", self.settings.frequency_hz),
         ];
-        let mut why = None;
+        let (mut why, mut unproven) = (None, None);
         for (name, unit, window) in windows {
             let Some((lowest, highest)) = window else { continue };
             match point(name) {
@@ -81,21 +102,30 @@ impl Interlock {
                     why =
                         why.or(Some(format!("{name} {value:.2} {unit} outside {lowest}..{highest} {unit}")));
                 }
-                Some(_) => return None,
+                Some(_) => unproven = unproven.or(Some(format!("no good {name}"))),
             }
         }
-        match (why, &mut self.open) {
-            (Some(why), None) => {
-                self.open = Some(Open { why: why.clone(), inside_since: None });
-                Some(Turn::Opened(why))
+        if let (None, Some(unproven)) = (&why, unproven) {
+            if let Some(open) = &mut self.open {
+                open.inside_since = None;
+                return None;
             }
-            (Some(why), Some(open)) => {
-                *open = Open { why, inside_since: None };
-                None
+            let since = *self.unproven_since.get_or_insert(now);
+            if now.since(since) < self.patience {
+                return None;
+            }
+            why = Some(unproven);
+        }
+        self.unproven_since = None;
+        match (why, &mut self.open) {
+            (Some(why), open) => {
+                let turned = open.is_none().then(|| Turn::Opened(why.clone()));
+                *open = Some(Open { why, inside_since: None, wait: self.settings.back_after });
+                turned
             }
             (None, Some(open)) => {
                 let since = *open.inside_since.get_or_insert(now);
-                if now.since(since) < self.settings.back_after {
+                if now.since(since) < open.wait {
                     return None;
                 }
                 self.open = None;
@@ -117,6 +147,8 @@ mod tests {
         back_after: Duration::from_secs(10),
     };
 
+    const PATIENCE: Duration = Duration::from_secs(3);
+
     fn at(seconds: u64) -> MonoTime {
         MonoTime::from_nanos(seconds * 1_000_000_000)
     }
@@ -133,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_voltage_outside_opens_it_and_it_closes_after_a_time_inside() {
-        let mut interlock = Interlock::new(SETTINGS);
+        let mut interlock = Interlock::new(SETTINGS, PATIENCE);
         assert_eq!(interlock.judge(reading(230.0, 50.0, Quality::Good), at(0)), None);
         let opened = interlock.judge(reading(260.0, 50.0, Quality::Good), at(1));
         assert_eq!(opened, Some(Turn::Opened("voltage 260.00 V outside 207..253 V".into())));
@@ -148,22 +180,54 @@ mod tests {
 
     #[test]
     fn a_device_that_does_not_tell_is_not_driven() {
-        let mut interlock = Interlock::new(SETTINGS);
+        let mut interlock = Interlock::new(SETTINGS, PATIENCE);
         assert!(
             matches!(interlock.judge(|_| None, at(0)), Some(Turn::Opened(why)) if why.contains("voltage"))
         );
-        let mut without = Interlock::new(InterlockSettings::default());
+        let mut without = Interlock::new(InterlockSettings::default(), PATIENCE);
         assert_eq!(without.judge(|_| None, at(0)), None, "nothing was asked of it");
     }
 
     #[test]
-    fn a_value_that_is_not_good_proves_nothing() {
+    fn a_value_that_is_not_good_proves_nothing_and_opens_it_after_a_while() {
         for quality in [Quality::Stale, Quality::Questionable, Quality::CommLost] {
-            let mut interlock = Interlock::new(SETTINGS);
-            assert_eq!(interlock.judge(reading(300.0, 50.0, quality), at(0)), None);
-            interlock.judge(reading(300.0, 50.0, Quality::Good), at(1));
-            interlock.judge(reading(230.0, 50.0, Quality::Good), at(2));
-            assert_eq!(interlock.judge(reading(230.0, 50.0, quality), at(60)), None);
+            let mut interlock = Interlock::new(SETTINGS, PATIENCE);
+            assert_eq!(interlock.judge(reading(230.0, 50.0, quality), at(0)), None);
+            assert_eq!(interlock.judge(reading(230.0, 50.0, quality), at(2)), None);
+            assert_eq!(interlock.judge(reading(230.0, 50.0, Quality::Good), at(3)), None);
+            assert_eq!(interlock.judge(reading(230.0, 50.0, quality), at(4)), None, "counts anew");
+            assert!(interlock.judge(reading(230.0, 50.0, quality), at(7)).is_some(), "no good value for 3 s");
+            interlock.judge(reading(230.0, 50.0, Quality::Good), at(8));
+            interlock.judge(reading(230.0, 50.0, quality), at(9));
+            assert_eq!(interlock.judge(reading(230.0, 50.0, Quality::Good), at(60)), None, "counts anew");
+            assert_eq!(interlock.judge(reading(230.0, 50.0, Quality::Good), at(70)), Some(Turn::Closed));
         }
+    }
+
+    #[test]
+    fn one_value_outside_is_enough_whatever_the_other_is() {
+        let mut interlock = Interlock::new(SETTINGS, PATIENCE);
+        let judged = interlock.judge(
+            |name| {
+                let (value, quality) =
+                    if name == point::VOLTAGE { (280.0, Quality::Good) } else { (50.0, Quality::Stale) };
+                Some(Sample { value, unit: Unit::One, quality, sampled_at: MonoTime::default() })
+            },
+            at(0),
+        );
+        assert!(matches!(judged, Some(Turn::Opened(why)) if why.contains("280")));
+    }
+
+    #[test]
+    fn without_a_link_nothing_is_known_and_the_first_reading_decides() {
+        let mut interlock = Interlock::new(SETTINGS, PATIENCE);
+        assert!(interlock.link_is_down().is_some() && interlock.link_is_down().is_none());
+        assert_eq!(interlock.judge(reading(230.0, 50.0, Quality::Good), at(1)), Some(Turn::Closed));
+        interlock.link_is_down();
+        assert_eq!(interlock.judge(reading(300.0, 50.0, Quality::Good), at(2)), None);
+        assert_eq!(interlock.judge(reading(230.0, 50.0, Quality::Good), at(3)), None);
+        assert_eq!(interlock.judge(reading(230.0, 50.0, Quality::Good), at(12)), None);
+        assert_eq!(interlock.judge(reading(230.0, 50.0, Quality::Good), at(13)), Some(Turn::Closed));
+        assert_eq!(Interlock::new(InterlockSettings::default(), PATIENCE).link_is_down(), None);
     }
 }

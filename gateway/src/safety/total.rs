@@ -32,14 +32,19 @@ impl Total {
         self.shares().insert(device.to_owned(), real_power_w);
     }
 
-    /// The real power that `device` may be told, given what the others have: lowest and highest in W.
-    pub(crate) fn room(&self, device: &str) -> (f64, f64) {
-        let shares = self.shares();
+    /// Decides about a command of `device`, to whose real power the others leave this room, lowest and highest in W. What
+    /// `decide` gives beside its decision is what the device has from then on. Two devices never decide at the same time.
+    pub(crate) fn decide<T>(&self, device: &str, decide: impl FnOnce((f64, f64)) -> (T, Option<f64>)) -> T {
+        let mut shares = self.shares();
         let others: f64 = shares.iter().filter(|(name, _)| *name != device).map(|(_, share)| share).sum();
         let TotalLimits { min_real_power_w, max_real_power_w } = self.limits;
         let lowest = min_real_power_w.map_or(f64::NEG_INFINITY, |limit| limit - others);
         let highest = max_real_power_w.map_or(f64::INFINITY, |limit| limit - others);
-        (lowest, highest)
+        let (decision, share) = decide((lowest, highest));
+        if let Some(share) = share {
+            shares.insert(device.to_owned(), share);
+        }
+        decision
     }
 
     fn shares(&self) -> MutexGuard<'_, BTreeMap<String, f64>> {
@@ -51,15 +56,19 @@ impl Total {
 mod tests {
     use super::*;
 
+    fn room(total: &Total, device: &str) -> (f64, f64) {
+        total.decide(device, |room| (room, None))
+    }
+
     #[test]
     fn the_room_is_what_the_others_leave() {
         let limits = TotalLimits { min_real_power_w: Some(-2000.0), max_real_power_w: Some(10_000.0) };
         let total = Total::new(limits);
-        assert_eq!(total.room("a"), (-2000.0, 10_000.0));
-        total.put("a", 6000.0);
+        assert_eq!(room(&total, "a"), (-2000.0, 10_000.0));
+        total.decide("a", |_| ((), Some(6000.0)));
         total.clone().put("b", 3000.0);
-        assert_eq!(total.room("a"), (-5000.0, 7000.0));
-        assert_eq!(total.room("c"), (-11_000.0, 1000.0));
-        assert_eq!(Total::default().room("a"), (f64::NEG_INFINITY, f64::INFINITY));
+        assert_eq!(room(&total, "a"), (-5000.0, 7000.0));
+        assert_eq!(room(&total, "c"), (-11_000.0, 1000.0));
+        assert_eq!(room(&Total::default(), "a"), (f64::NEG_INFINITY, f64::INFINITY));
     }
 }

@@ -97,6 +97,7 @@ impl Tasks {
             write_interval: Duration::ZERO,
             poll_interval: INTERVAL,
             job_timeout: TIMEOUT * 4,
+            write_timeout: TIMEOUT * 4,
             connect_timeout: TIMEOUT * 40,
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),

@@ -1,5 +1,5 @@
 //! What the fuzz targets share: a Modbus server that says whatever it is given, on a real socket, because the clients
-//! that are fuzzed have no other entrance. [`ask`] answers one request with given bytes, [`at_hand`] serves registers
+//! that are fuzzed have no other entrance. [`ask`] and [`ask_rtu`] answer one request with given bytes, [`at_hand`] serves registers
 //! from an [`Image`]; [`text_and_rest`] and [`registers`] cut inputs into parts.
 
 use gridloop_clock::{SharedClock, WallClock};
@@ -50,7 +50,7 @@ fn with_bench<T>(work: impl FnOnce(&Bench) -> T) -> T {
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
             let address = listener.local_addr().expect("its number").into();
-            let link = LinkSettings { address, unit: 1, timeout: TIMEOUT };
+            let link = LinkSettings::new(address, 1, TIMEOUT);
             Bench { runtime, listener, link }
         }))
     })
@@ -93,6 +93,44 @@ pub fn ask(answer: Answer, table: Table, count: u16) -> (Vec<u8>, Result<Vec<u16
         let client = read_registers(link.clone(), clock(), table, 0, count);
         let (sent, taken) = runtime.block_on(async { tokio::join!(server, client) });
         (sent, taken.map_err(|error| error.to_string()))
+    })
+}
+
+/// As [`ask`], in RTU frames. With `right_checksum` one is added to the bytes.
+pub fn ask_rtu(
+    bytes: &[u8],
+    right_checksum: bool,
+    table: Table,
+    count: u16,
+) -> (Vec<u8>, Result<Vec<u16>, String>) {
+    with_bench(|Bench { runtime, listener, .. }| {
+        let mut bytes = bytes.to_vec();
+        if right_checksum {
+            bytes.extend(checksum(&bytes).to_le_bytes());
+        }
+        let server = async {
+            let mut stream = accept(listener).await;
+            let mut request = [0; 8];
+            stream.read_exact(&mut request).await.expect("a request");
+            let _ = stream.write_all(&bytes).await;
+            let _ = stream.shutdown().await;
+            let _ = stream.read(&mut [0; 1]).await;
+        };
+        let port = listener.local_addr().expect("its number").port();
+        let address = format!("rtu+tcp://127.0.0.1:{port}").parse().expect("an address");
+        // Before every request the line has to be quiet for so long.
+        let quiet = Some(Duration::from_millis(1));
+        let link = LinkSettings { quiet, ..LinkSettings::new(address, 1, TIMEOUT) };
+        let client = read_registers(link, clock(), table, 0, count);
+        let ((), taken) = runtime.block_on(async { tokio::join!(server, client) });
+        (bytes.clone(), taken.map_err(|error| error.to_string()))
+    })
+}
+
+/// CRC-16 as Modbus over serial line has it (specification V1.02, 6.2.2).
+fn checksum(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0xffff, |crc, byte| {
+        (0..8).fold(crc ^ u16::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xa001 } else { crc >> 1 })
     })
 }
 

@@ -19,8 +19,10 @@ pub struct TaskSettings {
     pub write_interval: Duration,
     /// Time between readings that nobody asked for.
     pub poll_interval: Duration,
-    /// Longest time one job may take; then it is abandoned and the link is given up.
+    /// Longest time one reading may take; then it is abandoned and the link is given up.
     pub job_timeout: Duration,
+    /// Longest time a write with its read-back may take, which is many requests and, for some, the end of a movement.
+    pub write_timeout: Duration,
     /// Longest time connecting may take: identifying a device takes many requests.
     pub connect_timeout: Duration,
     /// Wait after the first failure; it doubles with each further one.

@@ -82,24 +82,27 @@ impl Context {
         }
     }
 
-    /// Cancels on the first signal and says what follows from it; later ones change nothing.
+    /// Cancels on the first signal (Ctrl-C, TERM, or HUP of a terminal that is gone) and says what follows from it; later
+    /// ones change nothing.
     pub(crate) fn watch_signals(&self, said: &'static str) -> io::Result<()> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
         let cancel = self.cancel.clone();
         let terminal = self.terminal.clone();
         tokio::spawn(async move {
             loop {
-                // Either ends the run the same way.
+                // Each ends the run the same way.
                 tokio::select! {
                     biased;
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
+                    _ = hang_up.recv() => {}
                 }
                 cancel.cancel();
                 // On a thread of its own: whoever reads the terminal may not be reading.
                 let terminal = terminal.clone();
-                std::thread::spawn(move || terminal.suspend(|| eprintln!("{said}")));
+                std::thread::spawn(move || terminal.suspend(|| writeln!(io::stderr(), "{said}")));
             }
         });
         Ok(())

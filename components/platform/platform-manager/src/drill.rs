@@ -6,8 +6,8 @@ use crate::check::refuse;
 use crate::context::{BAD_CONFIGURATION, Context, FAILED, runtime};
 use anyhow::{Context as _, bail};
 use clap::Args;
-use gridloop_gateway::DeviceSettings;
 use gridloop_gateway::drill::{DrillSettings, DrillTimes, Drilled, Verdict, Wish, run_drill};
+use gridloop_gateway::{DeviceSettings, lock_device};
 use gridloop_platform_manager::Configuration;
 use record::{Circumstances, Record};
 use std::fs::{File, OpenOptions};
@@ -88,6 +88,7 @@ async fn drill(
     let clock = &context.clock;
     let began = clock.anchor();
     let twin = device.twin.as_ref();
+    let _lock = if args.arm { lock_device(device)? } else { None };
     let mut opened = device
         .opener
         .open(&device.address, twin, device.request_timeout, clock)

@@ -34,6 +34,9 @@ pub async fn bus_for(
     Bus::connect(&connect, clock.clone()).await.with_context(|| format!("bus {}", connect.url))
 }
 
+/// How long components may take to end once they are told to.
+const END_WITHIN: Duration = Duration::from_secs(5);
+
 /// What a component needs to take part in a run.
 #[derive(Clone)]
 pub struct Membership {
@@ -134,8 +137,10 @@ impl Parts {
             () = stop.cancelled() => self.cancel.cancel(),
             () = self.tasks.wait() => {}
         }
-        self.tasks.wait().await;
-        !self.broken_off.load(Ordering::Acquire)
+        // Who hangs on a broker that is gone must not keep devices from being released.
+        let clock = &self.membership.clock;
+        let ended = until(clock.as_ref(), clock.now() + END_WITHIN, self.tasks.wait()).await;
+        ended.is_some() && !self.broken_off.load(Ordering::Acquire)
     }
 }
 

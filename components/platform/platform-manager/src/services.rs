@@ -5,7 +5,8 @@ use crate::check::refuse;
 use crate::cli::{ComponentArgs, GatewayArgs, ManagerArgs, ServiceArgs};
 use crate::context::{BAD_CONFIGURATION, Context, FAILED, runtime};
 use crate::from_environment;
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
+use futures_util::FutureExt;
 use gridloop_bus::{Bus, BusUrl};
 use gridloop_gateway::{Audit, Control, Gateway, Surroundings, Timing};
 use gridloop_messages::SimulationId;
@@ -16,6 +17,7 @@ use gridloop_platform_manager::{
 use gridloop_realtime_manager::{
     Equipment, Journal, Outcome, Pace, PacerSettings, PacerThread, Progress, RunError, Settings, Speed,
 };
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -139,11 +141,13 @@ pub(crate) async fn serve_devices(
     for device in &started {
         println!("{:<8} {}", device.name, device.headline);
     }
-    let served = match Parts::join(Vec::new(), started, membership.membership).await {
-        Ok(parts) => Ok(parts.serve(&context.cancel).await),
-        Err(error) => Err(error),
+    // Not even a panic keeps the devices from being released, and nothing that can fail comes before it.
+    let serving = async {
+        let parts = Parts::join(Vec::new(), started, membership.membership).await?;
+        anyhow::Ok(parts.serve(&context.cancel).await)
     };
-    eprintln!("the devices are being released");
+    let served = AssertUnwindSafe(serving).catch_unwind().await;
+    let served = served.unwrap_or_else(|_| Err(anyhow!("the gateway broke off: a bug")));
     let devices = gateway.end().await;
     println!("{}", serde_json::to_string_pretty(&devices)?);
     let regular = served?;

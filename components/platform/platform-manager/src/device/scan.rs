@@ -34,7 +34,9 @@ pub(super) async fn scan(args: &ScanArgs, clock: &SharedClock) -> anyhow::Result
     };
     let wish = ScanWish { scl: args.scl.clone(), listen: super::seconds("--for", args.listen_s)? };
     let found = settings.opener.scan(address, &wish, settings.request_timeout, clock).await?;
-    if args.json {
+    if found.json.is_null() {
+        eprint!("{}", found.text);
+    } else if args.json {
         println!("{}", serde_json::to_string_pretty(&found.json)?);
     } else {
         print!("{}", found.text);

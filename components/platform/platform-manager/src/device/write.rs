@@ -138,9 +138,12 @@ async fn carry_out(wish: Wish, settings: &DeviceSettings, clock: &SharedClock) -
 fn check(command: Command, can: &Capabilities) -> anyhow::Result<()> {
     match (command, can) {
         (
-            Command::Power { real_power_w, .. },
-            Capabilities { power: Some(PowerRange { min_w, max_w, .. }), .. },
+            Command::Power { real_power_w, reactive_power_var },
+            Capabilities { power: Some(PowerRange { min_w, max_w, max_var }), .. },
         ) => {
+            if !(-*max_var..=*max_var).contains(&reactive_power_var) {
+                bail!("{reactive_power_var} var is outside what the device can do: {max_var} var either way");
+            }
             if !(*min_w..=*max_w).contains(&real_power_w) {
                 bail!("{real_power_w} W is outside what the device can do: {min_w} to {max_w} W");
             }

@@ -83,7 +83,7 @@ fn a_sound_configuration_is_said_to_be_sound() {
     let done = gridloop(folder.path(), &["check", &demo]);
     assert_eq!((done.code, done.stderr.as_str()), (0, ""));
     assert!(
-        done.stdout.contains("sound; 60 epochs, 6 components, 2 devices, bus memory:"),
+        done.stdout.contains("sound; 60 epochs, 6 components, 3 devices, bus memory:"),
         "{}",
         done.stdout
     );
