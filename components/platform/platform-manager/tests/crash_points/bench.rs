@@ -123,7 +123,8 @@ impl Bench {
 
     pub(crate) fn folder_of_the_run(&self) -> String {
         let runs = std::fs::read_dir(self.folder.path().join("runs")).expect("runs");
-        let run = runs.map(|run| run.expect("a run").path()).next().expect("the run");
+        let mut entries = runs.map(|entry| entry.expect("an entry").path());
+        let run = entries.find(|path| path.join("begun.json").exists()).expect("the run");
         run.display().to_string()
     }
 
