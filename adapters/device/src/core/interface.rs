@@ -85,7 +85,7 @@ pub enum Done {
     Released(Result<Applied, DeviceError>),
 }
 
-/// What [`DeviceCore::next`] wants.
+/// What [`crate::DeviceCore::next`] wants.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Next {
     /// Do this now.
