@@ -87,7 +87,7 @@ pub struct DeviceReport {
     pub dead_man_releases: u64,
     /// Times it had lost a command that it had confirmed, and was told again.
     pub restored: u64,
-    /// Times the interlock opened: voltage or frequency was outside its window.
+    /// Times the interlock opened: voltage or frequency was outside its window, or not known.
     pub interlocked: u64,
     /// Commands that were confirmed by read-back and not obeyed, as a measurement showed.
     pub not_obeyed: u64,

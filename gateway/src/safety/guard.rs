@@ -112,7 +112,8 @@ impl Guard {
             let how = format!("set its mode to armed, or say `gridloop device arm {}`", self.device);
             return Decision::Refused(format!("the device is read-only; {how}"));
         }
-        if let Some(refusal) = self.audit.trouble().or_else(|| self.interlock.refusal()) {
+        // Neither stands between a message and the twin.
+        if driven && let Some(refusal) = self.audit.trouble().or_else(|| self.interlock.refusal()) {
             return Decision::Refused(refusal);
         }
         let driven = driven && mode == Mode::Armed;

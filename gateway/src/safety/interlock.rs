@@ -66,8 +66,11 @@ impl Interlock {
     /// Why the device must not be driven; `None` when it may be.
     pub(crate) fn refusal(&self) -> Option<String> {
         let open = self.open.as_ref()?;
-        let wait_s = open.wait.as_secs_f64();
-        Some(format!("interlock: {}; it closes when all has been in range for {wait_s} s", open.why))
+        let closes = match open.wait.as_secs_f64() {
+            0.0 => "with the first reading in range".to_owned(),
+            wait_s => format!("when all has been in range for {wait_s} s"),
+        };
+        Some(format!("interlock: {}; it closes {closes}", open.why))
     }
 
     /// The link to the device is down.

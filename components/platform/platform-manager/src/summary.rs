@@ -116,11 +116,7 @@ fn write_device(text: &mut String, device: &DeviceReport) -> std::fmt::Result {
         writeln!(text, "  RELEASED {} times by the dead-man timer during the run", device.dead_man_releases)?;
     }
     if device.interlocked > 0 {
-        writeln!(
-            text,
-            "  INTERLOCKED {} times: voltage or frequency was outside its window",
-            device.interlocked
-        )?;
+        writeln!(text, "  INTERLOCK opened {} times", device.interlocked)?;
     }
     if device.not_obeyed > 0 {
         writeln!(text, "  did NOT OBEY {} commands that it held", device.not_obeyed)?;
