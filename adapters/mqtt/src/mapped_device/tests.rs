@@ -72,6 +72,17 @@ struct Bench {
     equipment: Option<Session>,
 }
 
+/// Waits for something, ten seconds at most.
+async fn eventually(clock: &SharedClock, mut done: impl FnMut() -> bool) {
+    for _ in 0..1000 {
+        if done() {
+            return;
+        }
+        sleep(&**clock, Duration::from_millis(10)).await;
+    }
+    panic!("it never came");
+}
+
 impl Bench {
     async fn start() -> Self {
         let clock: SharedClock = Arc::new(WallClock::start().unwrap());
@@ -241,7 +252,7 @@ async fn a_renewal_is_confirmed_only_if_the_one_before_was_read_back() {
     let bench = Bench::start().await;
     let mut driver = bench.driver(|profile| {
         let power = profile.power.as_mut().unwrap();
-        power.confirm_within = Duration::from_millis(1200);
+        power.confirm_within = Duration::from_millis(1900);
         power.fail_safe = FailSafe::RevertsToFree { after: Duration::from_mins(1) };
     });
     bench.connect(&mut driver).await;
@@ -250,9 +261,7 @@ async fn a_renewal_is_confirmed_only_if_the_one_before_was_read_back() {
     for written in [2, 4] {
         let link = driver.link.as_ref().unwrap();
         let written_at = link.confirmed.unwrap().written_at;
-        while link.heard.lock().unwrap().held_w(written_at).is_none() {
-            sleep(&*bench.clock, Duration::from_millis(5)).await;
-        }
+        eventually(&bench.clock, || link.heard.lock().unwrap().held_w(written_at).is_some()).await;
         bench.mute(&mut driver).await;
         assert_eq!(driver.apply(&bench.setpoint(300.0)).await, confirmed);
         assert_eq!(driver.apply(&bench.setpoint(300.0)).await, Ok(Applied::InProgress));
@@ -260,9 +269,7 @@ async fn a_renewal_is_confirmed_only_if_the_one_before_was_read_back() {
         if written == 2 {
             bench.manner.lock().unwrap().mute = false;
             assert_eq!(driver.apply(&bench.setpoint(300.0)).await, confirmed);
-            while bench.commands().len() < 3 {
-                sleep(&*bench.clock, Duration::from_millis(5)).await;
-            }
+            eventually(&bench.clock, || bench.commands().len() == 3).await;
         }
     }
     let unknown = driver.apply(&bench.setpoint(300.0)).await;
@@ -298,9 +305,7 @@ async fn what_was_heard_over_a_connection_that_is_lost_is_no_reading_and_no_conf
         let setpoint = bench.setpoint(300.0);
         let clock = Arc::clone(&bench.clock);
         drop(bench);
-        while changed.has_changed().is_ok() {
-            sleep(&*clock, Duration::from_millis(5)).await;
-        }
+        eventually(&clock, || changed.has_changed().is_err()).await;
         let lost = if read { driver.read().await.err() } else { driver.apply(&setpoint).await.err() };
         assert!(matches!(lost, Some(DeviceError::Disconnected { .. })), "{lost:?}");
     }
