@@ -234,6 +234,47 @@ async fn a_foreign_tap_changer_is_moved_step_by_step() -> anyhow::Result<()> {
     Ok(())
 }
 
+const TIME_LIMIT_OVER: u8 = 16;
+
+#[tokio::test]
+async fn a_step_that_was_accepted_and_ended_without_success_is_not_made_twice() -> anyhow::Result<()> {
+    for number in [3, 4] {
+        let mut driven = Driven::new("OLTC", number, false).await?;
+        driven.open61850.ask("end", json!({ "cause": TIME_LIMIT_OVER })).await?;
+        for _ in 0..3 {
+            assert_eq!(driven.apply(Command::TapPosition(6)).await?, Applied::InProgress);
+        }
+        assert_eq!(driven.commands().await?.len(), 1, "the motor may be running");
+        assert_eq!(driven.device.release(&SafeState::Hold).await?, Applied::InProgress);
+        driven.open61850.ask("stand", json!({ "position": 6 })).await?;
+        let arrived = Applied::Confirmed { readback: Command::TapPosition(6) };
+        assert_eq!(driven.apply(Command::TapPosition(6)).await?, arrived);
+        assert_eq!(driven.commands().await?.len(), 1);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_power_that_was_accepted_and_ended_without_success_is_what_the_ied_holds() -> anyhow::Result<()> {
+    let mut driven = Driven::new("INV", 3, false).await?;
+    driven.open61850.ask("end", json!({ "cause": TIME_LIMIT_OVER })).await?;
+    let command = power(3000.0, -250.0);
+    assert_eq!(driven.apply(command).await?, Applied::Confirmed { readback: command });
+    Ok(())
+}
+
+#[tokio::test]
+async fn among_many_reports_the_last_one_is_the_present_value() -> anyhow::Result<()> {
+    const TOTAL: &str = "GRIDLOOPINV/MMXU1.TotW.mag.f[MX]";
+    let mut driven = Driven::new("INV", 1, true).await?;
+    for count in [400, 401] {
+        driven.open61850.ask("sweep", json!({ "reference": TOTAL, "count": count })).await?;
+        let last = driven.read(point::REAL_POWER).await?;
+        assert_eq!(last, Some((f64::from(count), Quality::Good)));
+    }
+    Ok(())
+}
+
 /// The type of a tap position that can be set (ISC), beside the one that can only be read.
 const SETTABLE_POSITION: &str = r#"<DOType id="ISC" cdc="ISC">
       <DA name="Oper" fc="CO" bType="Struct" type="ISCOper"/>

@@ -30,6 +30,7 @@ class Ied:
         self.server = MmsServer(self.model, "127.0.0.1", port)
         self.commands = []
         self.blocked = False
+        self.ending = None
         put = self.model.set
         for name, lowest in zip(SETPOINTS, (0.0, -RATING_W)):
             put(f"{INVERTER}/ZINV1.{name}.ctlModel[CF]", control_model)
@@ -89,6 +90,7 @@ class Ied:
         self.note(command)
         name = command.object_item.rpartition("$")[2]
         self.model.set(f"{INVERTER}/ZINV1.{name}.mxVal.f[MX]", command.ctl_val.members[0].value)
+        return self.ending
 
     def check_step(self, command):
         if self.blocked:
@@ -101,7 +103,10 @@ class Ied:
 
     def step(self, command):
         self.note(command)
+        if self.ending is not None:
+            return self.ending
         self.stand_at(self.position + (1 if command.ctl_val.value == RAISE else -1))
+        return None
 
     def go_to(self, command):
         self.note(command)
@@ -122,6 +127,21 @@ class Ied:
         self.blocked = blocked
         return {}
 
+    def end(self, cause):
+        """Ends accepted commands with this additional cause; a step is then made by `stand` only."""
+        self.ending = cause
+        return {}
+
+    def stand(self, position):
+        self.stand_at(position)
+        return {}
+
+    def sweep(self, reference, count):
+        """Sets a value to 1, 2 and so on up to `count`, as fast as it goes."""
+        for value in range(1, count + 1):
+            self.model.set(reference, float(value))
+        return {}
+
 
 async def main():
     ied = Ied(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0)
@@ -132,6 +152,9 @@ async def main():
             "put": ied.put,
             "doubt": ied.doubt,
             "block": ied.block,
+            "end": ied.end,
+            "stand": ied.stand,
+            "sweep": ied.sweep,
             "commands": lambda: {"commands": ied.commands},
             "position": lambda: {"position": ied.position},
         }

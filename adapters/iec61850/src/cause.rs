@@ -8,6 +8,12 @@ impl AddCause {
     /// The command waits for one that is still being carried out.
     pub(crate) const COMMAND_ALREADY_IN_EXECUTION: Self = Self(12);
 
+    /// Whether it is only given before anything happens (IEC 61850-7-2, table of additional causes). The others may
+    /// also end a command that was accepted, with a negative termination.
+    pub(crate) fn precedes_action(self) -> bool {
+        matches!(self.0, 1 | 2 | 4 | 5 | 7 | 8 | 10..=14 | 18..=20 | 26 | 27)
+    }
+
     /// What it means, for people.
     pub(crate) fn in_words(self) -> String {
         let words = match self.0 {

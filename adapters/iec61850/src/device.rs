@@ -17,7 +17,7 @@ use crate::port::{Check, MmsPort, Network, Stack};
 use crate::reports::{ReportLink, ReportSettings, Resume};
 use crate::tap::TapChanger;
 use async_trait::async_trait;
-use gridloop_clock::SharedClock;
+use gridloop_clock::{MonoTime, SharedClock};
 use gridloop_device::{
     Applied, Capabilities, Command, Description, Device, DeviceError, FailSafe, PowerRange, Quality, Renewal,
     SafeState, Setpoint, Snapshot, TapRange, VoltageRange,
@@ -77,6 +77,8 @@ pub struct IedDevice {
     /// Values that the IED took, and does not show yet.
     awaited: [Option<f64>; 3],
     tap: Option<TapChanger>,
+    /// When the command that is being given expires. What a release gives does not.
+    expires_at: Option<MonoTime>,
     /// Where the reports stopped.
     resume: Resume,
 }
@@ -108,6 +110,7 @@ impl IedDevice {
             unsure: [None; 3],
             awaited: [None; 3],
             tap: None,
+            expires_at: None,
             resume: Resume::default(),
         }
     }
@@ -141,7 +144,7 @@ impl IedDevice {
                 &mut self.resume,
                 (&*self.clock, self.settings.timeout),
             );
-            links.reports = Some(opening.await?);
+            links.reports = opening.await?;
         }
         match (&mut self.tap, &links.plan.tap) {
             (Some(tap), Some(plan)) => tap.again(plan),
@@ -194,12 +197,17 @@ impl Device for IedDevice {
 
     async fn apply(&mut self, setpoint: &Setpoint) -> Result<Applied, DeviceError> {
         let mut links = self.take("apply")?;
-        let result = self.command(&mut links, setpoint.command).await;
+        self.expires_at = Some(setpoint.expires_at);
+        let result = match self.in_time("apply") {
+            Ok(()) => self.command(&mut links, setpoint.command).await,
+            Err(late) => Err(late),
+        };
         self.settle(links, result)
     }
 
     async fn release(&mut self, safe: &SafeState) -> Result<Applied, DeviceError> {
         let mut links = self.take("release")?;
+        self.expires_at = None;
         let result = match safe {
             SafeState::Command(command) => self.command(&mut links, *command).await,
             SafeState::Release => self.free(&mut links).await,
@@ -255,7 +263,8 @@ fn standing(plan: &Plan, capabilities: &Capabilities, answers: &Answers) -> Opti
     let command = standing_power(plan, answers)?;
     let Command::Power { real_power_w, reactive_power_var } = command else { return None };
     let (power, range) = (plan.power.as_ref()?, capabilities.power?);
-    let free = power.may_be(real_power_w, range.max_w)
+    let most = power.encode(range.max_w).map_or(range.max_w, |(_, told)| told);
+    let free = power.may_be(real_power_w, most)
         && plan.reactive.as_ref().is_none_or(|reactive| reactive.may_be(reactive_power_var, 0.0));
     (!free).then_some(command)
 }

@@ -179,20 +179,21 @@ impl SetpointPlan {
         }
     }
 
-    /// The data that tells this value, and the value that it really tells.
+    /// The data that tells this value, and the value that it really tells: the nearest one that is in the range too.
     ///
     /// # Errors
-    /// When it is outside the range, or cannot be written down.
+    /// When it is outside the range, cannot be written down, or is outside as it can be written down.
     pub(crate) fn encode(&self, value: f64) -> Result<(Data, f64), String> {
         let (low, high) = (self.min, self.max);
         if !value.is_finite() || !(low..=high).contains(&value) {
             return Err(format!("{value} is outside {low} to {high}"));
         }
-        let (data, raw) = self
-            .shape()
-            .encode(value / self.factor)
-            .ok_or_else(|| format!("{value} cannot be written down"))?;
-        Ok((data, raw * self.factor))
+        let (shape, raw) = (self.shape(), value / self.factor);
+        let nearest = shape.encode(raw).ok_or_else(|| format!("{value} cannot be written down"))?;
+        let told =
+            std::iter::once(nearest).chain(shape.beside(raw)).map(|(data, raw)| (data, raw * self.factor));
+        let mut inside = told.filter(|(_, told)| (low..=high).contains(told));
+        inside.next().ok_or_else(|| format!("{value} is outside {low} to {high} as it can be written down"))
     }
 
     /// Whether a value that is held is the one that was asked for, as far as a 32-bit float can tell.
@@ -229,6 +230,21 @@ impl Shape {
             Kind::Bool | Kind::Bits | Kind::Text | Kind::Other => return None,
         };
         Some((if matches!(self, Self::Analogue(_)) { Data::Parts(vec![data]) } else { data }, held))
+    }
+}
+
+impl Shape {
+    /// What can be written down on both sides of a raw number.
+    fn beside(self, raw: f64) -> impl Iterator<Item = (Data, f64)> {
+        let (Self::Plain(kind) | Self::Analogue(kind)) = self;
+        let written = self.encode(raw).map(|(_, written)| written);
+        let step = |written: f64| match kind {
+            Kind::Float32 => written.abs() * f64::from(f32::EPSILON),
+            Kind::Float64 => written.abs() * f64::EPSILON,
+            Kind::Int | Kind::Unsigned | Kind::Bool | Kind::Bits | Kind::Text | Kind::Other => 1.0,
+        };
+        let both = written.map(|written| [written - step(written), written + step(written)]);
+        both.into_iter().flatten().filter_map(move |raw| self.encode(raw))
     }
 }
 

@@ -225,7 +225,11 @@ impl Planner<'_> {
     async fn configured(&mut self, object: &Variable, name: &str) -> Result<Option<f64>, DeviceError> {
         let data = self.value(&object.under(Fc::Cf).part(name)).await?;
         Ok(data.and_then(|data| match data {
-            Data::Parts(parts) => parts.first().and_then(Data::number),
+            // An `AnalogueValue` has `i`, which only a scale makes a value, before `f`, or only one of them.
+            Data::Parts(parts) => {
+                let float = parts.iter().find(|part| matches!(part, Data::Float32(_) | Data::Float64(_)));
+                float.or(parts.first()).and_then(Data::number)
+            }
             other => other.number(),
         }))
     }
@@ -256,11 +260,14 @@ impl Planner<'_> {
         }
         let layout = self.port.layout(&units).await.map_err(|error| error.of(format!("read {units}")))?;
         let data = self.value(&units).await?;
+        // `None` where the server has no such attribute; one that it has and does not tell is an error.
         let number = |name: &str| {
-            let (positions, _) = layout.find(name)?;
-            data.as_ref()?.at(&positions)?.number()
+            let Some((positions, _)) = layout.find(name) else { return Ok(None) };
+            let number = data.as_ref().and_then(|data| data.at(&positions)?.number());
+            let unreadable = || unfit(format!("{units} cannot be read; give a `scale` in the mapping"));
+            number.map(Some).ok_or_else(unreadable)
         };
-        if let (Some(told), Some(wanted)) = (number("SIUnit"), si_unit(unit))
+        if let (Some(told), Some(wanted)) = (number("SIUnit")?, si_unit(unit))
             && told > 1.0
             && told != f64::from(wanted)
         {
@@ -269,7 +276,7 @@ impl Planner<'_> {
                 unit.ucum()
             )));
         }
-        match number("multiplier").map(whole) {
+        match number("multiplier")?.map(whole) {
             None => Ok(1.0),
             Some(Some(exponent @ -24..=24)) => Ok(10_f64.powi(exponent)),
             Some(_) => Err(unfit(format!("{units}: the multiplier is none"))),
@@ -353,3 +360,6 @@ fn si_unit(unit: Unit) -> Option<u8> {
 fn unfit(reason: impl Into<String>) -> DeviceError {
     DeviceError::Malformed { operation: MATCH.to_owned(), reason: reason.into() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,8 +10,12 @@ pub(crate) use stack::Stack;
 use crate::cause::AddCause;
 use crate::data::{Data, Layout, Variable};
 use async_trait::async_trait;
+use gridloop_clock::MonoTime;
 use gridloop_device::DeviceError;
 use std::time::Duration;
+
+/// Why a command is refused that nobody wants any more.
+pub(crate) const EXPIRED: &str = "the command has expired";
 
 /// Opens associations with one server.
 #[async_trait]
@@ -59,6 +63,8 @@ pub(crate) struct Control {
     pub(crate) check: Check,
     /// `orIdent` of the origin; its category is always "remote control" (3).
     pub(crate) originator: String,
+    /// From when on it is not to be carried out any more: a port refuses it then, before it selects or operates.
+    pub(crate) expires_at: Option<MonoTime>,
 }
 
 /// The control models of IEC 61850-7-2 that carry commands.
@@ -124,10 +130,15 @@ pub struct Check {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
-    /// The server refused it, or ended it without success.
+    /// The server refused it before anything happened.
     Refused {
         /// Where: `select`, `operate`.
         during: &'static str,
+        cause: AddCause,
+    },
+    /// The server ended it without success, and may have accepted it before: whether anything happened only the object
+    /// itself can tell.
+    Failed {
         cause: AddCause,
     },
 }

@@ -25,6 +25,21 @@ const RESERVED_S: i64 = 60;
 /// A value is stale when no integrity report has come for so many periods.
 const OVERDUE_PERIODS: u32 = 3;
 
+/// Bits of `TrgOps`, and one of `OptFlds` (IEC 61850-8-1).
+const DATA_CHANGE: usize = 1;
+const QUALITY_CHANGE: usize = 2;
+const SEQUENCE: usize = 1;
+/// Why a control block is of no use that would leave out what happens.
+const SILENT: &str =
+    "it keeps TrgOps without data change and quality change, or OptFlds without the sequence number";
+
+/// What became of a control block.
+enum Enabled {
+    Yes,
+    /// Why it is of no use to us.
+    No(&'static str),
+}
+
 /// By which reports values come.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReportSettings {
@@ -60,7 +75,8 @@ struct Block {
 }
 
 impl ReportLink {
-    /// Enables the reports on an association of their own, and asks for everything.
+    /// Enables the reports on an association of their own, and asks for everything. `None` when no control block that
+    /// is free reports as it must: then everything is to be polled.
     pub(crate) async fn open(
         port: Box<dyn MmsPort>,
         settings: &ReportSettings,
@@ -68,10 +84,11 @@ impl ReportLink {
         plan: &Plan,
         resume: &mut Resume,
         (clock, timeout): (&dyn Clock, Duration),
-    ) -> Result<Self, DeviceError> {
+    ) -> Result<Option<Self>, DeviceError> {
         let integrity_period = settings.integrity_period;
         let mut link = Self { port, blocks: Vec::new(), as_of: clock.now(), integrity_period, timeout };
         let named = !settings.control_blocks.is_empty();
+        let mut unfit = false;
         let candidates = if named { find(directory, settings)? } else { all(directory, plan) };
         for at in candidates {
             let Some((data_set, report_id, taken)) = link.look(&at).await? else { continue };
@@ -89,13 +106,18 @@ impl ReportLink {
             if !new && !named {
                 continue;
             }
-            if !link.enable(&at, &report_id, resume).await? {
-                if named {
-                    return Err(refused(&at, "it cannot be enabled: another client may have reserved it"));
+            match link.enable(&at, &report_id, resume).await? {
+                Enabled::Yes => {}
+                Enabled::No(reason) if named => return Err(refused(&at, reason)),
+                Enabled::No(reason) => {
+                    unfit |= reason == SILENT;
+                    continue;
                 }
-                continue;
             }
             link.blocks.push(Block { at, report_id, image: Image::new(members) });
+        }
+        if link.blocks.is_empty() && unfit {
+            return Ok(None);
         }
         if link.blocks.is_empty() {
             return Err(DeviceError::Malformed {
@@ -104,7 +126,7 @@ impl ReportLink {
             });
         }
         link.catch_up(resume, clock).await?;
-        Ok(link)
+        Ok(Some(link))
     }
 
     /// The data set and the identifier of a control block, and whether somebody has enabled it already.
@@ -122,8 +144,8 @@ impl ReportLink {
         Ok(Some((data_set.clone(), report_id.map_or(default, ToOwned::to_owned), *enabled)))
     }
 
-    /// Configures and enables a control block; `false` when the server does not let us have it.
-    async fn enable(&mut self, at: &Variable, id: &str, resume: &mut Resume) -> Result<bool, DeviceError> {
+    /// Configures and enables a control block.
+    async fn enable(&mut self, at: &Variable, id: &str, resume: &mut Resume) -> Result<Enabled, DeviceError> {
         let buffered = at.fc == Fc::Br;
         let key = at.to_string();
         // reserved, sequence, time, reason, data set, references, overflow, entry, revision, segmentation
@@ -139,6 +161,12 @@ impl ReportLink {
         }
         self.prefer(at, "OptFlds", Data::Bits(Bits::new(&options))).await?;
         self.prefer(at, "TrgOps", Data::Bits(Bits::new(&triggers))).await?;
+        if !self.tells_all(at).await? {
+            let (reservation, none) =
+                if buffered { ("ResvTms", Data::Int(0)) } else { ("Resv", Data::Bool(false)) };
+            self.write(at, reservation, none).await?;
+            return Ok(Enabled::No(SILENT));
+        }
         self.prefer(at, "BufTm", Data::Unsigned(0)).await?;
         self.prefer(at, "IntgPd", Data::Unsigned(period.into())).await?;
         if buffered {
@@ -154,12 +182,21 @@ impl ReportLink {
         }
         self.port.listen(id).await.map_err(|error| error.of(format!("listen to {at}")))?;
         if !self.write(at, "RptEna", Data::Bool(true)).await? {
-            return Ok(false);
+            return Ok(Enabled::No("it cannot be enabled: another client may have reserved it"));
         }
         if !self.write(at, "GI", Data::Bool(true)).await? {
             return Err(refused(at, "it takes no general interrogation"));
         }
-        Ok(true)
+        Ok(Enabled::Yes)
+    }
+
+    /// Whether a control block, as the server holds it now, reports every change of a value and of a quality, and numbers
+    /// its reports. Without that an old value could stand for the present one, and a gap would not show.
+    async fn tells_all(&mut self, at: &Variable) -> Result<bool, DeviceError> {
+        let attributes = ["TrgOps", "OptFlds"].map(|name| at.part(name));
+        let read = self.port.read(&attributes).await.map_err(|error| error.of(format!("read {at} back")))?;
+        let [Ok(Data::Bits(triggers)), Ok(Data::Bits(options))] = read.as_slice() else { return Ok(false) };
+        Ok(triggers.is_set(DATA_CHANGE) && triggers.is_set(QUALITY_CHANGE) && options.is_set(SEQUENCE))
     }
 
     /// Writes an attribute if it is another one: writing it anew would purge the buffer. A server that keeps it fixed

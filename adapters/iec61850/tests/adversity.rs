@@ -147,6 +147,10 @@ struct Rig {
 
 impl Rig {
     async fn new() -> Self {
+        Self::with_timeout(TIMEOUT).await
+    }
+
+    async fn with_timeout(timeout: Duration) -> Self {
         let clock: SharedClock = Arc::new(WallClock::start().unwrap());
         let plant =
             PvInverter::new(PvInverterSettings::typical(100_000.0, Series::constant(1000.0))).unwrap();
@@ -155,7 +159,7 @@ impl Rig {
         let ied = serve_inverter(FREE_PORT, plant.clone(), settings, Arc::clone(&clock)).await.unwrap();
         let proxy = Proxy::before(ied.local_addr(), Arc::clone(&clock)).await.unwrap();
         let settings = IedSettings {
-            timeout: TIMEOUT,
+            timeout,
             mapping: Mapping::parse("setpoint.toml", MAPPING).unwrap(),
             ..IedSettings::at(proxy.address.into())
         };
@@ -305,4 +309,22 @@ async fn clients_that_send_nonsense_do_not_disturb_the_simulated_ied() {
     }
     rig.hold(1234);
     assert_eq!(rig.setpoint_anew().await, (1234.0, Quality::Good));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_expires_while_the_server_is_slow_is_not_given() {
+    let mut rig = Rig::with_timeout(Duration::from_secs(10)).await;
+    rig.connect().await;
+    rig.hold(1000);
+    let now = rig.clock.now();
+    let mut command = rig.command(2000);
+    command.expires_at = now;
+    let expired = rig.device.apply(&command).await;
+    assert!(matches!(&expired, Err(DeviceError::Refused { .. })), "{expired:?}");
+    // Longer than the rest of its time passes before the server has told what it holds.
+    command.expires_at = rig.clock.now() + Duration::from_millis(30);
+    rig.proxy.spoil(Fault::Late, 0);
+    let expired = rig.device.apply(&command).await.expect_err("it has expired").to_string();
+    assert!(expired.contains("the command has expired"), "{expired}");
+    assert_eq!(rig.setpoint().await, Ok((1000.0, Quality::Good)));
 }

@@ -44,14 +44,15 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
+        // Before anything else, so that no error shows a password.
+        if text.contains('@') {
+            return Err(AddressError::Credentials);
+        }
         let (secure, rest) = match (text.strip_prefix("mqtts://"), text.strip_prefix("mqtt://")) {
             (Some(rest), _) => (true, rest),
             (None, Some(rest)) => (false, rest),
             (None, None) => return Err(AddressError::Scheme(text.to_owned())),
         };
-        if rest.contains('@') {
-            return Err(AddressError::Credentials);
-        }
         let (host, port) = match rest.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
             Some((host, "")) => (host, None),
             Some((host, after)) => {
@@ -117,8 +118,10 @@ mod tests {
         for text in ["mqtt://h:0", "mqtt://h:65536", "mqtts://h:-1", "mqtt://[::1]1883"] {
             assert!(matches!(text.parse::<Address>(), Err(AddressError::Port(_))), "{text}");
         }
-        let told = "mqtt://me:secret@h".parse::<Address>().unwrap_err();
-        assert_eq!(told, AddressError::Credentials);
-        assert!(!told.to_string().contains("secret"));
+        for text in ["mqtt://me:secret@h", "me:secret@h", "mqtt:/me:secret@h", "tcp://me:secret@h:1883"] {
+            let told = text.parse::<Address>().unwrap_err();
+            assert_eq!(told, AddressError::Credentials);
+            assert!(!told.to_string().contains("secret"));
+        }
     }
 }

@@ -47,6 +47,15 @@ pub struct MqttDevice {
     confirmed: Option<(Held, MonoTime)>,
 }
 
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    /// The present word of a device, which has none when it is gone.
+    Value,
+    /// What a device made of a command, which holds although the device may be gone since.
+    Acknowledgement,
+}
+
 /// A session, and what has been heard in it.
 struct Link {
     session: Session,
@@ -122,14 +131,14 @@ impl MqttDevice {
         Ok(about)
     }
 
-    /// Waits for something to be heard, for as long as an answer may take.
+    /// Waits for a value to be heard, for as long as an answer may take.
     async fn wait<T>(
         &self,
         link: &mut Link,
         operation: &str,
         look: impl FnMut(&mut Heard) -> Option<T>,
     ) -> Result<T, DeviceError> {
-        self.wait_for(link, operation, self.settings.timeout, look).await
+        self.wait_for(link, operation, (Awaited::Value, self.settings.timeout), look).await
     }
 
     /// Waits for something to be heard. A device that goes away, and a message that makes no sense, end the wait.
@@ -137,19 +146,25 @@ impl MqttDevice {
         &self,
         link: &mut Link,
         operation: &str,
-        timeout: Duration,
+        (awaited, timeout): (Awaited, Duration),
         mut look: impl FnMut(&mut Heard) -> Option<T>,
     ) -> Result<T, DeviceError> {
         let Link { session, heard, changed, .. } = link;
+        if awaited == Awaited::Value && changed.has_changed().is_err() {
+            return Err(session.ended().await.during(operation));
+        }
         let looking = async {
             loop {
                 changed.borrow_and_update();
                 {
                     let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-                    if let Some(found) = look(&mut heard) {
+                    let online = heard.online() != Some(false);
+                    if (online || awaited == Awaited::Acknowledgement)
+                        && let Some(found) = look(&mut heard)
+                    {
                         return Ok(found);
                     }
-                    if heard.online() == Some(false) {
+                    if !online {
                         let reason = "the device is offline (its last will says so)".to_owned();
                         return Err(DeviceError::Disconnected { operation: operation.to_owned(), reason });
                     }
@@ -202,10 +217,7 @@ impl MqttDevice {
         let operation = format!("read {}", self.topics.of(Part::Telemetry));
         if about.reports {
             let id = self.order(link, &operation, Action::Report, self.settings.timeout).await?;
-            let taken = self.wait(link, &operation, |heard| {
-                heard.taken().filter(|taken| taken.telemetry.request.as_deref() == Some(&id)).cloned()
-            });
-            let taken = taken.await?;
+            let taken = self.wait(link, &operation, |heard| heard.answer_to(&id).cloned()).await?;
             let arrived_at = taken.arrived_at;
             return Ok((taken, arrived_at));
         }
@@ -215,7 +227,7 @@ impl MqttDevice {
         let since = self.clock.now().before(age_max);
         let first = link.heard.lock().unwrap_or_else(PoisonError::into_inner).taken().is_none();
         let wait = if first { age_max } else { self.settings.timeout };
-        let taken = self.wait_for(link, &operation, wait, |heard| {
+        let taken = self.wait_for(link, &operation, (Awaited::Value, wait), |heard| {
             heard.taken().filter(|taken| taken.arrived_at >= since).cloned()
         });
         let taken = taken.await?;
@@ -232,8 +244,9 @@ impl MqttDevice {
         valid_for: Duration,
     ) -> Result<Option<Held>, DeviceError> {
         let id = self.order(link, operation, action, valid_for).await?;
-        let Ack { result, reason, held, .. } =
-            self.wait(link, operation, |heard| heard.acknowledged(&id)).await?;
+        let awaited = (Awaited::Acknowledgement, self.settings.timeout);
+        let acknowledged = self.wait_for(link, operation, awaited, |heard| heard.acknowledged(&id));
+        let Ack { result, reason, held, .. } = acknowledged.await?;
         match result {
             Outcome::Accepted => Ok(held),
             Outcome::Refused => Err(DeviceError::Refused {
@@ -404,9 +417,10 @@ fn kind(command: Command) -> &'static str {
 }
 
 fn close(told: Held, held: Held, nameplate: Option<PowerNameplate>) -> bool {
-    let range = nameplate.map_or(0.0, |it| (it.max_w - it.min_w).max(it.max_var));
-    let near = |a: f64, b: f64| (a - b).abs() <= range * RESOLUTION;
-    near(told.real_power_w, held.real_power_w) && near(told.reactive_power_var, held.reactive_power_var)
+    let (real, reactive) = nameplate.map_or((0.0, 0.0), |it| (it.max_w - it.min_w, 2.0 * it.max_var));
+    let near = |a: f64, b: f64, range: f64| (a - b).abs() <= range * RESOLUTION;
+    near(told.real_power_w, held.real_power_w, real)
+        && near(told.reactive_power_var, held.reactive_power_var, reactive)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 use crate::wire::{About, Ack, Flaw, Part, Presence, Status, Telemetry};
 use gridloop_clock::MonoTime;
 use gridloop_device::{Quality, Snapshot};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How fast a device's clock may run away from ours, in parts of the time passed: ten times what quartz does.
@@ -49,6 +50,8 @@ pub(crate) struct Heard {
     about: Option<About>,
     status: Option<Status>,
     taken: Option<Taken>,
+    /// The requests of this connection of the device that a reading has answered, the latest last.
+    answered: VecDeque<String>,
     acks: Vec<Ack>,
     promptest: Option<Promptest>,
     last_flaw: Option<Flaw>,
@@ -56,6 +59,8 @@ pub(crate) struct Heard {
 
 /// Acknowledgements that are kept until somebody asks for them.
 const MOST_ACKS: usize = 8;
+/// Requests that are remembered as answered.
+const MOST_ANSWERED: usize = 8;
 
 impl Heard {
     /// Takes a message.
@@ -88,6 +93,11 @@ impl Heard {
         self.taken.as_ref()
     }
 
+    /// The newest reading, once one has answered this request: it is that one, or one that the device took after it.
+    pub(crate) fn answer_to(&self, request: &str) -> Option<&Taken> {
+        self.taken().filter(|_| self.answered.iter().any(|answered| answered == request))
+    }
+
     /// The acknowledgement of a command, once.
     pub(crate) fn acknowledged(&mut self, id: &str) -> Option<Ack> {
         let place = self.acks.iter().position(|ack| ack.id == id)?;
@@ -107,6 +117,7 @@ impl Heard {
         }
         if !same {
             self.taken = None;
+            self.answered.clear();
             self.acks.clear();
             self.promptest = None;
         }
@@ -121,6 +132,12 @@ impl Heard {
         let newer = self.taken.as_ref().is_none_or(|known| telemetry.seq > known.telemetry.seq);
         if !present || !newer {
             return;
+        }
+        if let Some(request) = telemetry.request.clone().filter(|_| !retained) {
+            if self.answered.len() >= MOST_ANSWERED {
+                self.answered.pop_front();
+            }
+            self.answered.push_back(request);
         }
         let late = if retained { Duration::ZERO } else { self.lateness(&telemetry, now) };
         self.taken = Some(Taken { telemetry, arrived_at: now, sampled_at: now.before(late), retained });

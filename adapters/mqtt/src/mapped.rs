@@ -75,6 +75,12 @@ impl MappedHeard {
         if self.profile.status.is_none() { Some(true) } else { self.online }
     }
 
+    /// Whether it has shown that it is there: by its word where it has one for that, else by a value that was not
+    /// retained.
+    pub(crate) fn alive(&self) -> bool {
+        if self.profile.status.is_none() { self.newest.is_some() } else { self.online == Some(true) }
+    }
+
     /// When the newest value came that was not retained.
     pub(crate) fn newest(&self) -> Option<MonoTime> {
         self.newest

@@ -41,6 +41,8 @@ pub struct MappedDevice {
     settings: MappedSettings,
     clock: SharedClock,
     link: Option<Link>,
+    /// The same for every connection: a broker that still holds an earlier one ends it, and what is on its way there.
+    client_id: String,
 }
 
 struct Link {
@@ -50,7 +52,15 @@ struct Link {
     opened_at: MonoTime,
     /// The command that was written and is not confirmed yet.
     pending: Option<Pending>,
-    confirmed_w: Option<f64>,
+    confirmed: Option<Confirmed>,
+}
+
+/// The command that the equipment has said it holds.
+#[derive(Debug, Clone, Copy)]
+struct Confirmed {
+    watts: f64,
+    /// When it was written last.
+    written_at: MonoTime,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +69,8 @@ struct Pending {
     asked_w: f64,
     written_at: MonoTime,
     lost: bool,
+    /// It was confirmed before, and is to be written anew as soon as it is read back again.
+    renewal: bool,
 }
 
 struct Ear {
@@ -97,7 +109,8 @@ impl MappedDevice {
     #[must_use]
     pub fn new(mut settings: MappedSettings, clock: SharedClock) -> Self {
         settings.profile = settings.profile.filled(&settings.prefix, &settings.device_id);
-        Self { settings, clock, link: None }
+        let client_id = format!("gridloop-{:014x}", fastrand::u64(..) >> 8);
+        Self { settings, clock, link: None, client_id }
     }
 
     async fn open(&self) -> Result<Link, DeviceError> {
@@ -109,12 +122,11 @@ impl MappedDevice {
         let (change, changed) = watch::channel(0);
         let keepalive = settings.profile.keepalive.clone().map(|keepalive| (keepalive, now));
         let ear = Ear { heard: Arc::clone(&heard), changed: change, keepalive };
-        let hello =
-            Hello { client_id: format!("gridloop-{:014x}", fastrand::u64(..) >> 8), will: None, filters };
+        let hello = Hello { client_id: self.client_id.clone(), will: None, filters };
         let opened = Session::open(&settings.broker, hello, ear, clock, settings.timeout).await;
         let session =
             opened.map_err(|error| error.during(&format!("connect to {}", settings.broker.address)))?;
-        Ok(Link { session, heard, changed, opened_at: now, pending: None, confirmed_w: None })
+        Ok(Link { session, heard, changed, opened_at: now, pending: None, confirmed: None })
     }
 
     /// Waits for something to be heard; `Ok(None)` when it is not within the time of an answer.
@@ -122,9 +134,24 @@ impl MappedDevice {
         &self,
         link: &mut Link,
         operation: &str,
+        look: impl FnMut(&MappedHeard) -> Option<T>,
+    ) -> Result<Option<T>, DeviceError> {
+        self.wait_for(link, operation, self.settings.timeout, look).await
+    }
+
+    /// Waits for something to be heard. Nothing that was heard of equipment that is gone, or over a connection that is
+    /// lost, counts.
+    async fn wait_for<T>(
+        &self,
+        link: &mut Link,
+        operation: &str,
+        timeout: Duration,
         mut look: impl FnMut(&MappedHeard) -> Option<T>,
     ) -> Result<Option<T>, DeviceError> {
         let Link { session, heard, changed, .. } = link;
+        if changed.has_changed().is_err() {
+            return Err(session.ended().await.during(operation));
+        }
         let looking = async {
             loop {
                 changed.borrow_and_update();
@@ -143,14 +170,13 @@ impl MappedDevice {
                 }
             }
         };
-        until(&*self.clock, self.clock.now() + self.settings.timeout, looking).await.unwrap_or(Ok(None))
+        until(&*self.clock, self.clock.now() + timeout, looking).await.unwrap_or(Ok(None))
     }
 
     /// Everything that is known. Before anything was heard it is little; when nothing comes any more it is an error.
     async fn read_on(&self, link: &mut Link) -> Result<Snapshot, DeviceError> {
         const READ: &str = "read";
-        let patience = self.settings.profile.points.iter().map(|point| point.stale_after).max();
-        let patience = patience.unwrap_or(self.settings.timeout);
+        let patience = self.freshness();
         let opened_at = link.opened_at;
         let (clock, timeout) = (Arc::clone(&self.clock), self.settings.timeout);
         let found = self.wait(link, READ, |heard| {
@@ -164,29 +190,50 @@ impl MappedDevice {
     /// Writes a power, unless it is on its way or held already, and looks whether the equipment holds it.
     async fn set(&self, link: &mut Link, watts: f64) -> Result<Applied, DeviceError> {
         let power = self.power()?;
+        self.wait(link, SET, |_| Some(())).await?;
         let now = self.clock.now();
         let pending = match link.pending.take().filter(|pending| pending.watts == watts) {
             Some(pending) => pending,
             None => {
-                let (payload, asked_w) = power.encode(watts);
+                let (payload, asked_w) = power.encode(watts).ok_or_else(|| outside(power, watts))?;
                 let fresh = now.before(self.freshness());
-                let held = link.heard.lock().unwrap_or_else(PoisonError::into_inner).held_w(fresh);
                 // What is held counts only for what was confirmed last: an earlier command may still be on its way.
-                let again = link.confirmed_w == Some(watts);
-                let near = held.filter(|held| again && (held - asked_w).abs() <= power.tolerance_w);
-                if let Some(held) = near {
-                    if power.fail_safe != FailSafe::None {
-                        self.publish(link, power, payload).await?;
+                let again = link.confirmed.take().filter(|confirmed| confirmed.watts == watts);
+                let (held, renewed) = {
+                    let heard = link.heard.lock().unwrap_or_else(PoisonError::into_inner);
+                    (heard.held_w(fresh), again.and_then(|again| heard.held_w(again.written_at.max(fresh))))
+                };
+                let near = |held: f64| (held - asked_w).abs() <= power.tolerance_w;
+                match (again, held.filter(|held| near(*held))) {
+                    (Some(again), Some(held)) if renewed.is_some() => {
+                        link.confirmed = Some(again);
+                        self.renew(link, power, watts).await?;
+                        return Ok(confirmed(link, held, false));
                     }
-                    return Ok(confirmed(link, held, false));
+                    // Nothing was read back since it was renewed last: that is to be shown first.
+                    (Some(Confirmed { written_at, .. }), Some(_)) => {
+                        Pending { watts, asked_w, written_at, lost: false, renewal: true }
+                    }
+                    _ => {
+                        self.publish(link, power, payload).await?;
+                        let lost = again.is_some() && held.is_some();
+                        Pending { watts, asked_w, written_at: now, lost, renewal: false }
+                    }
                 }
-                link.confirmed_w = None;
-                self.publish(link, power, payload).await?;
-                let lost = again && held.is_some();
-                Pending { watts, asked_w, written_at: now, lost }
             }
         };
         self.settle(link, power, pending).await
+    }
+
+    /// Writes the confirmed command anew to equipment that lets go of it otherwise.
+    async fn renew(&self, link: &mut Link, power: &PowerCommand, watts: f64) -> Result<(), DeviceError> {
+        if power.fail_safe != FailSafe::None {
+            let written_at = self.clock.now();
+            let (payload, _) = power.encode(watts).ok_or_else(|| outside(power, watts))?;
+            self.publish(link, power, payload).await?;
+            link.confirmed = Some(Confirmed { watts, written_at });
+        }
+        Ok(())
     }
 
     async fn settle(
@@ -195,12 +242,15 @@ impl MappedDevice {
         power: &PowerCommand,
         pending: Pending,
     ) -> Result<Applied, DeviceError> {
-        let Pending { watts, asked_w, written_at, lost } = pending;
+        let Pending { watts, asked_w, written_at, lost, renewal } = pending;
         let held = self.wait(link, SET, |heard| {
             heard.held_w(written_at).filter(|held| (held - asked_w).abs() <= power.tolerance_w)
         });
         if let Some(held) = held.await? {
-            link.confirmed_w = Some(watts);
+            link.confirmed = Some(Confirmed { watts, written_at });
+            if renewal {
+                self.renew(link, power, watts).await?;
+            }
             return Ok(confirmed(link, held, lost));
         }
         let waited = self.clock.now().since(written_at);
@@ -278,6 +328,12 @@ impl MappedDevice {
     }
 }
 
+fn outside(power: &PowerCommand, watts: f64) -> DeviceError {
+    let (min_w, max_w) = (power.range.min_w, power.range.max_w);
+    let reason = format!("{watts} W, as it can be told, is not from {min_w} to {max_w} W");
+    DeviceError::Refused { operation: SET.to_owned(), reason }
+}
+
 fn unsupported(reason: &str) -> DeviceError {
     DeviceError::Unsupported { operation: SET.to_owned(), reason: reason.to_owned() }
 }
@@ -294,9 +350,13 @@ impl Device for MappedDevice {
         self.link = None;
         let mut link = self.open().await?;
         let operation = "wait for a sign of life";
-        let Some(()) = self.wait(&mut link, operation, |heard| heard.online().map(|_| ())).await? else {
-            let reason =
-                format!("the equipment did not say that it is there within {:?}", self.settings.timeout);
+        // Where only values show that it is there, the first one may take as long as they stay fresh.
+        let status = self.settings.profile.status.is_some();
+        let timeout = self.settings.timeout;
+        let patience = if status { timeout } else { self.freshness().max(timeout) };
+        let heard = self.wait_for(&mut link, operation, patience, |heard| heard.alive().then_some(()));
+        let Some(()) = heard.await? else {
+            let reason = format!("the equipment did not show that it is there within {patience:?}");
             return Err(DeviceError::Disconnected { operation: operation.to_owned(), reason });
         };
         self.link = Some(link);

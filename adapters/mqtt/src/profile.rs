@@ -201,15 +201,33 @@ impl PointSpec {
 }
 
 impl PowerCommand {
-    /// The message for a power, and the power that it really asks for.
+    /// The message for a power, and the power that it really asks for: the nearest one that can be told and is in the
+    /// range. `None`: neither the power nor what it rounds to is.
     #[must_use]
-    pub fn encode(&self, watts: f64) -> (String, f64) {
-        let text = format!("{:.*}", self.decimals, (watts - self.offset) / self.scale);
+    pub fn encode(&self, watts: f64) -> Option<(String, f64)> {
+        let PowerRange { min_w, max_w, .. } = self.range;
+        if !(min_w..=max_w).contains(&watts) {
+            return None;
+        }
+        let raw: f64 = self.number((watts - self.offset) / self.scale).parse().ok()?;
+        let step = 0.1_f64.powi(i32::try_from(self.decimals).ok()?);
+        // What the arithmetic of the computer adds is no power.
+        let slack = min_w.abs().max(max_w.abs()) * 1e-12;
+        let mut told = [raw, raw - step, raw + step].into_iter().map(|raw| {
+            let text = self.number(raw);
+            let asked_w = text.parse::<f64>().unwrap_or(f64::NAN) * self.scale + self.offset;
+            (text, asked_w)
+        });
+        let (text, asked_w) = told.find(|(_, asked_w)| (min_w - slack..=max_w + slack).contains(asked_w))?;
+        Some((self.payload.replace("{value}", &text), asked_w))
+    }
+
+    /// A raw number in the digits of the command.
+    fn number(&self, raw: f64) -> String {
+        let text = format!("{raw:.*}", self.decimals);
         // What rounds to nothing is nothing, without a sign.
         let zero = text.trim_start_matches('-').chars().all(|c| matches!(c, '0' | '.'));
-        let text = if zero { text.trim_start_matches('-').to_owned() } else { text };
-        let raw: f64 = text.parse().unwrap_or_default();
-        (self.payload.replace("{value}", &text), raw * self.scale + self.offset)
+        if zero { text.trim_start_matches('-').to_owned() } else { text }
     }
 
     /// The power that a message of the read-back topic tells, in W.

@@ -195,6 +195,8 @@ async fn connect(broker: &BrokerSettings, clock: &SharedClock) -> Result<Box<dyn
     let address = &broker.address;
     let stream = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(lost)?;
     stream.set_nodelay(true).map_err(lost)?;
+    // What the operating system has not sent when a session is dropped would still come, after it was given up.
+    stream.set_zero_linger().map_err(lost)?;
     if !address.secure {
         return Ok(Box::new(stream));
     }

@@ -4,7 +4,7 @@ use super::{IedDevice, Links, standing_power};
 use crate::cause::AddCause;
 use crate::data::{Data, Variable};
 use crate::plan::{Plan, SetpointPlan, TapDrive, Way, step};
-use crate::port::{Control, ControlModel, Outcome};
+use crate::port::{Control, ControlModel, EXPIRED, Outcome};
 use gridloop_device::{Applied, Command, DeviceError, TapAction};
 
 /// Which of an IED's setpoints.
@@ -116,15 +116,24 @@ impl IedDevice {
         }
         self.open_control(links).await?;
         let before = self.unsure[index].replace(told);
-        if let Err(error) = self.tell(links, &setpoint, quantity, data).await {
-            if error.keeps_link() {
-                self.unsure[index] = before;
+        let failed = match self.tell(links, &setpoint, quantity, data).await {
+            Ok(failed) => failed,
+            Err(error) => {
+                if error.keeps_link() {
+                    self.unsure[index] = before;
+                }
+                return Err(error);
             }
-            return Err(error);
+        };
+        let held = links.held(&setpoint).await?;
+        let shows = SetpointPlan::is(held, told);
+        if let Some(cause) = failed.filter(|_| !shows) {
+            // It may still come: the value stays unsure.
+            let operation = format!("{}: operate {}", quantity.told(), setpoint.object.object());
+            return Err(refused(&operation, cause.in_words()));
         }
         (self.unsure[index], self.awaited[index]) = (None, None);
-        let held = links.held(&setpoint).await?;
-        if SetpointPlan::is(held, told) {
+        if shows {
             return Ok(Some(held));
         }
         // With normal security the answer may come before the effect.
@@ -141,20 +150,29 @@ impl IedDevice {
         Ok(())
     }
 
+    /// Refuses a command whose time is over.
+    pub(super) fn in_time(&self, operation: &str) -> Result<(), DeviceError> {
+        let late = self.expires_at.is_some_and(|expires_at| self.clock.now() >= expires_at);
+        if late { Err(refused(operation, EXPIRED.to_owned())) } else { Ok(()) }
+    }
+
+    /// Writes or operates; gives why it failed when it may have been accepted before.
     async fn tell(
         &mut self,
         links: &mut Links,
         setpoint: &SetpointPlan,
         quantity: Quantity,
         data: Data,
-    ) -> Result<(), DeviceError> {
+    ) -> Result<Option<AddCause>, DeviceError> {
         match &setpoint.way {
             Way::Write { variable, .. } => {
-                let operation = || format!("write {variable}");
-                links.controller()?.write(variable, data).await.map_err(|error| error.of(operation()))
+                self.in_time(quantity.told())?;
+                let written = links.controller()?.write(variable, data).await;
+                written.map(|()| None).map_err(|error| error.of(format!("write {variable}")))
             }
             Way::Operate { model, .. } => match self.operate(links, &setpoint.object, *model, data).await? {
-                Outcome::Done => Ok(()),
+                Outcome::Done => Ok(None),
+                Outcome::Failed { cause } => Ok(Some(cause)),
                 Outcome::Refused { during, cause } => Err(refused(
                     &format!("{}: {during} {}", quantity.told(), setpoint.object.object()),
                     cause.in_words(),
@@ -175,6 +193,7 @@ impl IedDevice {
             model,
             check: self.settings.check,
             originator: self.settings.originator.clone(),
+            expires_at: self.expires_at,
         };
         let operated = links.controller()?.control(&control, data).await;
         operated.map_err(|error| error.of(format!("operate {}", control.object)))
@@ -207,7 +226,7 @@ impl IedDevice {
         };
         let outcome = self.operate(links, object, model, data).await;
         let not_sent = match &outcome {
-            Ok(Outcome::Done) => false,
+            Ok(Outcome::Done | Outcome::Failed { .. }) => false,
             Ok(Outcome::Refused { .. }) => true,
             Err(error) => error.keeps_link(),
         };
@@ -215,7 +234,10 @@ impl IedDevice {
             tap.not_sent();
         }
         match outcome? {
-            Outcome::Done | Outcome::Refused { cause: AddCause::COMMAND_ALREADY_IN_EXECUTION, .. } => {
+            // After a failure, too, the pulse stays in flight: the position shows what became of it.
+            Outcome::Done
+            | Outcome::Failed { .. }
+            | Outcome::Refused { cause: AddCause::COMMAND_ALREADY_IN_EXECUTION, .. } => {
                 Ok(Applied::InProgress)
             }
             Outcome::Refused { during, cause } => {

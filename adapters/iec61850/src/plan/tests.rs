@@ -27,6 +27,24 @@ fn a_value_outside_the_range_is_not_written_down() {
 }
 
 #[test]
+fn a_value_is_rounded_into_its_range_or_not_written_down() {
+    let plan = |shape, factor, min, max| SetpointPlan { min, max, ..setpoint(shape, factor) };
+    for max in [5000.1, 0.7, 1.0 / 3.0, 8191.3] {
+        for (kind, factor) in [(Kind::Float32, 1.0), (Kind::Float32, -1000.0), (Kind::Float64, 0.1)] {
+            let (_, told) = plan(Shape::Analogue(kind), factor, -max, max).encode(max).unwrap();
+            assert!(told <= max && SetpointPlan::is(told, max), "{told} {max} {kind:?}");
+            let (_, told) = plan(Shape::Plain(kind), factor, -max, max).encode(-max).unwrap();
+            assert!(told >= -max && SetpointPlan::is(told, -max), "{told} {max} {kind:?}");
+        }
+    }
+    for (kind, written) in [(Kind::Int, Data::Int(5)), (Kind::Unsigned, Data::Unsigned(5))] {
+        assert_eq!(plan(Shape::Plain(kind), 100.0, 0.0, 550.0).encode(550.0), Ok((written, 500.0)));
+        let told = plan(Shape::Plain(kind), 100.0, 510.0, 590.0).encode(550.0).unwrap_err();
+        assert!(told.contains("as it can be written down"), "{told}");
+    }
+}
+
+#[test]
 fn raise_and_lower_are_the_two_bits_of_the_standard() {
     assert_eq!(step(true), Data::Bits(Bits { len: 2, bytes: vec![0x80] }));
     assert_eq!(step(false), Data::Bits(Bits { len: 2, bytes: vec![0x40] }));

@@ -1,6 +1,6 @@
 //! [`MmsPort`] over the crate `iec61850-client`, whose types and errors end here.
 
-use super::{Control, ControlModel, MmsPort, Network, Outcome, PortError, Report};
+use super::{Control, ControlModel, EXPIRED, MmsPort, Network, Outcome, PortError, Report};
 use crate::address::Address;
 use crate::cause::AddCause;
 use crate::data::{Bits, Data, Kind, Layout, Variable};
@@ -78,6 +78,11 @@ impl StackPort {
         until(&*self.clock, deadline, work).await.ok_or(PortError::Timeout(timeout))?.map_err(sorted)
     }
 
+    fn in_time(&self, control: &Control) -> Result<(), PortError> {
+        let late = control.expires_at.is_some_and(|expires_at| self.clock.now() >= expires_at);
+        if late { Err(PortError::Refused(EXPIRED.to_owned())) } else { Ok(()) }
+    }
+
     async fn ask<T>(
         &self,
         work: impl Future<Output = Result<T, ClientError>> + Send,
@@ -152,25 +157,33 @@ impl MmsPort for StackPort {
         let Some(handle) = self.controls.get(&control.object) else {
             return Err(PortError::Malformed(format!("{} has no handle", control.object)));
         };
+        self.in_time(control)?;
         let selected = match control.model {
             ControlModel::SboNormal => self.ask(handle.select()).await?,
             ControlModel::SboEnhanced => self.ask(handle.select_with_value(value.clone())).await?,
             ControlModel::DirectNormal | ControlModel::DirectEnhanced => ControlOutcome::Success,
         };
-        if let Some(refused) = refusal("select", &selected) {
-            return Ok(refused);
+        if let Some(cause) = failure(&selected) {
+            return Ok(Outcome::Refused { during: "select", cause });
         }
         let patience = match control.model {
             ControlModel::DirectNormal | ControlModel::SboNormal => self.timeout,
             ControlModel::DirectEnhanced | ControlModel::SboEnhanced => self.timeout + self.termination,
         };
+        let selects = matches!(control.model, ControlModel::SboNormal | ControlModel::SboEnhanced);
+        if let Err(late) = self.in_time(control) {
+            if selects {
+                self.ask(handle.cancel(value)).await?;
+            }
+            return Err(late);
+        }
         let operated = self.bounded(patience, handle.operate(value.clone())).await?;
-        let refused = refusal("operate", &operated);
-        if refused.is_some() && matches!(control.model, ControlModel::SboNormal | ControlModel::SboEnhanced) {
+        let outcome = ended(control.model, &operated);
+        if selects && matches!(outcome, Outcome::Refused { .. }) {
             // The selection may have ended with the refusal; that a cancel is then refused as well does not matter.
             self.ask(handle.cancel(value)).await?;
         }
-        Ok(refused.unwrap_or(Outcome::Done))
+        Ok(outcome)
     }
 
     async fn listen(&mut self, report_id: &str) -> Result<(), PortError> {
@@ -190,8 +203,17 @@ impl MmsPort for StackPort {
     }
 
     async fn reports(&mut self) -> Result<Vec<Report>, PortError> {
-        // What the stack has put aside while it waited for an answer; one millisecond for what is behind it.
-        self.ask(self.connection.poll_reports(Duration::from_millis(1))).await?;
+        // What the stack has put aside while it waited for an answer, and what is behind it. One poll may end before it
+        // has taken everything, and one that finds nothing may have been too short.
+        let deadline = self.clock.now() + self.timeout;
+        let mut nothing = 0;
+        while nothing < 2 {
+            if self.clock.now() >= deadline {
+                return Err(PortError::Timeout(self.timeout));
+            }
+            let found = self.ask(self.connection.poll_reports(Duration::from_millis(1))).await?;
+            nothing = if found == 0 { nothing + 1 } else { 0 };
+        }
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(waiting.drain(..).collect())
     }
@@ -213,12 +235,21 @@ fn model(model: ControlModel) -> iec61850_client::ControlModel {
     }
 }
 
-fn refusal(during: &'static str, outcome: &ControlOutcome) -> Option<Outcome> {
-    if outcome.is_success() {
-        return None;
+/// Why it was not a success, if it was none.
+fn failure(outcome: &ControlOutcome) -> Option<AddCause> {
+    let cause = || AddCause(outcome.add_cause().map_or(0, |cause| cause as i32));
+    (!outcome.is_success()).then(cause)
+}
+
+/// What an answer to operate means. With normal security a failure is a refusal. With enhanced security it may be a
+/// negative termination as well, which comes after the command was accepted.
+fn ended(model: ControlModel, operated: &ControlOutcome) -> Outcome {
+    let normal = matches!(model, ControlModel::DirectNormal | ControlModel::SboNormal);
+    match failure(operated) {
+        None => Outcome::Done,
+        Some(cause) if normal || cause.precedes_action() => Outcome::Refused { during: "operate", cause },
+        Some(cause) => Outcome::Failed { cause },
     }
-    let cause = AddCause(outcome.add_cause().map_or(0, |cause| cause as i32));
-    Some(Outcome::Refused { during, cause })
 }
 
 /// What an error of the stack means for the association.
@@ -333,5 +364,36 @@ fn layout(specification: &TypeSpecification) -> Layout {
             Layout::Leaf(Kind::Text)
         }
         _ => Layout::Leaf(Kind::Other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use iec61850_client::control::{ControlAddCause, ControlLastApplError, LastApplError};
+
+    #[test]
+    fn only_what_certainly_came_before_any_action_is_a_refusal() {
+        let failed = |cause: i32| {
+            let origin = OriginValue { or_cat: REMOTE_CONTROL, or_ident: Vec::new() };
+            let cause = ControlAddCause::from_i32(cause);
+            let error = LastApplError::new("", ControlLastApplError::NoError, origin, 1, cause);
+            ControlOutcome::failure(Some(error))
+        };
+        for cause in 0..=27 {
+            let cause_told = AddCause(cause);
+            let refused = Outcome::Refused { during: "operate", cause: cause_told };
+            for model in [ControlModel::DirectNormal, ControlModel::SboNormal] {
+                assert_eq!(ended(model, &failed(cause)), refused);
+            }
+            let before = [1, 2, 4, 5, 7, 8, 10, 11, 12, 13, 14, 18, 19, 20, 26, 27].contains(&cause);
+            let enhanced = if before { refused } else { Outcome::Failed { cause: cause_told } };
+            for model in [ControlModel::DirectEnhanced, ControlModel::SboEnhanced] {
+                assert_eq!(ended(model, &failed(cause)), enhanced);
+            }
+        }
+        let silent = ended(ControlModel::DirectEnhanced, &ControlOutcome::failure(None));
+        assert_eq!(silent, Outcome::Failed { cause: AddCause(0) });
+        assert_eq!(ended(ControlModel::DirectEnhanced, &ControlOutcome::Success), Outcome::Done);
     }
 }

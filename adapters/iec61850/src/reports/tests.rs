@@ -15,6 +15,8 @@ struct Script {
     everything: Vec<Report>,
     enabled: bool,
     knows_entry: bool,
+    /// The attributes that it keeps as they are.
+    fixed: Vec<(&'static str, Data)>,
 }
 
 #[derive(Clone, Default)]
@@ -43,10 +45,18 @@ impl MmsPort for Scripted {
 
     async fn read(&mut self, variables: &[Variable]) -> Result<Vec<Result<Data, String>>, PortError> {
         let enabled = self.with(|script| script.enabled);
+        let held = |name: &str| {
+            let fixed = self.with(|script| script.fixed.iter().find(|fixed| fixed.0 == name).cloned());
+            fixed.map_or_else(
+                || self.written(name).pop().unwrap_or(Data::Bits(Bits::new(&[]))),
+                |fixed| fixed.1,
+            )
+        };
         let answer = |variable: &Variable| match variable.path.rsplit('.').next() {
             Some("DatSet") => Ok(Data::Text("IEDINV/LLN0$dsMeas".into())),
             Some("RptID") => Ok(Data::Text("meas".into())),
             Some("RptEna") => Ok(Data::Bool(enabled)),
+            Some(name @ ("TrgOps" | "OptFlds")) => Ok(held(name)),
             _ => Err("ObjectNonExistent".to_owned()),
         };
         Ok(variables.iter().map(answer).collect())
@@ -55,6 +65,9 @@ impl MmsPort for Scripted {
     async fn write(&mut self, variable: &Variable, value: Data) -> Result<(), PortError> {
         let name = variable.path.rsplit('.').next().unwrap_or_default().to_owned();
         self.with(|script| {
+            if script.fixed.iter().any(|fixed| fixed.0 == name) {
+                return Err(PortError::Refused("data access error: ObjectAccessDenied".into()));
+            }
             match name.as_str() {
                 "EntryID" if !script.knows_entry => {
                     return Err(PortError::Refused("data access error: ObjectValueInvalid".into()));
@@ -119,7 +132,16 @@ fn clock() -> SharedClock {
 }
 
 async fn open(server: &Scripted, resume: &mut Resume) -> Result<ReportLink, DeviceError> {
-    let settings = ReportSettings { integrity_period: Duration::from_secs(1), ..ReportSettings::default() };
+    open_named(server, resume, &[]).await.map(|link| link.expect("a control block reports"))
+}
+
+async fn open_named(
+    server: &Scripted,
+    resume: &mut Resume,
+    names: &[&str],
+) -> Result<Option<ReportLink>, DeviceError> {
+    let control_blocks = names.iter().map(|name| (*name).to_owned()).collect();
+    let settings = ReportSettings { integrity_period: Duration::from_secs(1), control_blocks };
     let port = Box::new(server.clone());
     let clock = clock();
     let within = (&*clock, Duration::from_millis(300));
@@ -194,4 +216,29 @@ async fn a_general_interrogation_that_never_comes_is_a_timeout() {
     let (server, mut resume) = (Scripted::default(), Resume::default());
     let never = open(&server, &mut resume).await.err();
     assert!(matches!(never, Some(DeviceError::Timeout { .. })), "{never:?}");
+}
+
+#[tokio::test]
+async fn a_control_block_that_would_leave_changes_out_or_hide_a_gap_is_not_used() {
+    let bits = |set: &[usize]| Data::Bits(Bits::new(&[0, 1, 2, 3, 4, 5].map(|bit| set.contains(&bit))));
+    let cases = [("TrgOps", bits(&[4, 5])), ("TrgOps", bits(&[1, 5])), ("OptFlds", bits(&[2, 3, 4]))];
+    for (name, kept) in cases {
+        let (server, mut resume) = (Scripted::default(), Resume::default());
+        server.with(|script| {
+            script.everything = vec![report(0, 1, 10.0, true)];
+            script.fixed = vec![(name, kept)];
+        });
+        let polled = open_named(&server, &mut resume, &[]).await.unwrap();
+        assert!(polled.is_none() && server.written("RptEna").is_empty(), "{name}");
+        assert_eq!(server.written("ResvTms").pop(), Some(Data::Int(0)), "it is free for others");
+        let named = open_named(&server, &mut resume, &["INV/LLN0.brcbMeas01"]).await.err();
+        let told = named.map(|error| error.to_string()).unwrap_or_default();
+        assert!(told.contains("TrgOps") && told.contains("sequence number"), "{told}");
+    }
+    let (server, mut resume) = (Scripted::default(), Resume::default());
+    server.with(|script| {
+        script.everything = vec![report(0, 1, 10.0, true)];
+        script.fixed = vec![("TrgOps", bits(&[1, 2, 5])), ("OptFlds", bits(&[1]))];
+    });
+    assert_eq!(held(&open(&server, &mut resume).await.unwrap()), Some(10.0));
 }

@@ -11,6 +11,9 @@ use gridloop_device::{Quality, Unit, point};
 struct Script {
     reports: bool,
     talks: bool,
+    /// Whether a reading of its own follows each answer at once.
+    chatty: bool,
+    gone: bool,
     held: Option<Held>,
     /// The answer to a command, made from its id.
     answer: fn(&str) -> Vec<Ack>,
@@ -67,7 +70,9 @@ impl Peer for Scripted {
         let order = Order::parse(&message.payload).unwrap();
         let script = self.script.lock().unwrap().clone();
         if order.action == Action::Report {
-            return vec![self.reading(&script, Some(order.id))];
+            let mut said = vec![self.reading(&script, Some(order.id))];
+            said.extend(script.chatty.then(|| self.reading(&script, None)));
+            return said;
         }
         (script.answer)(&order.id).iter().map(|ack| self.say(Part::Ack, to_json(ack), false)).collect()
     }
@@ -79,6 +84,10 @@ impl Peer for Scripted {
     fn tick(&mut self, now: MonoTime) -> Vec<Publication> {
         self.due = now + Duration::from_millis(100);
         let script = self.script.lock().unwrap().clone();
+        if script.gone {
+            let offline = Status { status: Presence::Offline, session: "s".into() };
+            return vec![self.say(Part::Status, to_json(&offline), true)];
+        }
         if script.talks { vec![self.reading(&script, None)] } else { Vec::new() }
     }
 }
@@ -90,11 +99,30 @@ struct Bench {
     _device: Session,
 }
 
+/// Waits for something, ten seconds at most.
+async fn eventually(clock: &SharedClock, mut done: impl FnMut() -> bool) {
+    for _ in 0..1000 {
+        if done() {
+            return;
+        }
+        sleep(&**clock, Duration::from_millis(10)).await;
+    }
+    panic!("it never came");
+}
+
 impl Bench {
     async fn start(change: impl FnOnce(&mut Script)) -> Self {
         let clock: SharedClock = Arc::new(WallClock::start().unwrap());
         let broker = Broker::start(0, Arc::clone(&clock)).await.unwrap();
-        let mut script = Script { reports: false, talks: true, held: None, answer: accepted, instead: None };
+        let mut script = Script {
+            reports: false,
+            talks: true,
+            chatty: false,
+            gone: false,
+            held: None,
+            answer: accepted,
+            instead: None,
+        };
         change(&mut script);
         let script = Arc::new(Mutex::new(script));
         let topics = Topics::new("lab", "odd");
@@ -161,6 +189,51 @@ async fn a_device_that_only_talks_at_its_own_interval_is_read_with_its_age_and_l
         assert!(bench.clock.now().since(begun) < Duration::from_secs(10));
     };
     assert!(matches!(lost, DeviceError::Timeout { .. }), "{lost}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_goes_on_talking_after_its_answer_is_read() {
+    let bench = Bench::start(|script| (script.reports, script.chatty) = (true, true)).await;
+    let mut driver = bench.connected().await;
+    for _ in 0..50 {
+        driver.read().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_young_value_of_a_device_that_is_gone_is_no_reading() {
+    let bench = Bench::start(|_| ()).await;
+    let mut driver = bench.connected().await;
+    driver.read().await.unwrap();
+    let heard = Arc::clone(&driver.link.as_ref().unwrap().heard);
+    bench.script.lock().unwrap().gone = true;
+    eventually(&bench.clock, || heard.lock().unwrap().online() == Some(false)).await;
+    let gone = driver.read().await;
+    assert!(matches!(gone, Err(DeviceError::Disconnected { .. })), "{gone:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_young_value_is_no_reading_once_the_connection_is_lost() {
+    let bench = Bench::start(|_| ()).await;
+    let clock = Arc::clone(&bench.clock);
+    let mut driver = bench.connected().await;
+    driver.read().await.unwrap();
+    let changed = driver.link.as_ref().unwrap().changed.clone();
+    drop(bench);
+    eventually(&clock, || changed.has_changed().is_err()).await;
+    let lost = driver.read().await;
+    assert!(matches!(lost, Err(DeviceError::Disconnected { .. })), "{lost:?}");
+}
+
+#[test]
+fn each_power_is_compared_at_the_resolution_of_its_own_range() {
+    let nameplate =
+        Some(PowerNameplate { min_w: -50_000.0, max_w: 50_000.0, max_var: 1000.0, released_w: 0.0 });
+    for (held_var, is) in [(119.0, true), (121.0, false)] {
+        let told = Held { real_power_w: 0.0, reactive_power_var: 100.0 };
+        let held = Held { real_power_w: 999.0, reactive_power_var: held_var };
+        assert_eq!(close(told, held, nameplate), is);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -112,6 +112,35 @@ fn a_retained_reading_is_never_good_and_gives_way_to_a_live_one() {
     assert_eq!(shown(&heard).map(|(value, quality, _)| (value, quality)), Some((6.0, Quality::Good)));
 }
 
+fn answer(request: &str, seq: u64, watts: f64) -> Vec<u8> {
+    let plain = Telemetry::parse(&reading(SESSION, seq, 0, watts)).unwrap();
+    Telemetry { request: Some(request.into()), ..plain }.to_json()
+}
+
+#[test]
+fn a_request_is_answered_although_a_newer_reading_has_followed_its_answer() {
+    let mut heard = online();
+    heard.take(Part::Telemetry, &reading(SESSION, 1, 0, 5.0), false, at(0));
+    assert_eq!(heard.answer_to("r1"), None);
+    heard.take(Part::Telemetry, &answer("r1", 2, 6.0), false, at(10));
+    heard.take(Part::Telemetry, &reading(SESSION, 3, 0, 7.0), false, at(10));
+    assert_eq!(heard.answer_to("r1").map(|taken| taken.telemetry.seq), Some(3));
+    assert_eq!((heard.answer_to("r2"), heard.answer_to("")), (None, None));
+    // The reading of another connection answers nothing of this one.
+    heard.take(Part::Status, &status("s2", Presence::Online), false, at(20));
+    heard.take(Part::Telemetry, &reading("s2", 1, 0, 8.0), false, at(30));
+    assert_eq!(heard.answer_to("r1"), None);
+}
+
+#[test]
+fn a_retained_or_repeated_reading_answers_no_request() {
+    let mut heard = online();
+    heard.take(Part::Telemetry, &reading(SESSION, 5, 0, 5.0), false, at(0));
+    heard.take(Part::Telemetry, &answer("r1", 5, 6.0), false, at(10));
+    heard.take(Part::Telemetry, &answer("r2", 6, 6.0), true, at(10));
+    assert_eq!((heard.answer_to("r1"), heard.answer_to("r2")), (None, None));
+}
+
 #[test]
 fn a_retained_acknowledgement_is_none() {
     let ack = Ack { id: "1".into(), result: Outcome::Accepted, reason: None, held: None };

@@ -2,8 +2,12 @@
 
 use super::*;
 use crate::simulated::Broker;
+use futures_util::{SinkExt, StreamExt};
 use gridloop_clock::{WallClock, sleep};
 use gridloop_device::{Quality, point};
+use rumqttc::QoS;
+use rumqttc::mqttbytes::v4::{Codec, ConnAck, ConnectReturnCode, Packet, SubAck, SubscribeReasonCode};
+use tokio_util::codec::Framed;
 
 const OPENDTU: &str = include_str!("../../../../configs/devices/mqtt-opendtu.toml");
 
@@ -16,6 +20,9 @@ struct Manner {
     deaf: bool,
     reachable: bool,
     limit: String,
+    /// Whether it does not tell what it holds.
+    mute: bool,
+    watts: f64,
 }
 
 struct Equipment {
@@ -51,11 +58,10 @@ impl Peer for Equipment {
         self.due = now + Duration::from_millis(50);
         let manner = self.manner.lock().unwrap();
         let reachable = if manner.reachable { "1" } else { "0" };
-        vec![
-            say("status/reachable", reachable, true),
-            say("0/power", "212.5", false),
-            say("status/limit_absolute", &manner.limit, false),
-        ]
+        let held = (!manner.mute).then(|| say("status/limit_absolute", &manner.limit, false));
+        let said =
+            [say("status/reachable", reachable, true), say("0/power", &manner.watts.to_string(), false)];
+        said.into_iter().chain(held).collect()
     }
 }
 
@@ -66,11 +72,22 @@ struct Bench {
     equipment: Option<Session>,
 }
 
+/// Waits for something, ten seconds at most.
+async fn eventually(clock: &SharedClock, mut done: impl FnMut() -> bool) {
+    for _ in 0..1000 {
+        if done() {
+            return;
+        }
+        sleep(&**clock, Duration::from_millis(10)).await;
+    }
+    panic!("it never came");
+}
+
 impl Bench {
     async fn start() -> Self {
         let clock: SharedClock = Arc::new(WallClock::start().unwrap());
         let broker = Broker::start(0, Arc::clone(&clock)).await.unwrap();
-        let manner = Manner { reachable: true, limit: "600".into(), ..Manner::default() };
+        let manner = Manner { reachable: true, limit: "600".into(), watts: 212.5, ..Manner::default() };
         let manner = Arc::new(Mutex::new(manner));
         let equipment = Equipment { manner: Arc::clone(&manner), due: clock.now() };
         let hello = Hello { client_id: "dtu".into(), will: None, filters: vec!["solar/+/cmd/#".into()] };
@@ -101,6 +118,21 @@ impl Bench {
 
     fn commands(&self) -> Vec<String> {
         self.manner.lock().unwrap().commands.clone()
+    }
+
+    /// The equipment tells no longer what it holds, and the driver has heard everything that it told before.
+    async fn mute(&self, driver: &mut MappedDevice) {
+        let watts = {
+            let mut manner = self.manner.lock().unwrap();
+            manner.mute = true;
+            manner.watts += 1.0;
+            manner.watts
+        };
+        let heard = |result: &Result<Snapshot, DeviceError>| {
+            let reading = result.as_ref().ok().and_then(|reading| reading.get(point::REAL_POWER));
+            reading.is_some_and(|sample| sample.value == watts)
+        };
+        self.read_until(driver, heard).await.unwrap();
     }
 
     /// Reads until the outcome is as wanted, ten seconds at most.
@@ -213,4 +245,105 @@ async fn equipment_that_is_not_there_or_falls_silent_is_lost() {
     bench.equipment = None;
     let silent = bench.read_until(&mut driver, Result::is_err).await;
     assert!(matches!(silent, Err(DeviceError::Timeout { .. })), "{silent:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewal_is_confirmed_only_if_the_one_before_was_read_back() {
+    let bench = Bench::start().await;
+    let mut driver = bench.driver(|profile| {
+        let power = profile.power.as_mut().unwrap();
+        power.confirm_within = Duration::from_millis(1900);
+        power.fail_safe = FailSafe::RevertsToFree { after: Duration::from_mins(1) };
+    });
+    bench.connect(&mut driver).await;
+    let confirmed = Ok(Applied::Confirmed { readback: held(300.0) });
+    assert_eq!(driver.apply(&bench.setpoint(300.0)).await, confirmed);
+    for written in [2, 4] {
+        let link = driver.link.as_ref().unwrap();
+        let written_at = link.confirmed.unwrap().written_at;
+        eventually(&bench.clock, || link.heard.lock().unwrap().held_w(written_at).is_some()).await;
+        bench.mute(&mut driver).await;
+        assert_eq!(driver.apply(&bench.setpoint(300.0)).await, confirmed);
+        assert_eq!(driver.apply(&bench.setpoint(300.0)).await, Ok(Applied::InProgress));
+        assert_eq!(bench.commands().len(), written, "what is not read back is not written again");
+        if written == 2 {
+            bench.manner.lock().unwrap().mute = false;
+            assert_eq!(driver.apply(&bench.setpoint(300.0)).await, confirmed);
+            eventually(&bench.clock, || bench.commands().len() == 3).await;
+        }
+    }
+    let unknown = driver.apply(&bench.setpoint(300.0)).await;
+    assert!(matches!(unknown, Err(DeviceError::Timeout { .. })), "{unknown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn equipment_that_has_no_word_for_its_presence_shows_it_by_its_first_value() {
+    let mut bench = Bench::start().await;
+    let equipment = bench.equipment.take();
+    let mut driver = bench.driver(|profile| {
+        profile.status = None;
+        profile.points.iter_mut().for_each(|point| point.stale_after = Duration::from_millis(100));
+    });
+    drop(equipment);
+    let silent = driver.connect().await;
+    assert!(matches!(silent, Err(DeviceError::Disconnected { .. })), "{silent:?}");
+    let talking = Bench::start().await;
+    let mut driver = talking.driver(|profile| profile.status = None);
+    driver.connect().await.unwrap();
+    assert!(has_power(&driver.read().await));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_heard_over_a_connection_that_is_lost_is_no_reading_and_no_confirmation() {
+    for read in [true, false] {
+        let bench = Bench::start().await;
+        let mut driver = bench.driver(|_| ());
+        bench.connect(&mut driver).await;
+        bench.read_until(&mut driver, has_power).await.unwrap();
+        driver.apply(&bench.setpoint(300.0)).await.unwrap();
+        let changed = driver.link.as_ref().unwrap().changed.clone();
+        let setpoint = bench.setpoint(300.0);
+        let clock = Arc::clone(&bench.clock);
+        drop(bench);
+        eventually(&clock, || changed.has_changed().is_err()).await;
+        let lost = if read { driver.read().await.err() } else { driver.apply(&setpoint).await.err() };
+        assert!(matches!(lost, Some(DeviceError::Disconnected { .. })), "{lost:?}");
+    }
+}
+
+/// What the operating system still holds of a session that was given up is not sent, and a broker that is behind knows
+/// the next session as its successor.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_was_given_up_leaves_nothing_behind_that_could_still_come() {
+    let clock: SharedClock = Arc::new(WallClock::start().unwrap());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = MappedSettings {
+        broker: BrokerSettings::at(listener.local_addr().unwrap().into()),
+        prefix: "solar".into(),
+        device_id: "7".into(),
+        timeout: Duration::from_millis(200),
+        profile: Profile::parse("opendtu", OPENDTU).unwrap(),
+    };
+    let mut driver = MappedDevice::new(settings, clock);
+    let mut names = Vec::new();
+    for _ in 0..2 {
+        let broker = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            let codec = Codec { max_incoming_size: 4096, max_outgoing_size: 4096 };
+            let mut framed = Framed::new(stream, codec);
+            let Some(Ok(Packet::Connect(connect))) = framed.next().await else { panic!("no greeting") };
+            framed.send(Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false))).await.unwrap();
+            let Some(Ok(Packet::Subscribe(subscribe))) = framed.next().await else { panic!("nothing asked") };
+            let granted = vec![SubscribeReasonCode::Success(QoS::AtLeastOnce); subscribe.filters.len()];
+            framed.send(Packet::SubAck(SubAck::new(subscribe.pkid, granted))).await.unwrap();
+            (connect.client_id, framed.next().await)
+        };
+        let (given_up, (name, end)) = tokio::join!(driver.connect(), broker);
+        assert!(matches!(given_up, Err(DeviceError::Disconnected { .. })), "{given_up:?}");
+        let reset = matches!(&end, Some(Err(rumqttc::mqttbytes::Error::Io(error)))
+            if error.kind() == std::io::ErrorKind::ConnectionReset);
+        assert!(reset, "the connection was closed in order, after everything was sent: {end:?}");
+        names.push(name);
+    }
+    assert_eq!(names[0], names[1]);
 }

@@ -207,7 +207,8 @@ fn checked_power(raw: PowerShape, limits: &Spanned<LimitsShape>) -> Result<Power
             "this is the command's own topic: it would read back itself",
         );
     }
-    Ok(PowerCommand {
+    let release = raw.release_w.span();
+    let command = PowerCommand {
         topic,
         payload: raw.payload.into_inner(),
         scale: factor(raw.scale)?,
@@ -219,7 +220,11 @@ fn checked_power(raw: PowerShape, limits: &Spanned<LimitsShape>) -> Result<Power
         release_w: raw.release_w.into_inner(),
         range: PowerRange { min_w, max_w, max_var: 0.0 },
         fail_safe: fail_safe(raw.reverts_after_s.as_ref(), raw.reverts_to.as_ref())?,
-    })
+    };
+    if command.encode(command.release_w).is_none() {
+        return misfit(&release, "rounded to scale and decimals, it is outside the [limits]");
+    }
+    Ok(command)
 }
 
 fn fail_safe(after: Option<&Spanned<f64>>, to: Option<&Spanned<String>>) -> Result<FailSafe, Misfit> {

@@ -20,8 +20,8 @@ fn the_victron_profile_turns_the_sign_and_unpacks_the_value() {
         assert_eq!(point.decode(nothing), Reading::Absent);
     }
     let power = profile.power.unwrap();
-    assert_eq!(power.encode(1500.4), (r#"{"value": -1500}"#.to_owned(), 1500.0));
-    assert_eq!(power.encode(0.3).0, r#"{"value": 0}"#);
+    assert_eq!(power.encode(1500.4), Some((r#"{"value": -1500}"#.to_owned(), 1500.0)));
+    assert_eq!(power.encode(0.3).unwrap().0, r#"{"value": 0}"#);
     assert_eq!(power.decode(br#"{"value": -1500}"#), Some(1500.0));
 }
 
@@ -36,7 +36,7 @@ fn the_opendtu_profile_reads_bare_numbers_and_writes_what_is_not_kept() {
     }
     let power = profile.power.unwrap();
     assert_eq!(power.topic, "solar/116491132532/cmd/limit_nonpersistent_absolute");
-    assert_eq!(power.encode(300.0).0, "300");
+    assert_eq!(power.encode(300.0).unwrap().0, "300");
 }
 
 #[test]
@@ -69,6 +69,30 @@ fn a_mistake_is_told_with_its_place() {
     assert!(told.message.contains("a second point named `real_power`"), "{told}");
 }
 
+#[test]
+fn a_power_is_rounded_into_its_range_or_not_told() {
+    let range = |min_w, max_w| PowerRange { min_w, max_w, max_var: 0.0 };
+    let coarse = |scale, min_w, max_w| PowerCommand {
+        scale,
+        range: range(min_w, max_w),
+        payload: "{value}".into(),
+        ..victron().power.unwrap()
+    };
+    for (told, text, asked) in [(550.0, "5", 500.0), (549.0, "5", 500.0), (-550.0, "-5", -500.0)] {
+        assert_eq!(coarse(100.0, -550.0, 550.0).encode(told), Some((text.to_owned(), asked)));
+        let turned = if let Some(text) = text.strip_prefix('-') { text.into() } else { format!("-{text}") };
+        assert_eq!(coarse(-100.0, -550.0, 550.0).encode(told), Some((turned, asked)));
+    }
+    assert_eq!(coarse(100.0, 510.0, 590.0).encode(550.0), None);
+    assert_eq!(coarse(0.1, 0.0, 600.3).encode(600.3).map(|(text, _)| text), Some("6003".into()));
+    let narrow = VICTRON
+        .replace("min_w = -3000", "min_w = 0.2")
+        .replace("max_w = 3000", "max_w = 0.4")
+        .replace("release_w = 0", "release_w = 0.3");
+    let told = Profile::parse("victron", &narrow).unwrap_err();
+    assert!(told.message.contains("outside the [limits]"), "{told}");
+}
+
 proptest! {
     #[test]
     fn nothing_makes_a_profile_panic_or_a_point_infinite(
@@ -88,7 +112,10 @@ proptest! {
     #[test]
     fn a_power_reads_back_as_it_was_written_to_its_resolution(watts in -5000.0..5000.0_f64) {
         let power = victron().power.unwrap();
-        let (message, asked) = power.encode(watts);
+        let Some((message, asked)) = power.encode(watts) else {
+            prop_assert!(!(-3000.0..=3000.0).contains(&watts));
+            return Ok(());
+        };
         prop_assert!((asked - watts).abs() <= 0.5);
         prop_assert_eq!(power.decode(message.as_bytes()), Some(asked));
     }
