@@ -12,6 +12,9 @@ use std::time::Duration;
 
 type Points = &'static [(&'static str, &'static [u16])];
 
+/// The number, the length and the points of a model.
+type Controls = (u16, u16, Points);
+
 const CONTROLS_123: Points = &[
     ("WMaxLimPct", &[1000]),
     ("WMaxLimPct_RvrtTms", &[0]),
@@ -51,7 +54,7 @@ fn confirmed(real_power_w: f64) -> Result<Applied, DeviceError> {
 }
 
 /// A 10 kW inverter with these controls, and the addresses of the IDs of its model 121 and of those.
-fn inverter<const N: usize>(controls: [(u16, u16, Points); N]) -> (Image, u16, [u16; N]) {
+fn inverter<const N: usize>(controls: [Controls; N]) -> (Image, u16, [u16; N]) {
     let mut image = Image::sunspec(40_000);
     image.model(1, 66, &[]);
     image.model(103, 50, &[("W", &[7_500]), ("W_SF", &[0])]);
@@ -205,7 +208,7 @@ async fn a_limit_that_cannot_be_put_in_force_again_breaks_the_link_so_that_all_i
 
 #[tokio::test]
 async fn a_command_in_another_model_is_not_fought_with() {
-    let cases: [((u16, u16, Points), (u16, u16, Points), &str); 3] = [
+    let cases: [(Controls, Controls, &str); 3] = [
         ((704, 65, WSET_704), (123, 24, CONTROLS_123), "WMaxLim_Ena"),
         ((704, 65, WSET_704), (124, 24, STORAGE_124), "StorCtl_Mod"),
         ((124, 24, STORAGE_124), (123, 24, CONTROLS_123), "WMaxLim_Ena"),
