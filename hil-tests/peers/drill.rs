@@ -7,7 +7,7 @@ use gridloop_clock::{MonoTime, SharedClock, sleep};
 use gridloop_gateway::Limits;
 use gridloop_gateway::drill::{DrillSettings, DrillTimes, Drilled, Verdict, Wish, run_drill};
 use gridloop_hil_tests::peers::Peer;
-use gridloop_modbus::{SunSpecDevice, SunSpecSettings};
+use gridloop_modbus::{RevertAfter, SunSpecDevice, SunSpecSettings};
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::time::Duration;
@@ -22,7 +22,7 @@ async fn drill(timer_works: bool) -> anyhow::Result<(Drilled, Inverter)> {
         Peer::serve("sunspec_server.py", &[&image(40_000, ac_controls()).to_string()]).await?;
     let settings = SunSpecSettings {
         link: link_to(address),
-        revert_after: Some(TIMER),
+        revert_after: RevertAfter::After(TIMER),
         revert_to_w: REVERTS_TO_W,
         storage: None,
         reenable: false,

@@ -6,7 +6,7 @@ use gridloop_device::{
     Applied, Command, Description, Device, DeviceError, FailSafe, PowerRange, Quality, SafeState, point,
 };
 use gridloop_hil_tests::peers::Peer;
-use gridloop_modbus::{SunSpecDevice, SunSpecSettings};
+use gridloop_modbus::{RevertAfter, SunSpecDevice, SunSpecSettings};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -83,6 +83,7 @@ impl Driven {
     async fn new(image: &Value, revert_after: Option<Duration>) -> anyhow::Result<Self> {
         let clock = clock()?;
         let (pymodbus, address) = Peer::serve("sunspec_server.py", &[&image.to_string()]).await?;
+        let revert_after = revert_after.map_or(RevertAfter::Never, RevertAfter::After);
         let settings =
             SunSpecSettings { revert_after, revert_to_w: 1000.0, ..SunSpecSettings::new(link_to(address)) };
         let mut device = SunSpecDevice::new(settings, SharedClock::clone(&clock));

@@ -26,5 +26,5 @@ pub use register_map::{
 pub use registers::Unencodable;
 pub use session::{LinkSettings, LinkStatistics, TlsFileError, TlsFiles, link_statistics};
 pub use sunspec::{
-    ScanReport, ScannedModel, ScannedPoint, ScannedValue, SunSpecDevice, SunSpecSettings, scan,
+    RevertAfter, ScanReport, ScannedModel, ScannedPoint, ScannedValue, SunSpecDevice, SunSpecSettings, scan,
 };

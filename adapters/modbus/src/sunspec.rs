@@ -17,5 +17,6 @@ mod scan;
 mod supervision;
 pub(crate) mod value;
 
+pub use controls::RevertAfter;
 pub use device::{SunSpecDevice, SunSpecSettings};
 pub use scan::{ScanReport, ScannedModel, ScannedPoint, ScannedValue, scan};

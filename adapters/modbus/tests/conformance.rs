@@ -7,7 +7,8 @@ use gridloop_modbus::simulated::{
     serve_tap_changer,
 };
 use gridloop_modbus::{
-    LinkSettings, Profile, RegisterMapDevice, RegisterMapSettings, SunSpecDevice, SunSpecSettings,
+    LinkSettings, Profile, RegisterMapDevice, RegisterMapSettings, RevertAfter, SunSpecDevice,
+    SunSpecSettings,
 };
 use gridloop_plant::{
     Battery, BatterySettings, LivePlant, PvInverter, PvInverterSettings, Series, TapChanger,
@@ -41,7 +42,7 @@ async fn inverter_behind(models: &[u16], clock: SharedClock, servers: Servers) -
     let settings = InverterSettings { models: models.to_vec(), ..InverterSettings::default() };
     let server = serve_inverter(FREE_PORT, plant, settings, Arc::clone(&clock)).await.unwrap();
     let settings = SunSpecSettings {
-        revert_after: Some(Duration::from_secs(10)),
+        revert_after: RevertAfter::After(Duration::from_secs(10)),
         ..SunSpecSettings::new(servers.keep(server))
     };
     Box::new(SunSpecDevice::new(settings, clock))
@@ -53,7 +54,7 @@ async fn storage_behind(models: &[u16], clock: SharedClock, servers: Servers) ->
     let settings = InverterSettings { models: models.to_vec(), ..InverterSettings::default() };
     let server = serve_battery(FREE_PORT, plant, settings, Arc::clone(&clock)).await.unwrap();
     let settings = SunSpecSettings {
-        revert_after: Some(Duration::from_secs(10)),
+        revert_after: RevertAfter::After(Duration::from_secs(10)),
         ..SunSpecSettings::new(servers.keep(server))
     };
     Box::new(SunSpecDevice::new(settings, clock))

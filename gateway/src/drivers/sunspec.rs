@@ -7,9 +7,9 @@ use crate::twin::TwinSettings;
 use async_trait::async_trait;
 use gridloop_clock::SharedClock;
 use gridloop_modbus::simulated::{InverterSettings, serve_battery, serve_inverter};
-use gridloop_modbus::{LinkSettings, SunSpecDevice, SunSpecSettings, scan};
+use gridloop_modbus::{LinkSettings, RevertAfter, SunSpecDevice, SunSpecSettings, scan};
 use gridloop_plant::{Battery, LivePlant, PvInverter};
-use gridloop_service::Section;
+use gridloop_service::{NumberOrWord, Section};
 use std::time::Duration;
 
 pub(super) struct SunSpec;
@@ -22,13 +22,13 @@ impl Driver for SunSpec {
 
     fn read(&self, section: &Section<'_>) -> Box<dyn Opener> {
         let link = LinkKeys::read(section);
+        let about = "The inverter's own timer: it ends a command that is this old, in s, or \"never\". Absent: 30 where \
+                     it goes to revert_to_w then (model 704), else never.";
         let revert_after = section
-            .duration_s(
-                "revert_after_s",
-                "The inverter's own timer: it ends a command that is this old, in s.",
-            )
+            .number_or_word("revert_after_s", &["never"], about)
             .within(1.0..=86_400.0)
-            .optional();
+            .optional()
+            .map_or(RevertAfter::Usual, revert_after);
         let revert_to_w = section
             .number(
                 "revert_to_w",
@@ -69,10 +69,17 @@ impl Driver for SunSpec {
     }
 }
 
+fn revert_after(value: NumberOrWord) -> RevertAfter {
+    match value {
+        NumberOrWord::Number(seconds) => RevertAfter::After(Duration::from_secs_f64(seconds)),
+        NumberOrWord::Word(_) => RevertAfter::Never,
+    }
+}
+
 #[derive(Debug)]
 struct Settings {
     link: LinkKeys,
-    revert_after: Option<Duration>,
+    revert_after: RevertAfter,
     revert_to_w: f64,
     storage: Option<bool>,
     reenable: bool,

@@ -4,7 +4,7 @@ use super::{Polled, Ports};
 use anyhow::{Context, ensure};
 use gridloop_clock::{Clock, MonoTime, SharedClock, WallClock, sleep, until};
 use gridloop_device::{DeviceHandle, DeviceTask, Mode, SafeState, TaskSettings, point};
-use gridloop_modbus::{LinkSettings, SunSpecDevice, SunSpecSettings};
+use gridloop_modbus::{LinkSettings, RevertAfter, SunSpecDevice, SunSpecSettings};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -109,7 +109,7 @@ impl Tasks {
             let link = LinkSettings::new(address, 1, TIMEOUT);
             let device = SunSpecSettings {
                 link,
-                revert_after: None,
+                revert_after: RevertAfter::Never,
                 revert_to_w: 0.0,
                 storage: None,
                 reenable: false,

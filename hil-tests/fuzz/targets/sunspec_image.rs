@@ -4,7 +4,7 @@
 
 use gridloop_device::{Applied, Command, Device, SafeState, Setpoint};
 use gridloop_fuzz::{Image, at_hand, clock, registers};
-use gridloop_modbus::{SunSpecDevice, SunSpecSettings, scan};
+use gridloop_modbus::{RevertAfter, SunSpecDevice, SunSpecSettings, scan};
 use libfuzzer_sys::fuzz_target;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fuzz_target!(|input: &[u8]| {
     at_hand(Image { base: 40_000, registers: image }, async |link| {
         let _ = scan(link.clone(), clock()).await.map(|report| report.map(|report| report.to_string()));
         let settings =
-            SunSpecSettings { revert_after: Some(Duration::from_secs(10)), ..SunSpecSettings::new(link) };
+            SunSpecSettings { revert_after: RevertAfter::After(Duration::from_secs(10)), ..SunSpecSettings::new(link) };
         let mut device = SunSpecDevice::new(settings, clock());
         let Ok(description) = device.connect().await else { return };
         if let Ok(snapshot) = device.read().await {

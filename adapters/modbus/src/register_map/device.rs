@@ -64,7 +64,7 @@ impl RegisterMapDevice {
         let (mut fail_safe, mut standing) = (FailSafe::None, None);
         if let Some(power) = &self.power {
             let (range, held) = power.look(&self.link, &self.profile).await?;
-            capabilities.power = Some(range);
+            capabilities.power = range;
             (fail_safe, standing) = (power.fail_safe(), held);
         }
         Ok(Description {

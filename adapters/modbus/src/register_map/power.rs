@@ -59,17 +59,18 @@ impl PowerDrive {
         }
     }
 
-    /// The power that the device takes, and the command that it holds; nothing is changed.
+    /// The power that the device takes, none as long as it does not state its limits, and the command that it holds;
+    /// nothing is changed.
     pub(super) async fn look(
         &self,
         link: &Link,
         profile: &Profile,
-    ) -> Result<(PowerRange, Option<Command>), DeviceError> {
+    ) -> Result<(Option<PowerRange>, Option<Command>), DeviceError> {
         let image = Image::read(link, profile, &self.spans).await?;
-        Ok((self.range(profile, &image)?, self.standing(profile, &image)))
+        Ok((self.range(profile, &image).ok(), self.standing(profile, &image)))
     }
 
-    /// Puts a power in force.
+    /// Puts a power in force; `is_last` when the device is to be left with it.
     pub(super) async fn apply(
         &mut self,
         link: &Link,
@@ -79,10 +80,11 @@ impl PowerDrive {
     ) -> Result<Applied, DeviceError> {
         let last = self.confirmed.take().filter(|_| !is_last);
         let before = Image::read(link, profile, &self.spans).await?;
-        let writes = self.plan(profile, &before, command)?;
+        let writes = self.plan(profile, &before, command, is_last)?;
         let all = is_last || self.unsure || self.command.watchdog.is_some();
         self.pursue(link, profile, &before, &writes, all).await?;
-        let readback = self.read_back(link, profile, &writes).await?;
+        let after = self.read_back(link, profile, &writes).await?;
+        let readback = self.held(profile, &after)?;
         let lost = last
             .is_some_and(|(asked, held)| asked == command && self.held(profile, &before).ok() != Some(held));
         self.confirmed = (!is_last).then_some((command, readback));
@@ -90,20 +92,23 @@ impl PowerDrive {
     }
 
     /// Gives control back, by writing even what stands already: a late write must not be the last. The read-back is
-    /// what the set points hold then, whether or not the device obeys them.
+    /// what the set points hold then, whether or not the device obeys them; one whose value cannot be told counts as no
+    /// power, because every register holds what gives control back.
     pub(super) async fn free(&mut self, link: &Link, profile: &Profile) -> Result<Applied, DeviceError> {
         self.confirmed = None;
         let writes =
             self.planned(profile, self.command.release.iter().map(|write| (&*write.point, write.value)))?;
         self.pursue(link, profile, &Image::default(), &writes, true).await?;
-        let readback = self.read_back(link, profile, &writes).await?;
-        Ok(Applied::Confirmed { readback })
+        let after = self.read_back(link, profile, &writes).await?;
+        let none = Command::Power { real_power_w: 0.0, reactive_power_var: 0.0 };
+        Ok(Applied::Confirmed { readback: self.held(profile, &after).unwrap_or(none) })
     }
 
     /// Tells what the set points hold, and changes nothing.
     pub(super) async fn adopt(&mut self, link: &Link, profile: &Profile) -> Result<Applied, DeviceError> {
         self.confirmed = None;
-        let readback = self.read_back(link, profile, &[]).await?;
+        let after = self.read_back(link, profile, &[]).await?;
+        let readback = self.held(profile, &after)?;
         Ok(Applied::Confirmed { readback })
     }
 
@@ -125,25 +130,27 @@ impl PowerDrive {
         }
         let due = writes.iter().filter(|write| all || !readable(write) || !stands(write));
         let was_unsure = std::mem::replace(&mut self.unsure, true);
+        let mut sent = false;
         for write in due {
             let point = &profile.points[write.index];
             let written = send(link, profile.write_function, point.address, &write.registers).await;
             if let Err(error) = written {
-                // What was written before this one stands, and is told by the next reading.
-                self.unsure = was_unsure || !error.nothing_done();
+                // What was written before this one may wait for it: then the next command is written as a whole.
+                self.unsure = was_unsure || sent || !error.nothing_done();
                 return Err(error.writing(&point.name));
             }
+            sent = true;
         }
         Ok(())
     }
 
-    /// Reads the command's points and compares them with what was written.
+    /// Reads the command's points and finds that they hold what was written.
     async fn read_back(
         &mut self,
         link: &Link,
         profile: &Profile,
         writes: &[Write],
-    ) -> Result<Command, DeviceError> {
+    ) -> Result<Image, DeviceError> {
         let after = Image::read(link, profile, &self.spans).await?;
         for write in writes {
             let point = &profile.points[write.index];
@@ -160,11 +167,17 @@ impl PowerDrive {
         if !writes.is_empty() {
             self.unsure = false;
         }
-        self.held(profile, &after)
+        Ok(after)
     }
 
-    /// The writes that put a power in force, in their order.
-    fn plan(&self, profile: &Profile, image: &Image, command: Command) -> Result<Vec<Write>, DeviceError> {
+    /// The writes that put a power in force, in their order; for good when `is_last`.
+    fn plan(
+        &self,
+        profile: &Profile,
+        image: &Image,
+        command: Command,
+        is_last: bool,
+    ) -> Result<Vec<Write>, DeviceError> {
         let Command::Power { real_power_w, reactive_power_var } = command else {
             return Err(unsupported("apply anything but power"));
         };
@@ -175,9 +188,10 @@ impl PowerDrive {
         };
         let (before, after) = (listed(&self.command.before), listed(&self.command.after));
         steps.extend(before.iter().map(|(name, value)| (&**name, *value)));
-        if let Some(Watchdog { time, after, fallback }) = &self.command.watchdog {
+        if let Some(watchdog @ Watchdog { time, fallback, .. }) = &self.command.watchdog {
             steps.extend(fallback.as_ref().map(|write| (&*write.point, write.value)));
-            steps.push((time, after.as_secs_f64()));
+            let time_s = if is_last { self.for_good(profile, image, watchdog, command)? } else { None };
+            steps.push((time, time_s.unwrap_or(watchdog.after.as_secs_f64())));
         }
         let real = within("real power", "W", real_power_w, min_w, max_w)?;
         steps
@@ -190,6 +204,39 @@ impl PowerDrive {
         }
         steps.extend(after.iter().map(|(name, value)| (&**name, *value)));
         self.planned(profile, steps.into_iter())
+    }
+
+    /// The time of the watchdog with which a command that is left behind stays: the one that means never, or `None`
+    /// when the device goes to that power by itself.
+    fn for_good(
+        &self,
+        profile: &Profile,
+        image: &Image,
+        watchdog: &Watchdog,
+        command: Command,
+    ) -> Result<Option<f64>, DeviceError> {
+        if watchdog.never.is_some() {
+            return Ok(watchdog.never);
+        }
+        let in_watts = |point: &PointSpec| matches!(point.unit, Unit::Watt | Unit::Percent);
+        if let Some(fallback) = &watchdog.fallback
+            && profile.point(&fallback.point).is_some_and(in_watts)
+        {
+            let whole = self.whole(profile, image, &fallback.point)?;
+            let goes_to_w = whole.map_or(fallback.value, |whole| fallback.value / 100.0 * whole);
+            let goes_to = Command::Power { real_power_w: goes_to_w, reactive_power_var: 0.0 };
+            if goes_to == command {
+                return Ok(None);
+            }
+        }
+        let after = watchdog.after;
+        Err(DeviceError::Refused {
+            operation: "leave the device with a power".to_owned(),
+            reason: format!(
+                "its watchdog ends it after {after:?}: only the power of `fallback` stays, or any where the profile \
+                 says by `never` which time means never"
+            ),
+        })
     }
 
     fn planned<'p>(

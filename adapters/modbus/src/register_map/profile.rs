@@ -230,6 +230,8 @@ pub struct Watchdog {
     pub time: PointName,
     /// The time.
     pub after: Duration,
+    /// The number for `time` at which the device waits for ever, if it has one.
+    pub never: Option<f64>,
     /// Where the device goes then, if it can be told; without it, it drops the command.
     pub fallback: Option<RegisterWrite>,
 }

@@ -3,8 +3,8 @@
 //! A PV inverter is given a ceiling of real power as a percentage of WMax (704, else 123); a battery is given a
 //! power, charging included (WSet of 704, else the window of 124). Reactive power is a percentage of WMax. Model 704
 //! also says to which value it reverts, so it is preferred. The enabling registers come last, so that a value never
-//! takes effect before its revert time stands. WMaxLimPct and WSet are never driven both, and neither while somebody
-//! else has enabled the other one: SunSpec does not say which of them wins.
+//! takes effect before its revert time stands. Only one of these is driven, and none while somebody else has enabled
+//! another one that contradicts it: SunSpec does not say which of them wins.
 
 mod levers;
 
@@ -18,8 +18,24 @@ use std::time::Duration;
 
 pub(super) use levers::Means;
 
+/// The timer of a device that can be told where to go, when the configuration does not name another.
+const USUAL_REVERT: Duration = Duration::from_secs(30);
+
 /// The point of model 124 by which a battery says that it may not be charged from the grid, and its value for that.
 const NO_GRID_CHARGING: (&str, f64) = ("ChaGriSet", 0.0);
+
+/// When an inverter is to end a command by itself that is not renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RevertAfter {
+    /// After 30 s where it goes to a stated power then (model 704 with a reversion value). Never where it would only
+    /// drop the command (models 123 and 124), because its output may rise then.
+    #[default]
+    Usual,
+    /// Never: it keeps the command until it is told otherwise.
+    Never,
+    /// After this time. Rounded to whole seconds, at least one.
+    After(Duration),
+}
 
 /// The device-side fail-safe that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,8 +51,8 @@ pub(super) struct Revert {
 pub(super) enum Goal {
     /// This power in force.
     Power { real_power_w: f64, reactive_power_var: f64 },
-    /// Nothing in force.
-    Free,
+    /// Nothing in force. `reactive`: the lever of reactive power has to be there to be freed.
+    Free { reactive: bool },
     /// Whatever is there.
     Adopt,
 }
@@ -46,7 +62,7 @@ impl Goal {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Power { .. } => "apply power",
-            Self::Free => "release",
+            Self::Free { .. } => "release",
             Self::Adopt => "read back",
         }
     }
@@ -59,6 +75,13 @@ pub(super) struct Write {
     pub(super) registers: Vec<u16>,
 }
 
+impl Write {
+    /// Whether the registers of `next` follow on its own.
+    pub(super) fn precedes(&self, next: &Write) -> bool {
+        self.point.offset + self.point.kind.registers() == next.point.offset
+    }
+}
+
 /// Why a command cannot be put into registers.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(super) enum Impossible {
@@ -68,8 +91,8 @@ pub(super) enum Impossible {
     Unencodable { point: &'static str, reason: Unencodable },
     #[error("the device has no {0}")]
     Missing(&'static str),
-    #[error("{0} is enabled by another controller and contradicts this command")]
-    Rival(&'static str),
+    #[error("{point} of model {model} is enabled by another controller and contradicts this command")]
+    Rival { model: u16, point: &'static str },
     #[error(transparent)]
     BadScaleFactor(#[from] BadScaleFactor),
 }
@@ -94,33 +117,57 @@ impl<'b> Controls<'b> {
         rated && self.is_present(&self.levers.real)
     }
 
-    /// The power that can be commanded.
-    pub(super) fn range(&self) -> PowerRange {
+    /// The power that can be commanded with this timer.
+    pub(super) fn range(&self, revert: Option<Revert>) -> PowerRange {
         let Ratings { w_max, max_var, charge_w, discharge_w } = self.ratings;
-        let max_var = if self.reactive().is_some() { max_var } else { 0.0 };
+        let max_var = if self.reactive(revert).is_some() { max_var } else { 0.0 };
         if !self.means.is_set_point() {
             return PowerRange { min_w: 0.0, max_w: w_max, max_var };
         }
+        let (mut charge_w, mut discharge_w) = (charge_w.unwrap_or(0.0), discharge_w.unwrap_or(0.0));
+        if self.means == Means::Storage124 {
+            // Each end of the window is also the other one's, in per cent of another rating: neither beyond 100 %.
+            charge_w = charge_w.min(discharge_w);
+            discharge_w = charge_w;
+        }
         let (point, forbidden) = NO_GRID_CHARGING;
         let may_charge = self.block.named(point) != Ok(Some(forbidden));
-        let min_w = if may_charge { -charge_w.unwrap_or(0.0) } else { 0.0 };
-        PowerRange { min_w, max_w: discharge_w.unwrap_or(0.0), max_var }
+        PowerRange { min_w: if may_charge { -charge_w } else { 0.0 }, max_w: discharge_w, max_var }
     }
 
-    /// What the device will do by itself once `revert` is armed.
-    pub(super) fn fail_safe(&self, revert: Option<Revert>) -> FailSafe {
-        let real = &self.levers.real;
-        let Some(Revert { after, .. }) = revert else { return FailSafe::None };
-        if !implemented(self.block, real.revert_s) {
-            return FailSafe::None;
-        }
-        let after = Duration::from_secs(whole_seconds(after));
-        match real.revert_to {
-            Some((value, enable)) if implemented(self.block, value) && implemented(self.block, enable) => {
-                FailSafe::RevertsToValue { after }
+    /// The timer that the configuration means on this device.
+    pub(super) fn revert(&self, after: RevertAfter, to_w: f64) -> Option<Revert> {
+        match after {
+            RevertAfter::Never => None,
+            RevertAfter::After(after) => Some(Revert { after, to_w }),
+            RevertAfter::Usual => {
+                self.reverts_to_value(&self.levers.real).then_some(Revert { after: USUAL_REVERT, to_w })
             }
-            _ => FailSafe::RevertsToFree { after },
         }
+    }
+
+    /// What the device will do by itself once `revert` is armed: of what it does with real and with reactive power,
+    /// the weaker.
+    pub(super) fn fail_safe(&self, revert: Option<Revert>) -> FailSafe {
+        let Some(Revert { after, .. }) = revert.filter(|_| self.has_timer(&self.levers.real)) else {
+            return FailSafe::None;
+        };
+        let after = Duration::from_secs(whole_seconds(after));
+        let mut driven = [Some(&self.levers.real), self.reactive(revert)].into_iter().flatten();
+        if driven.all(|lever| self.reverts_to_value(lever)) {
+            FailSafe::RevertsToValue { after }
+        } else {
+            FailSafe::RevertsToFree { after }
+        }
+    }
+
+    fn has_timer(&self, lever: &Lever) -> bool {
+        implemented(self.block, lever.revert_s)
+    }
+
+    fn reverts_to_value(&self, lever: &Lever) -> bool {
+        let there = |(value, enable)| implemented(self.block, value) && implemented(self.block, enable);
+        self.has_timer(lever) && lever.revert_to.is_some_and(there)
     }
 
     /// The writes that reach a goal, in their order.
@@ -129,7 +176,7 @@ impl<'b> Controls<'b> {
             Goal::Power { real_power_w, reactive_power_var } => {
                 self.power(real_power_w, reactive_power_var, revert)
             }
-            Goal::Free => self.release(),
+            Goal::Free { reactive } => self.release(reactive),
             Goal::Adopt => Ok(Vec::new()),
         }
     }
@@ -141,21 +188,17 @@ impl<'b> Controls<'b> {
         reactive_power_var: f64,
         revert: Option<Revert>,
     ) -> Result<Vec<Write>, Impossible> {
-        if let Some(rival) = self.levers.rival
-            && self.block.named(rival)? == Some(1.0)
-        {
-            return Err(Impossible::Rival(rival));
-        }
+        self.means.yields_to(self.block)?;
         if !self.commands_power() {
             return Err(Impossible::Missing("command of real power"));
         }
-        let PowerRange { min_w, max_w, max_var } = self.range();
+        let PowerRange { min_w, max_w, max_var } = self.range(revert);
         let real = self.within("real power", real_power_w, min_w, max_w)?;
         let revert_to =
             revert.map(|revert| self.within("revert power", revert.to_w, min_w, max_w)).transpose()?;
         let after = revert.map(|revert| revert.after);
         let (mut values, mut enables) = self.pull(&self.levers.real, real, after, revert_to)?;
-        if let Some(lever) = self.reactive() {
+        if let Some(lever) = self.reactive(revert) {
             let var = self.within("reactive power", reactive_power_var, -max_var, max_var)?;
             let (more, enable) = self.pull(lever, var, after, after.map(|_| 0.0))?;
             values.extend(more);
@@ -167,12 +210,31 @@ impl<'b> Controls<'b> {
         Ok(values)
     }
 
-    /// The writes that put everything out of force that [`Controls::power`] puts in force.
-    fn release(&self) -> Result<Vec<Write>, Impossible> {
-        self.all()
-            .filter(|lever| implemented(self.block, lever.enable.0))
-            .map(|lever| self.write(lever.enable.0, 0.0))
-            .collect()
+    /// The writes that put everything out of force that [`Controls::power`] puts in force, and then disarm the
+    /// reversion to a value. An enable that is gone cannot be said to be out of force.
+    fn release(&self, reactive: bool) -> Result<Vec<Write>, Impossible> {
+        let (mut enables, mut reversions) = (Vec::new(), Vec::new());
+        let needed = [Some(&self.levers.real), self.levers.reactive.as_ref().filter(|_| reactive)];
+        if let Some(lever) =
+            needed.into_iter().flatten().find(|lever| !implemented(self.block, lever.enable.0))
+        {
+            return Err(Impossible::Missing(lever.enable.0));
+        }
+        for lever in self.all().filter(|lever| implemented(self.block, lever.enable.0)) {
+            enables.push(self.write(lever.enable.0, 0.0)?);
+            let Some((_, armed)) = lever.revert_to else { continue };
+            for point in [armed, lever.revert_s].into_iter().filter(|point| implemented(self.block, point)) {
+                reversions.push(self.write(point, 0.0)?);
+            }
+        }
+        enables.extend(reversions);
+        Ok(enables)
+    }
+
+    /// The write that puts the real power in force, where it is not.
+    pub(super) fn enable_again(&self) -> Result<Option<Write>, Impossible> {
+        let write = self.write(self.levers.real.enable.0, self.levers.real.enable.1)?;
+        Ok((self.block.registers(write.point) != Some(&write.registers)).then_some(write))
     }
 
     /// What takes the real power out of force first, for devices that take no new value otherwise. Nothing when it is
@@ -271,27 +333,33 @@ impl<'b> Controls<'b> {
         revert_after: Option<Duration>,
         revert_to: Option<f64>,
     ) -> Result<(Vec<Write>, Vec<Write>), Impossible> {
-        let mut values = Vec::new();
+        let (mut timer, mut values) = (Vec::new(), Vec::new());
         if let (Some((to, enable)), Some(power), Some(value)) =
             (lever.revert_to, revert_to, lever.values.first())
             && implemented(self.block, to)
             && implemented(self.block, enable)
         {
-            values.push(self.write(to, self.value_of(value, power))?);
-            values.push(self.write(enable, 1.0)?);
+            timer.push(self.write(to, self.value_of(value, power))?);
+            timer.push(self.write(enable, 1.0)?);
         }
         if implemented(self.block, lever.revert_s) {
             // Zero: a time that somebody else left there must not end our command.
             let seconds = revert_after.map_or(0, whole_seconds);
-            values.push(self.write(lever.revert_s, seconds as f64)?);
-        }
-        if let Some((mode, value)) = lever.mode {
-            values.push(self.write(mode, value)?);
+            timer.push(self.write(lever.revert_s, seconds as f64)?);
         }
         for value in lever.values {
             values.push(self.write(value.point, self.value_of(value, power))?);
         }
-        Ok((values, vec![self.write(lever.enable.0, lever.enable.1)?]))
+        let mode = lever.mode.map(|(mode, value)| self.write(mode, value)).transpose()?;
+        let enable = vec![self.write(lever.enable.0, lever.enable.1)?];
+        // The value goes before its timer only where one request takes both.
+        let together = [values.clone(), timer.clone()].concat();
+        let writes = if together.windows(2).all(|pair| pair[0].precedes(&pair[1])) {
+            mode.into_iter().chain(together).collect()
+        } else {
+            timer.into_iter().chain(mode).chain(values).collect()
+        };
+        Ok((writes, enable))
     }
 
     fn write(&self, name: &'static str, value: f64) -> Result<Write, Impossible> {
@@ -343,9 +411,17 @@ impl<'b> Controls<'b> {
         [Some(&self.levers.real), self.levers.reactive.as_ref()].into_iter().flatten()
     }
 
-    /// The lever of reactive power, if the device has it.
-    fn reactive(&self) -> Option<&'static Lever> {
-        self.levers.reactive.as_ref().filter(|lever| self.is_present(lever))
+    /// Whether the device has a lever of reactive power.
+    pub(super) fn has_reactive(&self) -> bool {
+        self.levers.reactive.as_ref().is_some_and(|lever| self.is_present(lever))
+    }
+
+    /// The lever of reactive power that is driven with this timer: none that would stay when the timer of the real
+    /// power is over.
+    fn reactive(&self, revert: Option<Revert>) -> Option<&'static Lever> {
+        let lever = self.levers.reactive.as_ref().filter(|lever| self.is_present(lever))?;
+        let stays = revert.is_some() && self.has_timer(&self.levers.real) && !self.has_timer(lever);
+        (!stays).then_some(lever)
     }
 
     /// A lever is there when its values, their scales, its enable and its mode are.

@@ -5,7 +5,7 @@
 //! any other a ceiling of its power. Model 715 tells whether it lives and whether it takes commands at all.
 
 use super::block::Block;
-use super::controls::{Controls, Means, Revert};
+use super::controls::{Controls, Means, RevertAfter};
 use super::discovery::{self, Chain, Located};
 use super::drive::Drive;
 use super::measure::{self, Measurements};
@@ -19,16 +19,14 @@ use gridloop_device::{
     Applied, Capabilities, Command, Description, Device, DeviceError, FailSafe, PowerRange, Quality, Renewal,
     SafeState, Setpoint, Snapshot,
 };
-use std::time::Duration;
 
 /// How to reach and drive a SunSpec inverter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SunSpecSettings {
     /// Where it is.
     pub link: LinkSettings,
-    /// After how long without commands the inverter itself is to end the command. `None`: never. Rounded to whole
-    /// seconds, at least one.
-    pub revert_after: Option<Duration>,
+    /// After how long without commands the inverter itself is to end the command.
+    pub revert_after: RevertAfter,
     /// The real power in W to which it is to go then. Only model 704 can; models 123 and 124 drop the command.
     pub revert_to_w: f64,
     /// Whether it is told a power, charging included, instead of a ceiling of its power. `None`: if it has a storage
@@ -40,22 +38,35 @@ pub struct SunSpecSettings {
 }
 
 impl SunSpecSettings {
-    /// An inverter on this link, without a timer of its own and without quirks.
+    /// An inverter on this link, with the usual timer and without quirks.
     #[must_use]
     pub fn new(link: LinkSettings) -> Self {
-        Self { link, revert_after: None, revert_to_w: 0.0, storage: None, reenable: false }
+        Self { link, revert_after: RevertAfter::Usual, revert_to_w: 0.0, storage: None, reenable: false }
     }
 }
 
 /// A SunSpec inverter behind Modbus TCP.
 pub struct SunSpecDevice {
     link: Link,
-    revert: Option<Revert>,
+    revert_after: RevertAfter,
+    revert_to_w: f64,
     storage: Option<bool>,
     reenable: bool,
     inverter: Option<Inverter>,
     /// A command was sent whose outcome is not known yet; it outlives the connection.
     unsure: bool,
+    /// What we have driven and not freed yet; it outlives the connection, so that a release frees the same.
+    driven: Option<Driven>,
+}
+
+/// What we have driven.
+#[derive(Debug, Clone, Copy)]
+struct Driven {
+    means: Means,
+    /// The ratings then, for a device that states none any more.
+    ratings: Ratings,
+    /// Whether there was a lever of reactive power.
+    reactive: bool,
 }
 
 /// What connecting found.
@@ -70,7 +81,7 @@ struct Inverter {
 /// What connecting found of the controls.
 struct Found {
     drive: Drive,
-    power: PowerRange,
+    power: Option<PowerRange>,
     fail_safe: FailSafe,
     renewal: Renewal,
     is_local: bool,
@@ -90,8 +101,16 @@ impl SunSpecDevice {
     #[must_use]
     pub fn new(settings: SunSpecSettings, clock: SharedClock) -> Self {
         let SunSpecSettings { link, revert_after, revert_to_w, storage, reenable } = settings;
-        let revert = revert_after.map(|after| Revert { after, to_w: revert_to_w });
-        Self { link: Link::new(link, clock), revert, storage, reenable, inverter: None, unsure: false }
+        Self {
+            link: Link::new(link, clock),
+            revert_after,
+            revert_to_w,
+            storage,
+            reenable,
+            inverter: None,
+            unsure: false,
+            driven: None,
+        }
     }
 
     async fn try_connect(&mut self) -> Result<Description, DeviceError> {
@@ -111,7 +130,7 @@ impl SunSpecDevice {
         let mut inverter = Inverter { sources, measurements, heartbeat, drive: None };
         if let Some(found) = self.controls(&chain).await? {
             inverter.drive = Some(found.drive);
-            description.capabilities = Capabilities { power: Some(found.power), ..Capabilities::default() };
+            description.capabilities = Capabilities { power: found.power, ..Capabilities::default() };
             description.fail_safe = found.fail_safe;
             description.renewal = found.renewal;
             if found.is_local {
@@ -124,40 +143,54 @@ impl SunSpecDevice {
         Ok(description)
     }
 
-    /// What the inverter can be told and holds; `None` when it states no power or takes none.
+    /// What the inverter can be told and holds; `None` when it states no power or takes none. What we have driven and
+    /// not freed is found again, whether or not it takes power now.
     async fn controls(&self, chain: &Chain) -> Result<Option<Found>, DeviceError> {
-        let Some(ratings) = Ratings::read(&self.link, chain).await? else { return Ok(None) };
-        let stores = self.storage.unwrap_or_else(|| chain.located(&[124, 713, 802]).is_some());
-        let set_points: &[Means] = if stores { &[Means::WSet704, Means::Storage124] } else { &[] };
-        let ceilings: &[Means] =
-            if self.storage == Some(true) { &[] } else { &[Means::Limit704, Means::Limit123] };
-        for means in set_points.iter().chain(ceilings) {
+        let stated = Ratings::read(&self.link, chain).await?;
+        let Some(ratings) = stated.or(self.driven.map(|driven| driven.ratings)) else { return Ok(None) };
+        for means in self.candidates(chain) {
             let Some(located) = chain.located(&[means.model()]) else { continue };
             let block = Block::read(&self.link, located.place, located.model).await?;
-            let view = Controls::new(&block, *means, ratings);
-            if !view.commands_power() {
+            let view = Controls::new(&block, means, ratings);
+            let commands_power = stated.is_some() && view.commands_power();
+            if !commands_power && self.driven.is_none() {
                 continue;
             }
+            let revert = view.revert(self.revert_after, self.revert_to_w);
             let supervised = self.supervised(chain).await?;
             return Ok(Some(Found {
-                power: view.range(),
-                fail_safe: view.fail_safe(self.revert),
+                power: commands_power.then(|| view.range(revert)),
+                fail_safe: view.fail_safe(revert),
                 renewal: supervised.renewal,
                 is_local: supervised.is_local,
                 standing: view.standing(),
                 drive: Drive {
                     controls: located,
-                    means: *means,
+                    means,
                     supervision: supervised.control,
                     reenable: self.reenable,
                     ratings,
                     chain: chain.clone(),
-                    revert: self.revert,
+                    revert,
+                    reactive: view.has_reactive() || self.driven.is_some_and(|driven| driven.reactive),
+                    sent: false,
                     confirmed: None,
                 },
             }));
         }
         Ok(None)
+    }
+
+    /// The means by which it may be driven, the best first.
+    fn candidates(&self, chain: &Chain) -> Vec<Means> {
+        if let Some(Driven { means, .. }) = self.driven {
+            return vec![means];
+        }
+        let stores = self.storage.unwrap_or_else(|| chain.located(&[124, 713, 802]).is_some());
+        let set_points: &[Means] = if stores { &[Means::WSet704, Means::Storage124] } else { &[] };
+        let ceilings: &[Means] =
+            if self.storage == Some(true) { &[] } else { &[Means::Limit704, Means::Limit123] };
+        [set_points, ceilings].concat()
     }
 
     /// Whether the device wants signs of life, and who is in control.
@@ -195,32 +228,40 @@ impl SunSpecDevice {
 
     /// Writes to the controls. If it breaks off, what they hold is unknown until something is confirmed.
     async fn drive(&mut self, order: Order<'_>) -> Result<Applied, DeviceError> {
-        let (link, drive, unsure) = self.controlled(order.name())?;
+        let Self { link, inverter, unsure, driven, .. } = self;
+        let drive = controlled(inverter, order.name())?;
+        let Drive { means, ratings, reactive, .. } = *drive;
         let rewrite = std::mem::replace(unsure, true);
+        let driven_before = driven.replace(Driven { means, ratings, reactive });
+        drive.sent = false;
         let done = match order {
             Order::Apply(command) => drive.power(link, command, rewrite).await,
             Order::Safe(command) => drive.hold(link, command).await,
             Order::Free => drive.free(link).await,
         };
-        *unsure = done.as_ref().err().is_some_and(|error| rewrite || !error.keeps_link());
+        let failure = done.as_ref().err();
+        *unsure = failure.is_some_and(|error| rewrite || drive.sent || !error.keeps_link());
+        if done.is_ok() && matches!(order, Order::Free) {
+            *driven = None;
+        } else if done.is_err() && !drive.sent {
+            *driven = driven_before;
+        }
         done
     }
 
     async fn adopt(&mut self) -> Result<Applied, DeviceError> {
-        let (link, drive, _) = self.controlled("read back")?;
-        drive.adopt(link).await
+        controlled(&mut self.inverter, "read back")?.adopt(&self.link).await
     }
+}
 
-    /// The link, the controls, and whether a command of unknown outcome may still come.
-    fn controlled(&mut self, operation: &str) -> Result<(&Link, &mut Drive, &mut bool), DeviceError> {
-        let inverter = self.inverter.as_mut().ok_or_else(|| unidentified(operation))?;
-        let drive = inverter.drive.as_mut().ok_or_else(|| DeviceError::Unsupported {
-            operation: operation.to_owned(),
-            reason: "the inverter has no model 123, 124 or 704 that commands power, or states no power"
-                .to_owned(),
-        })?;
-        Ok((&self.link, drive, &mut self.unsure))
-    }
+/// The controls that connecting found.
+fn controlled<'i>(inverter: &'i mut Option<Inverter>, operation: &str) -> Result<&'i mut Drive, DeviceError> {
+    let inverter = inverter.as_mut().ok_or_else(|| unidentified(operation))?;
+    inverter.drive.as_mut().ok_or_else(|| DeviceError::Unsupported {
+        operation: operation.to_owned(),
+        reason: "the inverter has no model 123, 124 or 704 that commands power, or states no power"
+            .to_owned(),
+    })
 }
 
 /// What is to be written to the controls.

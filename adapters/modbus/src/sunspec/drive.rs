@@ -11,6 +11,7 @@ use super::discovery::{Chain, Located};
 use super::nameplate::Ratings;
 use super::supervision;
 use crate::link::Link;
+use crate::session::LinkError;
 use gridloop_device::{Applied, Command, DeviceError};
 
 /// The controls of an inverter and what is known of them.
@@ -30,6 +31,10 @@ pub(super) struct Drive {
     pub(super) chain: Chain,
     /// What the device-side timer is to do.
     pub(super) revert: Option<Revert>,
+    /// Whether a release has to find the lever of reactive power.
+    pub(super) reactive: bool,
+    /// Whether a write has reached the device, or may have.
+    pub(super) sent: bool,
     /// The last command that was confirmed here.
     pub(super) confirmed: Option<Confirmed>,
 }
@@ -49,12 +54,22 @@ struct Pursued {
 }
 
 impl Drive {
-    /// Puts a power in force. `rewrite` asks for writing what stands already.
+    /// Puts a power in force until the timer, if any, is over. `rewrite` asks for writing what stands already.
     pub(super) async fn power(
         &mut self,
         link: &Link,
         command: &Command,
         rewrite: bool,
+    ) -> Result<Applied, DeviceError> {
+        self.put(link, command, rewrite, self.revert).await
+    }
+
+    async fn put(
+        &mut self,
+        link: &Link,
+        command: &Command,
+        rewrite: bool,
+        revert: Option<Revert>,
     ) -> Result<Applied, DeviceError> {
         let Command::Power { real_power_w, reactive_power_var } = *command else {
             return Err(DeviceError::Unsupported {
@@ -68,16 +83,17 @@ impl Drive {
             operation: goal.name().to_owned(),
             reason: "the inverter states its power no longer".to_owned(),
         })?;
-        let Pursued { before, after: readback } = self.pursue(link, goal, rewrite).await?;
+        let Pursued { before, after: readback } = self.pursue(link, goal, rewrite, revert).await?;
         self.confirmed = Some(Confirmed { asked: *command, readback });
         let lost = last.is_some_and(|last| last.asked == *command && before != Some(last.readback));
         Ok(if lost { Applied::Restored { readback } } else { Applied::Confirmed { readback } })
     }
 
-    /// Puts a power in force by writing it, whatever stands there: a late write must not be the last.
+    /// Puts a power in force that stays: without a timer, and by writing it whatever stands there, because a late
+    /// write must not be the last.
     pub(super) async fn hold(&mut self, link: &Link, command: &Command) -> Result<Applied, DeviceError> {
         self.confirmed = None;
-        let applied = self.power(link, command, true).await;
+        let applied = self.put(link, command, true, None).await;
         self.confirmed = None;
         applied
     }
@@ -85,49 +101,108 @@ impl Drive {
     /// Takes everything out of force, by writing it even where it reads as free, for the same reason.
     pub(super) async fn free(&mut self, link: &Link) -> Result<Applied, DeviceError> {
         self.confirmed = None;
-        let readback = self.pursue(link, Goal::Free, true).await?.after;
+        let readback = self.pursue(link, Goal::Free { reactive: self.reactive }, true, None).await?.after;
         Ok(Applied::Confirmed { readback })
     }
 
     /// Tells what is in force, and changes nothing.
     pub(super) async fn adopt(&mut self, link: &Link) -> Result<Applied, DeviceError> {
         self.confirmed = None;
-        let readback = self.pursue(link, Goal::Adopt, false).await?.after;
+        let readback = self.pursue(link, Goal::Adopt, false, None).await?.after;
         Ok(Applied::Confirmed { readback })
     }
 
     /// Makes the control block hold what a goal takes.
-    async fn pursue(&self, link: &Link, goal: Goal, rewrite: bool) -> Result<Pursued, DeviceError> {
+    async fn pursue(
+        &mut self,
+        link: &Link,
+        goal: Goal,
+        rewrite: bool,
+        revert: Option<Revert>,
+    ) -> Result<Pursued, DeviceError> {
         let operation = goal.name();
         let before = self.block(link).await?;
         let view = self.view(&before);
-        let writes = view.plan(goal, self.revert).map_err(|error| impossible(operation, &error))?;
+        let writes = view.plan(goal, revert).map_err(|error| impossible(operation, &error))?;
+        if matches!(goal, Goal::Power { .. }) {
+            self.yield_to_rivals(link, operation).await?;
+        }
         if let Some(control) = self.supervision.filter(|_| goal != Goal::Adopt) {
             supervision::beat(link, control, operation).await?;
         }
         let first = if self.reenable { view.disable_first(&writes) } else { Ok(Vec::new()) };
         let first = first.map_err(|error| impossible(operation, &error))?;
-        write(link, self.controls.place, &first.iter().collect::<Vec<_>>()).await?;
-        let all = rewrite || self.revert.is_some() || !first.is_empty();
+        self.write(link, &first.iter().collect::<Vec<_>>()).await?;
+        let all = rewrite || revert.is_some() || !first.is_empty();
         let due: Vec<&Write> = if all { writes.iter().collect() } else { view.missing(&writes) };
-        write(link, self.controls.place, &due).await?;
-        let after = self.block(link).await?;
-        let now = self.view(&after);
-        if let Some(write) = now.missing(&writes).first() {
-            return Err(DeviceError::Refused {
-                operation: format!("write {}", write.point.name),
-                reason: format!(
-                    "asked for {:?}, the device holds {:?}",
-                    write.registers,
-                    after.registers(write.point).unwrap_or_default()
-                ),
-            });
+        let done = match self.write(link, &due).await {
+            Ok(()) => self.verify(link, &writes).await,
+            Err(error) => Err(error),
+        };
+        if done.as_ref().is_err_and(DeviceError::keeps_link) && !first.is_empty() {
+            self.enable_again(link).await?;
         }
-        let held = now.held().map_err(|error| after.malformed(&error))?;
+        let after = done?;
+        let held = self.view(&after).held().map_err(|error| after.malformed(&error))?;
         // The same registers mean something else once the device has changed their scale factor.
         view.check(goal, held)
             .map_err(|reason| DeviceError::Refused { operation: operation.to_owned(), reason })?;
         Ok(Pursued { before: view.standing(), after: held })
+    }
+
+    /// Finds that no other model commands what contradicts ours.
+    async fn yield_to_rivals(&self, link: &Link, operation: &str) -> Result<(), DeviceError> {
+        for model in self.means.rival_models() {
+            let Some(Located { place, model }) = self.chain.located(&[model]) else { continue };
+            let block = Block::read(link, place, model).await?;
+            self.means.yields_to(&block).map_err(|error| impossible(operation, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Writes registers of the control block, neighbours with one request.
+    async fn write(&mut self, link: &Link, due: &[&Write]) -> Result<(), DeviceError> {
+        for run in contiguous(due) {
+            let names: Vec<&str> = run.iter().map(|write| write.point.name).collect();
+            let registers: Vec<u16> = run.iter().flat_map(|write| write.registers.iter().copied()).collect();
+            let address = address_of(self.controls.place, run[0])?;
+            let written = link.try_write(address, &registers).await;
+            self.sent |= !written.as_ref().is_err_and(LinkError::nothing_done);
+            written.map_err(|error| error.writing(&names.join(" ")))?;
+        }
+        Ok(())
+    }
+
+    /// Reads the control block and finds that it holds what was written.
+    async fn verify(&self, link: &Link, writes: &[Write]) -> Result<Block, DeviceError> {
+        let block = self.block(link).await?;
+        if let Some(write) = self.view(&block).missing(writes).first() {
+            let (asked, held) = (&write.registers, block.registers(write.point).unwrap_or_default());
+            return Err(DeviceError::Refused {
+                operation: format!("write {}", write.point.name),
+                reason: format!("asked for {asked:?}, the device holds {held:?}"),
+            });
+        }
+        Ok(block)
+    }
+
+    /// Puts in force again what was taken out for a command that then failed.
+    ///
+    /// # Errors
+    /// One after which the device is connected to anew, because nothing is in force.
+    async fn enable_again(&mut self, link: &Link) -> Result<(), DeviceError> {
+        let enabled = async {
+            let block = self.block(link).await?;
+            let write =
+                self.view(&block).enable_again().map_err(|error| impossible("enable again", &error))?;
+            let Some(write) = write else { return Ok(()) };
+            self.write(link, &[&write]).await?;
+            self.verify(link, &[write]).await.map(|_| ())
+        };
+        enabled.await.map_err(|error: DeviceError| DeviceError::Malformed {
+            operation: "enable again".to_owned(),
+            reason: format!("a command failed halfway and nothing is in force: {error}"),
+        })
     }
 
     async fn block(&self, link: &Link) -> Result<Block, DeviceError> {
@@ -139,24 +214,12 @@ impl Drive {
     }
 }
 
-/// Writes registers of the block at `place`, neighbours with one request.
-async fn write(link: &Link, place: Place, due: &[&Write]) -> Result<(), DeviceError> {
-    for run in contiguous(due) {
-        let names: Vec<&str> = run.iter().map(|write| write.point.name).collect();
-        let registers: Vec<u16> = run.iter().flat_map(|write| write.registers.iter().copied()).collect();
-        let address = address_of(place, run[0])?;
-        link.write(&names.join(" "), address, &registers).await?;
-    }
-    Ok(())
-}
-
 /// Writes whose registers follow on one another, in the order of the plan, as one request each.
 fn contiguous<'w>(writes: &[&'w Write]) -> Vec<Vec<&'w Write>> {
     let mut runs: Vec<Vec<&Write>> = Vec::new();
     for write in writes {
-        let follows = |last: &&Write| last.point.offset + last.point.kind.registers() == write.point.offset;
         match runs.last_mut() {
-            Some(run) if run.last().is_some_and(follows) => run.push(write),
+            Some(run) if run.last().is_some_and(|last| last.precedes(write)) => run.push(write),
             _ => runs.push(vec![write]),
         }
     }
@@ -175,7 +238,7 @@ fn impossible(operation: &str, error: &Impossible) -> DeviceError {
     match error {
         Impossible::Missing(_) => DeviceError::Unsupported { operation, reason },
         Impossible::BadScaleFactor(_) => DeviceError::Malformed { operation, reason },
-        Impossible::OutOfRange { .. } | Impossible::Unencodable { .. } | Impossible::Rival(_) => {
+        Impossible::OutOfRange { .. } | Impossible::Unencodable { .. } | Impossible::Rival { .. } => {
             DeviceError::Refused { operation, reason }
         }
     }

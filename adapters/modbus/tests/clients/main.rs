@@ -3,6 +3,7 @@
 
 mod adversity;
 mod hostile;
+mod leaving;
 mod power_map;
 mod profiles;
 mod register_map;

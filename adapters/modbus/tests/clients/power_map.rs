@@ -156,6 +156,53 @@ async fn releasing_writes_the_sequence_of_the_profile_whatever_stands() {
     let safe = SafeState::Command(power(-100.0, 0.0));
     assert_eq!(device.release(&safe).await, Ok(confirmed(-100.0, 0.0)));
     assert_eq!(locked(&image).registers[&MODE], 1);
+    assert_eq!(locked(&image).registers[&45], 0, "the watchdog does not end it");
+}
+
+#[tokio::test]
+async fn a_safe_power_that_the_watchdog_would_end_is_refused() {
+    let profile = BATTERY.replace("never = 0\n", "");
+    let (mut device, image, _) = connected(battery(), &profile, PATIENT).await;
+    let error = device.release(&SafeState::Command(power(-100.0, 0.0))).await.unwrap_err();
+    assert!(matches!(error, DeviceError::Refused { .. }), "{error}");
+    assert!(error.to_string().contains("its watchdog ends it after 15s"), "{error}");
+    assert!(locked(&image).writes.is_empty());
+    let fallback = SafeState::Command(power(0.0, 0.0));
+    assert_eq!(device.release(&fallback).await, Ok(confirmed(0.0, 0.0)), "it goes there by itself");
+}
+
+#[tokio::test]
+async fn a_command_whose_last_register_was_refused_is_written_as_a_whole_again() {
+    let commit = PERCENT.replace("release =", "after = [{ point = \"key\", value = 7 }]\nrelease =");
+    let commit = commit.replace("{ point = \"key\", value = 123 }, ", "");
+    let mut image = Image::default();
+    image.push(&[8000, 0, 0, 0]);
+    let (mut device, image, _) = connected(image, &commit, PATIENT).await;
+    locked(&image).refuses = Some((2, 3));
+    for _ in 0..2 {
+        let refused = device.apply(&setpoint(power(1000.0, 0.0))).await;
+        assert!(refused.is_err(), "set points that wait for a commit are no confirmation: {refused:?}");
+    }
+    locked(&image).refuses = None;
+    locked(&image).writes.clear();
+    assert_eq!(device.apply(&setpoint(power(1000.0, 0.0))).await, Ok(confirmed(1000.0, 0.0)));
+    assert_eq!(locked(&image).writes, [(3, vec![2]), (1, vec![0xFF83]), (2, vec![7])]);
+}
+
+#[tokio::test]
+async fn a_device_that_does_not_state_its_rating_is_read_and_released() {
+    let mut image = battery();
+    image.registers.extend([(24, 0xFFFF), (25, 0xFFFF)]);
+    let (mut device, _, description) = connected(image, BATTERY, PATIENT).await;
+    assert_eq!(description.capabilities.power, None);
+    assert!(device.read().await.is_ok());
+    assert_eq!(device.release(&SafeState::Release).await, Ok(confirmed(0.0, 0.0)));
+    let profile = PERCENT.replace("unit = \"W\"\n", "unit = \"W\"\nsentinel = 0xFFFF\n");
+    let mut image = Image::default();
+    image.push(&[0xFFFF, 250, 0, 2]);
+    let (mut device, image, _) = connected(image, &profile, PATIENT).await;
+    assert_eq!(device.release(&SafeState::Release).await, Ok(confirmed(0.0, 0.0)));
+    assert_eq!(locked(&image).registers[&3], 0, "per cents of nothing known are no reason not to release");
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ fn the_profile_that_the_how_to_page_builds_up_is_sound() {
     assert_eq!(profile.points.len(), 5);
     assert_eq!(profile.identity.len(), 1);
     let power = profile.power.unwrap();
-    assert_eq!((power.before.len(), power.release.len()), (1, 2));
+    assert_eq!((power.after.len(), power.release.len()), (1, 2));
     assert!(power.watchdog.is_some());
 }
 
@@ -216,6 +216,10 @@ fn a_power_command_that_cannot_be_given_is_told_by_its_reason() {
         ("time = \"timer\"", "time = \"mode\"", "a point in s with access"),
         ("after_s = 10", "after_s = 70000", "a value that `timer` can hold"),
         ("after_s = 10", "after_s = 0", "from 1 to 86400"),
+        ("after_s = 10", "after_s = 1.5", "a time that `timer` can hold exactly"),
+        ("unit = \"s\"", "unit = \"s\"\nscale = 60", "a time that `timer` can hold exactly"),
+        ("after_s = 10", "after_s = 10\nnever = -1", "a value that `timer` can hold"),
+        ("unit = \"1\"\naccess = \"read-write\"", "unit = \"1\"\naccess = \"write\"", "at least one point"),
         ("unit = \"W\"\naccess", "unit = \"%\"\naccess", "what 100 % are"),
     ];
     for (old, new, told) in cases {
@@ -224,6 +228,20 @@ fn a_power_command_that_cannot_be_given_is_told_by_its_reason() {
         assert_eq!(found.len(), 1, "{old} {new}: {found:?}");
         assert!(found[0].1.contains(told), "{found:?} {told}");
     }
+}
+
+#[test]
+fn a_fallback_that_cannot_be_read_back_is_an_error() {
+    let point =
+        "[[point]]\nname = \"goes_to\"\ntable = \"holding\"\naddress = 9\ntype = \"i16\"\nunit = \"W\"\n";
+    let with = |access: &str| {
+        let point = format!("{point}access = \"{access}\"\n[commands.power]");
+        let text = POWER.replace("[commands.power]\n", &format!("{point}\n"));
+        format!("{text}fallback = {{ point = \"goes_to\", value = 0 }}\n")
+    };
+    assert!(Profile::parse("x", &with("read-write")).is_ok());
+    let found = errors(&with("write"));
+    assert!(found.len() == 1 && found[0].1.contains("what is written is read back"), "{found:?}");
 }
 
 #[test]

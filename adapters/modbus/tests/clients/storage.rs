@@ -4,14 +4,14 @@
 use crate::support::clock;
 use crate::support::image::{Image, Shared, locked};
 use gridloop_device::{
-    Applied, Command, Description, Device, DeviceError, FailSafe, PowerRange, Quality, SafeState, Setpoint,
-    point,
+    Applied, Command, Description, Device, DeviceError, FailSafe, PowerRange, Quality, Renewal, SafeState,
+    Setpoint, point,
 };
-use gridloop_modbus::{SunSpecDevice, SunSpecSettings};
+use gridloop_modbus::{RevertAfter, SunSpecDevice, SunSpecSettings};
 use std::time::Duration;
 
 const PATIENT: Duration = Duration::from_secs(5);
-const TEN_SECONDS: Option<Duration> = Some(Duration::from_secs(10));
+const TEN_SECONDS: RevertAfter = RevertAfter::After(Duration::from_secs(10));
 
 fn power(real_power_w: f64, reactive_power_var: f64) -> Command {
     Command::Power { real_power_w, reactive_power_var }
@@ -123,7 +123,10 @@ async fn model_704_is_preferred_for_a_battery_and_only_wset_is_driven() {
     assert_eq!(locked(&image).point(at_124, "StorCtl_Mod"), [0]);
     locked(&image).registers.insert(at + 14, 1);
     let error = device.apply(&setpoint(power(-7000.0, 0.0))).await.unwrap_err();
-    assert!(error.to_string().contains("WMaxLimPctEna is enabled by another controller"), "{error}");
+    assert!(
+        error.to_string().contains("WMaxLimPctEna of model 704 is enabled by another controller"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -186,7 +189,12 @@ fn supervised() -> (Image, u16, u16) {
 async fn every_command_counts_the_heartbeat_of_the_controller_up_and_is_renewed_in_time_for_it() {
     let (image, _, at) = supervised();
     let (mut device, image, description) = connected(image, |_| ()).await;
-    assert_eq!(description.fail_safe, FailSafe::RevertsToFree { after: Duration::from_secs(3) });
+    assert_eq!(
+        description.fail_safe,
+        FailSafe::None,
+        "what it does without a sign of life is its own affair"
+    );
+    assert_eq!(description.renewal, Renewal::Within(Duration::from_secs(3)));
     assert!(locked(&image).writes.is_empty(), "connecting writes nothing");
     for beat in [42, 43, 44] {
         device.apply(&setpoint(power(1000.0, 0.0))).await.unwrap();

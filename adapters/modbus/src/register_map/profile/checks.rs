@@ -2,7 +2,7 @@
 //! no command that cannot be written or read back.
 
 use super::parse::{Points, UNITS};
-use super::{Access, Bound, PointSpec, PowerCommand, RegisterWrite, Table, WriteFunction};
+use super::{Access, Bound, PointSpec, PowerCommand, Reading, RegisterWrite, Table, WriteFunction};
 use gridloop_device::{Unit, point};
 use gridloop_service::Section;
 
@@ -151,7 +151,17 @@ pub(super) fn check_written(
         section.error(Some(value_key), format!("{low} to {high}, the limits of `{}`", point.name), None);
     } else if let Err(reason) = point.encode(write.value) {
         section.error(Some(value_key), format!("a value that `{}` can hold: {reason}", point.name), None);
+    } else if written == Written::Seconds && !holds_exactly(point, write.value) {
+        let expected = format!("a time that `{}` can hold exactly, without rounding", point.name);
+        section.error(Some(value_key), expected, None);
     }
+}
+
+/// Whether a value comes back from the registers as it went in, but for the rounding of the scale itself. A watchdog
+/// that is rounded trips at another time, and rounded to zero may never trip.
+fn holds_exactly(point: &PointSpec, value: f64) -> bool {
+    let Ok(registers) = point.encode(value) else { return false };
+    matches!(point.decode(&registers), Reading::Value(held, _) if (held - value).abs() <= value.abs() * 1e-6)
 }
 
 /// Checks the points and the limits of a power command.

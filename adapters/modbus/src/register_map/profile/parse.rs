@@ -316,6 +316,11 @@ fn read_power(commands: &Section<'_>, points: &Points<'_>) -> Option<PowerComman
             "release = [{ point = \"...\", value = ... }]: how control is given back to the device";
         section.error(Some("release"), expected, None);
     }
+    let tells = |write: &RegisterWrite| points.get(&write.point).is_none_or(|point| point.access.reads());
+    if !release.is_empty() && !release.iter().any(tells) {
+        let expected = "at least one point with access = \"read-write\", by which a release can be confirmed";
+        section.error(Some("release"), expected, None);
+    }
     let watchdog = read_watchdog(&section, points);
     let command = PowerCommand {
         real_power: real_power?,
@@ -346,10 +351,24 @@ fn read_watchdog(power: &Section<'_>, points: &Points<'_>) -> Option<Watchdog> {
         .required_option();
     let there = section.section("fallback", "Where the device goes then.");
     let fallback = if there.is_present() { read_write(&there, points) } else { None };
+    let is_read = |write: &RegisterWrite| points.get(&write.point).is_none_or(|point| point.access.reads());
+    if fallback.as_ref().is_some_and(|write| !is_read(write)) {
+        there.error(
+            Some("point"),
+            "a point with access = \"read-write\": what is written is read back",
+            None,
+        );
+    }
+    let about = "The number for `time` at which the device waits for ever, for a safe state of a power.";
+    let never = section.number("never", about).optional();
     let (time, after) = (time?, after?);
     let wanted = RegisterWrite { point: time.clone(), value: Duration::as_secs_f64(&after) };
     check_written(&section, ("time", "after_s"), &wanted, points, Written::Seconds);
-    Some(Watchdog { time, after, fallback })
+    if let Some(value) = never {
+        let wanted = RegisterWrite { point: time.clone(), value };
+        check_written(&section, ("time", "never"), &wanted, points, Written::Seconds);
+    }
+    Some(Watchdog { time, after, never, fallback })
 }
 
 fn read_writes(section: &Section<'_>, key: &str, about: &str, points: &Points<'_>) -> Vec<RegisterWrite> {

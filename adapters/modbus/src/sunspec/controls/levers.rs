@@ -1,6 +1,9 @@
 //! The points by which models 123, 124 and 704 are driven, as data: [`Means`] is one way to command an inverter,
 //! made of a [`Lever`] for real power and, where the model has one, one for reactive power.
 
+use super::Impossible;
+use crate::sunspec::block::Block;
+
 /// A way to command real power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::sunspec) enum Means {
@@ -54,8 +57,8 @@ pub(super) struct Lever {
 pub(super) struct Levers {
     pub(super) real: Lever,
     pub(super) reactive: Option<Lever>,
-    /// The enabling point of a command that contradicts ours.
-    pub(super) rival: Option<&'static str>,
+    /// The models and enabling points of commands that contradict ours.
+    pub(super) rivals: &'static [(u16, &'static str)],
 }
 
 impl Means {
@@ -71,6 +74,22 @@ impl Means {
     /// Whether it commands a power, charging included, and not a ceiling.
     pub(in crate::sunspec) const fn is_set_point(self) -> bool {
         matches!(self, Self::WSet704 | Self::Storage124)
+    }
+
+    /// The other models in which a command may stand that contradicts ours.
+    pub(in crate::sunspec) fn rival_models(self) -> impl Iterator<Item = u16> {
+        let others = [123, 124, 704].into_iter().filter(move |model| *model != self.model());
+        others.filter(move |model| self.levers().rivals.iter().any(|(rival, _)| rival == model))
+    }
+
+    /// Finds that nothing in this block contradicts ours.
+    pub(in crate::sunspec) fn yields_to(self, block: &Block) -> Result<(), Impossible> {
+        for (model, point) in self.levers().rivals.iter().filter(|(model, _)| *model == block.model.id) {
+            if block.named(point)?.is_some_and(|enabled| enabled != 0.0) {
+                return Err(Impossible::Rival { model: *model, point });
+            }
+        }
+        Ok(())
     }
 
     pub(super) const fn levers(self) -> &'static Levers {
@@ -100,7 +119,7 @@ static LIMIT_704: Levers = Levers {
         mode: None,
     },
     reactive: Some(VAR_704),
-    rival: Some("WSetEna"),
+    rivals: &[(704, "WSetEna")],
 };
 
 static WSET_704: Levers = Levers {
@@ -112,7 +131,7 @@ static WSET_704: Levers = Levers {
         mode: Some(("WSetMod", 1.0)),
     },
     reactive: Some(VAR_704),
-    rival: Some("WMaxLimPctEna"),
+    rivals: &[(704, "WMaxLimPctEna"), (123, "WMaxLim_Ena"), (124, "StorCtl_Mod")],
 };
 
 static LIMIT_123: Levers = Levers {
@@ -130,7 +149,7 @@ static LIMIT_123: Levers = Levers {
         revert_to: None,
         mode: Some(("VArPct_Mod", 1.0)),
     }),
-    rival: None,
+    rivals: &[(704, "WMaxLimPctEna"), (704, "WSetEna"), (704, "VarSetEna")],
 };
 
 /// Bits 0 and 1 of StorCtl_Mod put both ends of the window in force. The discharge rate of minus a third and the
@@ -147,5 +166,5 @@ static STORAGE_124: Levers = Levers {
         mode: None,
     },
     reactive: None,
-    rival: None,
+    rivals: &[(704, "WMaxLimPctEna"), (704, "WSetEna"), (123, "WMaxLim_Ena")],
 };

@@ -65,10 +65,10 @@ fn model_704_states_the_value_to_revert_to() {
     assert_eq!(
         names(&controls.power(6000.0, 0.0, revert).unwrap()),
         [
-            ("WMaxLimPctRvrt", &[200][..]),
+            ("WMaxLimPct", &[600][..]),
+            ("WMaxLimPctRvrt", &[200]),
             ("WMaxLimPctEnaRvrt", &[1]),
             ("WMaxLimPctRvrtTms", &[1, 24_464]),
-            ("WMaxLimPct", &[600]),
             ("WMaxLimPctEna", &[1]),
         ]
     );
@@ -99,14 +99,14 @@ fn an_enabled_wset_is_not_fought_with() {
         &[("WMaxLimPctEna", &[0, 1000, 0, 0, 0, 0]), ("WSetEna", &[1]), ("WMaxLimPct_SF", &[0xFFFF])],
     );
     let plan = on(&block, 1e4).power(0.0, 0.0, None);
-    assert_eq!(plan, Err(Impossible::Rival("WSetEna")));
+    assert_eq!(plan, Err(Impossible::Rival { model: 704, point: "WSetEna" }));
 }
 
 #[test]
 fn reactive_power_without_a_lever_for_it_is_not_supported() {
     let block = der();
     let controls = on(&block, 1e4);
-    assert_eq!(controls.range().max_var, 0.0);
+    assert_eq!(controls.range(None).max_var, 0.0);
     assert!(matches!(controls.power(0.0, 1.0, None), Err(Impossible::Missing(_))));
 }
 
@@ -119,11 +119,98 @@ fn what_is_not_in_force_counts_as_free() {
 #[test]
 fn release_takes_out_of_force_what_is_there() {
     let block = immediate();
-    let plan = on(&block, 1e4).release().unwrap();
+    let plan = on(&block, 1e4).release(false).unwrap();
     assert_eq!(names(&plan), [("WMaxLim_Ena", &[0][..]), ("VArPct_Ena", &[0])]);
     let block = der();
-    let plan = on(&block, 1e4).release().unwrap();
-    assert_eq!(names(&plan), [("WMaxLimPctEna", &[0][..])]);
+    let plan = on(&block, 1e4).release(false).unwrap();
+    assert_eq!(
+        names(&plan),
+        [("WMaxLimPctEna", &[0][..]), ("WMaxLimPctEnaRvrt", &[0]), ("WMaxLimPctRvrtTms", &[0, 0])],
+        "the enable goes first, then the reversion"
+    );
+}
+
+#[test]
+fn what_cannot_be_taken_out_of_force_is_not_released() {
+    let gone = Block::fake(123, &[("VArPct_Ena", &[0])]);
+    assert_eq!(on(&gone, 1e4).release(false), Err(Impossible::Missing("WMaxLim_Ena")));
+    let gone = Block::fake(123, &[("WMaxLim_Ena", &[0])]);
+    assert_eq!(on(&gone, 1e4).release(true), Err(Impossible::Missing("VArPct_Ena")));
+    assert!(on(&gone, 1e4).release(false).is_ok());
+}
+
+#[test]
+fn the_usual_timer_is_armed_where_the_device_goes_to_a_value() {
+    let usual = |controls: Controls<'_>| controls.revert(RevertAfter::Usual, 500.0);
+    let armed = Some(Revert { after: Duration::from_secs(30), to_w: 500.0 });
+    assert_eq!(usual(on(&der(), 1e4)), armed);
+    assert_eq!(usual(on(&immediate(), 1e4)), None, "it would only drop the limit");
+    assert_eq!(usual(battery(&storage(&[]))), None, "it would only drop the window");
+    let drops = [("WMaxLimPctEna", &[0, 1000][..]), ("WMaxLimPctRvrtTms", &[0, 0]), ("WMaxLimPct_SF", &[0])];
+    assert_eq!(usual(on(&Block::fake(704, &drops), 1e4)), None);
+    assert_eq!(on(&der(), 1e4).revert(RevertAfter::Never, 0.0), None);
+    let after = Duration::from_secs(7);
+    let asked = on(&immediate(), 1e4).revert(RevertAfter::After(after), 0.0);
+    assert_eq!(asked, Some(Revert { after, to_w: 0.0 }));
+}
+
+#[test]
+fn the_fail_safe_is_that_of_the_weaker_lever_and_none_stays_behind() {
+    let revert = Some(Revert { after: Duration::from_secs(30), to_w: 0.0 });
+    let after = Duration::from_secs(30);
+    let with_vars = |timer: &[(&'static str, &'static [u16])]| {
+        let mut points = vec![
+            ("WMaxLimPctEna", &[0, 1000, 0, 0, 0, 0][..]),
+            ("WMaxLimPct_SF", &[0xFFFF]),
+            ("VarSetEna", &[0, 0]),
+            ("VarSetPct", &[0]),
+            ("VarSetPct_SF", &[0]),
+        ];
+        points.extend(timer);
+        Block::fake(704, &points)
+    };
+    let (none, drops) = (with_vars(&[]), with_vars(&[("VarSetRvrtTms", &[0, 0])]));
+    let reverts = with_vars(&[("VarSetRvrtTms", &[0, 0]), ("VarSetPctRvrt", &[0]), ("VarSetEnaRvrt", &[0])]);
+    assert_eq!(on(&reverts, 1e4).fail_safe(revert), FailSafe::RevertsToValue { after });
+    assert_eq!(on(&drops, 1e4).fail_safe(revert), FailSafe::RevertsToFree { after });
+    assert_eq!(on(&none, 1e4).fail_safe(revert), FailSafe::RevertsToValue { after });
+    assert_eq!(on(&none, 1e4).range(revert).max_var, 0.0, "reactive power would stay for ever");
+    assert!(on(&none, 1e4).power(0.0, 1.0, revert).is_err());
+    assert_eq!(on(&none, 1e4).range(None).max_var, 1e4);
+    assert!(on(&none, 1e4).power(0.0, 1.0, None).is_ok());
+}
+
+#[test]
+fn a_window_is_not_asked_for_beyond_either_of_its_ratings() {
+    let block = storage(&[]);
+    let ratings = Ratings { w_max: 1e4, max_var: 0.0, charge_w: Some(2e3), discharge_w: Some(1e4) };
+    let controls = Controls::new(&block, Means::Storage124, ratings);
+    let range = controls.range(None);
+    assert_eq!((range.min_w, range.max_w), (-2e3, 2e3));
+    for power in [range.min_w, range.max_w] {
+        assert!(controls.power(power, 0.0, None).is_ok(), "what is offered can be encoded");
+    }
+    assert!(controls.power(1e4, 0.0, None).is_err());
+}
+
+#[test]
+fn commands_of_other_models_are_rivals_where_they_contradict_ours() {
+    let limited = Block::fake(123, &[("WMaxLim_Ena", &[1])]);
+    let rival = Err(Impossible::Rival { model: 123, point: "WMaxLim_Ena" });
+    assert_eq!(Means::WSet704.yields_to(&limited), rival);
+    assert_eq!(Means::Storage124.yields_to(&limited), rival);
+    assert_eq!(Means::Limit704.yields_to(&limited), Ok(()));
+    for point in ["WMaxLimPctEna", "WSetEna"] {
+        let block = Block::fake(704, &[(point, &[1])]);
+        let rival = Err(Impossible::Rival { model: 704, point });
+        assert_eq!(Means::Storage124.yields_to(&block), rival);
+        assert_eq!(Means::Limit123.yields_to(&block), rival);
+        assert_eq!(Means::Storage124.yields_to(&Block::fake(704, &[(point, &[0])])), Ok(()));
+    }
+    let window = storage(&[("StorCtl_Mod", &[2])]);
+    assert!(Means::WSet704.yields_to(&window).is_err());
+    assert_eq!(Means::Limit704.yields_to(&window), Ok(()), "a ceiling leaves the storage to itself");
+    assert_eq!(Means::Limit123.yields_to(&window), Ok(()));
 }
 
 proptest! {
@@ -182,8 +269,8 @@ fn the_window_of_model_124_leaves_one_power() {
     let block = storage(&[]);
     let revert = Some(Revert { after: Duration::from_secs(20), to_w: 0.0 });
     let controls = battery(&block);
-    let range = PowerRange { min_w: -8e3, max_w: 9e3, max_var: 0.0 };
-    assert_eq!(controls.range(), range);
+    let range = PowerRange { min_w: -8e3, max_w: 8e3, max_var: 0.0 };
+    assert_eq!(controls.range(None), range);
     assert_eq!(controls.fail_safe(revert), FailSafe::RevertsToFree { after: Duration::from_secs(20) });
     let rate = |percent: i16| u16::from_be_bytes((percent * 100).to_be_bytes());
     for (watts, out, into) in [(-4000.0, -40_00, 50), (4500.0, 50, -50_00)] {
@@ -194,7 +281,7 @@ fn the_window_of_model_124_leaves_one_power() {
         assert_eq!(signed, percents, "{out} {into}");
         assert_eq!(plan.last().map(|write| (write.point.name, write.registers[0])), Some(("StorCtl_Mod", 3)));
     }
-    assert!(controls.power(-8001.0, 0.0, None).is_err() && controls.power(9001.0, 0.0, None).is_err());
+    assert!(controls.power(-8001.0, 0.0, None).is_err() && controls.power(8001.0, 0.0, None).is_err());
     let charging = storage(&[("StorCtl_Mod", &[3]), ("OutWRte", &[rate(-40)]), ("InWRte", &[rate(45)])]);
     let held = Command::Power { real_power_w: -3600.0, reactive_power_var: 0.0 };
     assert_eq!(battery(&charging).held(), Ok(held));
@@ -205,9 +292,9 @@ fn the_window_of_model_124_leaves_one_power() {
 #[test]
 fn a_battery_that_may_not_be_charged_from_the_grid_is_not_told_to() {
     let block = storage(&[("ChaGriSet", &[0])]);
-    assert_eq!(battery(&block).range().min_w, 0.0);
+    assert_eq!(battery(&block).range(None).min_w, 0.0);
     assert!(matches!(battery(&block).power(-1.0, 0.0, None), Err(Impossible::OutOfRange { .. })));
-    assert_eq!(battery(&storage(&[("ChaGriSet", &[1])])).range().min_w, -8e3);
+    assert_eq!(battery(&storage(&[("ChaGriSet", &[1])])).range(None).min_w, -8e3);
 }
 
 #[test]
@@ -231,7 +318,10 @@ fn wset_takes_charging_with_a_value_to_revert_to_and_no_limit_beside_it() {
     );
     let rival = [points[0], points[1], points[2], ("WMaxLimPctEna", &[1][..])];
     let block = Block::fake(704, &rival);
-    assert_eq!(battery(&block).power(0.0, 0.0, None), Err(Impossible::Rival("WMaxLimPctEna")));
+    assert_eq!(
+        battery(&block).power(0.0, 0.0, None),
+        Err(Impossible::Rival { model: 704, point: "WMaxLimPctEna" })
+    );
 }
 
 #[test]
@@ -256,7 +346,7 @@ proptest! {
         let ratings = Ratings { w_max: 1e4, max_var: 1e4, charge_w: Some(8e3), discharge_w: Some(9e3) };
         let controls = Controls::new(&block, means, ratings);
         let revert = after.map(|seconds| Revert { after: Duration::from_secs(seconds), to_w: 0.0 });
-        for goal in [Goal::Power { real_power_w: watts, reactive_power_var: -watts }, Goal::Free, Goal::Adopt] {
+        for goal in [Goal::Power { real_power_w: watts, reactive_power_var: -watts }, Goal::Free { reactive: false }, Goal::Adopt] {
             if let Ok(plan) = controls.plan(goal, revert) {
                 prop_assert!(plan.iter().all(|write| write.point.writable));
             }
