@@ -146,6 +146,23 @@ async fn a_release_frees_the_lever_that_was_driven_also_after_the_device_has_cha
 }
 
 #[tokio::test]
+async fn a_better_lever_that_appears_is_not_taken_before_the_one_that_was_driven_is_free() {
+    let (mut image, _, [at_704, at_123]) = inverter([(704, 65, CONTROLS_704), (123, 24, CONTROLS_123)]);
+    let scale = at_704 + model(704).unwrap().point("WMaxLimPct_SF").unwrap().offset;
+    image.registers.insert(scale, 0x8000);
+    let (mut device, image, _) = connected(image, |_| ()).await;
+    device.apply(&setpoint(4000.0)).await.unwrap();
+    assert_eq!(locked(&image).point(at_123, "WMaxLim_Ena"), [1]);
+    locked(&image).registers.insert(scale, 0xFFFF);
+    device.connect().await.unwrap();
+    assert_eq!(device.release(&SafeState::Release).await, confirmed(10_000.0));
+    assert_eq!(locked(&image).point(at_123, "WMaxLim_Ena"), [0]);
+    device.connect().await.unwrap();
+    device.apply(&setpoint(4000.0)).await.unwrap();
+    assert_eq!(locked(&image).point(at_704, "WMaxLimPctEna"), [1]);
+}
+
+#[tokio::test]
 async fn an_inverter_that_states_no_power_any_more_is_released_all_the_same() {
     let (image, ratings, [at]) = inverter([(123, 24, CONTROLS_123)]);
     let (mut device, image, _) = connected(image, |_| ()).await;
