@@ -76,9 +76,8 @@ impl Interlock {
     /// The link to the device is down.
     pub(crate) fn link_is_down(&mut self) -> Option<Turn> {
         self.unproven_since = None;
-        if self.settings.voltage_v.or(self.settings.frequency_hz).is_none() {
-            return None;
-        }
+        // Without a window there is nothing to be known.
+        self.settings.voltage_v.or(self.settings.frequency_hz)?;
         if let Some(open) = &mut self.open {
             open.inside_since = None;
             return None;
