@@ -7,21 +7,20 @@ use crate::drivers::OpenError;
 use crate::fallback::{Fallback, SourceSwitch};
 use crate::journal::{DeviceReport, Facts, Journal};
 use crate::measures::Measures;
-use crate::safety::audit::{self, Audit};
+use crate::safety::audit::Audit;
 use crate::safety::guard::Guard;
 use crate::safety::lock::{DeviceLock, LockError};
 use crate::safety::total::{Total, TotalLimits};
 use crate::settings::{Address, DeviceSettings};
+use crate::told::Told;
 use gridloop_clock::SharedClock;
 use gridloop_component::{Fault, Poke};
 use gridloop_device::{
-    Ageing, Command, DeviceHandle, DeviceTask, Disarmed, Left, Mode, Observer, Occurrence, SafeState, Source,
-    TaskSettings,
+    Ageing, Command, DeviceHandle, DeviceTask, Left, Mode, SafeState, Source, TaskSettings,
 };
 use gridloop_metrics::Metrics;
 use gridloop_plant::{LivePlant, Plant};
 use gridloop_simulated::SimulatedDevice;
-use serde_json::json;
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -314,102 +313,6 @@ fn start_twin(plant: LivePlant<Plant>, settings: &DeviceSettings, clock: &Shared
     RunningTwin { task: DeviceTask::start(device, settings, clock.clone(), Box::new(|_| {})), plant }
 }
 
-/// Whoever is told what happens to a device: journal, measurements, audit log, and the log for people.
-struct Told {
-    name: String,
-    journal: Journal,
-    measures: Measures,
-    audit: Audit,
-    clock: SharedClock,
-}
-
-impl Told {
-    fn observer(self) -> Observer {
-        Box::new(move |occurrence| {
-            self.write_down(occurrence);
-            self.journal.occurred(occurrence, self.clock.now());
-            if let Occurrence::Applied { setpoint, first: true, .. } = occurrence {
-                self.measures.setpoint_to_device.add(self.clock.now().since(setpoint.received_at));
-            }
-            self.log(occurrence);
-        })
-    }
-
-    fn write_down(&self, occurrence: &Occurrence) {
-        let held = |event, order: u64, readback: &Command| {
-            (event, json!({ "order": order, "held": audit::command(readback) }))
-        };
-        let (event, details) = match occurrence {
-            Occurrence::Connected(description) => {
-                let standing = description.standing.as_ref().map(audit::command);
-                ("connected", json!({ "identity": &description.identity, "standing": standing }))
-            }
-            Occurrence::LinkLost(why) => ("link-lost", json!({ "why": why })),
-            Occurrence::Writing { setpoint, before } => (
-                "writing",
-                json!({ "order": setpoint.order, "command": audit::command(&setpoint.command),
-                        "before": before.as_ref().map(audit::command) }),
-            ),
-            Occurrence::Applied { setpoint, readback, first: true } => held("held", setpoint.order, readback),
-            Occurrence::Applied { setpoint, readback, first: false } => {
-                held("refreshed", setpoint.order, readback)
-            }
-            Occurrence::Restored { setpoint, readback } => held("restored", setpoint.order, readback),
-            Occurrence::WouldApply(setpoint) => {
-                ("dry-run", json!({ "order": setpoint.order, "command": audit::command(&setpoint.command) }))
-            }
-            Occurrence::NotAccepted { setpoint, reason } => {
-                ("refused", json!({ "order": setpoint.order, "why": reason.to_string() }))
-            }
-            Occurrence::Refused { setpoint, reason } => {
-                ("refused", json!({ "order": setpoint.order, "why": reason }))
-            }
-            Occurrence::OutcomeUnknown(setpoint) => ("unknown", json!({ "order": setpoint.order })),
-            Occurrence::DeadMan(setpoint) => ("dead-man", json!({ "order": setpoint.order })),
-            Occurrence::Armed(until) => {
-                let left = until.since(self.clock.now()).as_secs_f64();
-                ("armed", json!({ "for_s": left.round() }))
-            }
-            Occurrence::Disarmed(Disarmed::LeaseExpired) => ("disarmed", json!({ "why": "its time was up" })),
-            Occurrence::Disarmed(Disarmed::OnRequest) => ("disarmed", json!({ "why": "on request" })),
-            Occurrence::Releasing => ("releasing", json!({})),
-            Occurrence::Released => ("released", json!({})),
-            Occurrence::ReleaseFailed(why) => ("release-failed", json!({ "why": why })),
-        };
-        self.audit.tell(&self.name, event, details);
-    }
-
-    fn log(&self, occurrence: &Occurrence) {
-        let name = &self.name;
-        match occurrence {
-            Occurrence::Connected(description) => {
-                tracing::info!(device = %name, identity = %description.identity, "connected");
-            }
-            Occurrence::LinkLost(reason) => tracing::warn!(device = %name, %reason, "link lost"),
-            Occurrence::Applied { readback, first: true, .. } => {
-                tracing::debug!(device = %name, ?readback, "applied and read back");
-            }
-            Occurrence::Writing { .. } | Occurrence::Applied { .. } | Occurrence::Releasing => {}
-            Occurrence::Restored { .. } => {
-                tracing::warn!(device = %name, "it no longer held its command; written again");
-            }
-            Occurrence::WouldApply(setpoint) => {
-                tracing::info!(device = %name, command = ?setpoint.command, "dry run: would apply");
-            }
-            Occurrence::NotAccepted { reason, .. } => {
-                tracing::warn!(device = %name, %reason, "setpoint refused")
-            }
-            Occurrence::Refused { reason, .. } => tracing::warn!(device = %name, %reason, "setpoint refused"),
-            Occurrence::OutcomeUnknown(_) => tracing::warn!(device = %name, "outcome of a write unknown"),
-            Occurrence::DeadMan(_) => tracing::warn!(device = %name, "no newer setpoint: releasing"),
-            Occurrence::Armed(_) => tracing::warn!(device = %name, "armed"),
-            Occurrence::Disarmed(why) => tracing::warn!(device = %name, ?why, "disarmed: read-only now"),
-            Occurrence::Released => tracing::info!(device = %name, "safe state confirmed"),
-            Occurrence::ReleaseFailed(reason) => tracing::error!(device = %name, %reason, "release failed"),
-        }
-    }
-}
-
 /// What is left of a command that is held, given the device's own fail-safe in words.
 fn hold(fail_safe: &str) -> String {
     if fail_safe.starts_with("none") {
@@ -429,8 +332,18 @@ impl Running {
         let handle = self.task.handle();
         let answers = handle.first_reading(settings.start_within).await;
         let bridge = self.bridge_settings(settings, *timing);
-        let (ageing, dead_man) = (bridge.ageing, bridge.dead_man);
-        let guard = Guard::new(&self.name, settings.safety, ageing, dead_man, total.clone(), audit.clone());
+        let mut guard = Guard::new(
+            &self.name,
+            settings.safety,
+            bridge.ageing,
+            bridge.dead_man,
+            total.clone(),
+            audit.clone(),
+        );
+        // What is known already counts before the first setpoint.
+        for notice in guard.observe(&handle.image(), clock.now()) {
+            self.journal.noticed(notice);
+        }
         let guard = SharedGuard::new(guard);
         let poke = Poke::new();
         let (journal, measures) = (self.journal.clone(), self.measures.clone());

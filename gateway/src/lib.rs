@@ -16,6 +16,7 @@ mod journal;
 mod measures;
 mod safety;
 mod settings;
+mod told;
 mod twin;
 
 pub use bridge::Bridge;
