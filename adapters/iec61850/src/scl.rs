@@ -260,6 +260,7 @@ fn read_device(
 ) -> Result<SclLogicalDevice, SclError> {
     let inst = required(device, "inst")?;
     let domain = device.attribute("ldName").map_or_else(|| format!("{ied}{inst}"), ToOwned::to_owned);
+    check_name(device, "logical device", 64, &domain)?;
     let mut items = Vec::new();
     let mut nodes = Vec::new();
     for node in device.children().filter(|node| is(*node, "LN0") || is(*node, "LN")) {
@@ -278,12 +279,14 @@ fn read_node(
 ) -> Result<SclNode, SclError> {
     let part = |attribute: &str| node.attribute(attribute).unwrap_or_default();
     let name = format!("{}{}{}", part("prefix"), required(node, "lnClass")?, part("inst"));
+    check_name(node, "logical node", 32, &name)?;
     let kind = required(node, "lnType")?;
     let objects =
         templates.objects(&kind).ok_or_else(|| wrong(node, format!("there is no LNodeType `{kind}`")))?;
     items.push(name.clone());
     let mut told = Vec::new();
     for (object, kind) in objects {
+        check_name(node, "data object", 24, object)?;
         templates.items(&name, object, kind, items);
         let cdc = templates.cdc(kind).unwrap_or_default().to_owned();
         let control_model =
@@ -330,6 +333,16 @@ fn required(node: Node<'_, '_>, attribute: &str) -> Result<String, SclError> {
     value
         .map(ToOwned::to_owned)
         .ok_or_else(|| wrong(node, format!("<{}> has no `{attribute}`", node.tag_name().name())))
+}
+
+/// Names have letters, digits and `_` (IEC 61850-7-2, ObjectName). The lengths are generous: together they stay below the
+/// 129 characters of a reference.
+fn check_name(node: Node<'_, '_>, what: &str, longest: usize, name: &str) -> Result<(), SclError> {
+    let sound = name.len() <= longest && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if sound && !name.is_empty() {
+        return Ok(());
+    }
+    Err(wrong(node, format!("`{}` is no name of a {what}", name.escape_default())))
 }
 
 fn wrong(node: Node<'_, '_>, what: String) -> SclError {
