@@ -28,7 +28,7 @@ async fn drill(timer_works: bool) -> anyhow::Result<(Drilled, Inverter)> {
         reenable: false,
     };
     let mut device = SunSpecDevice::new(settings, clock.clone());
-    let mut inverter = Inverter { pymodbus, limited_since: None, reverted: false };
+    let mut inverter = Inverter { pymodbus, limited_since: None, reverted: false, time_told: Value::Null };
     let settings = DrillSettings {
         limits: Limits::default(),
         wish: Wish { reverts_to_w: Some(REVERTS_TO_W), ..Wish::default() },
@@ -62,6 +62,8 @@ struct Inverter {
     pymodbus: Peer,
     limited_since: Option<MonoTime>,
     reverted: bool,
+    /// The time that it was told, as it stood while there was a limit.
+    time_told: Value,
 }
 
 impl Inverter {
@@ -82,6 +84,7 @@ impl Inverter {
         if self.held("WMaxLimPctEna").await? != 1 {
             return Ok(());
         }
+        self.time_told = self.held("WMaxLimPctRvrtTms").await?;
         let since = *self.limited_since.get_or_insert_with(|| clock.now());
         if timer_works && !self.reverted && clock.now().since(since) > TIMER * 3 / 2 {
             self.reverted = true;
@@ -107,7 +110,8 @@ async fn a_foreign_inverter_that_ignores_its_timer_fails_and_is_released() -> an
     let (drilled, mut inverter) = drill(false).await?;
     assert_eq!(drilled.verdict, Verdict::Failed, "{drilled:#?}");
     assert!(drilled.reason.contains("it did not fall back within 3 s"), "{}", drilled.reason);
-    assert_eq!(inverter.held("WMaxLimPctRvrtTms").await?, 1, "it was told the time");
+    assert_eq!(inverter.time_told, 1, "it was told the time");
     assert_eq!(inverter.held("WMaxLimPctEna").await?, 0, "released");
+    assert_eq!(inverter.held("WMaxLimPctRvrtTms").await?, 0, "and its timer with it");
     Ok(())
 }
