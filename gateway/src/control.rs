@@ -179,7 +179,7 @@ fn carry_out(request: &Request, devices: &[Controlled]) -> Result<String, String
         Request::Disarm { device } => {
             find(devices, device)?.device.disarm();
             tracing::warn!(%device, "disarmed by hand");
-            Ok(format!("{device} is being put into its safe state and is read-only from now on"))
+            Ok(format!("{device} is being put into its safe state and is no longer armed"))
         }
     }
 }

@@ -117,7 +117,7 @@ pub struct DeviceReport {
     pub read_age_us: Distribution,
     /// From asking the device for the reading of an epoch to giving its values to the bus, in microseconds.
     pub device_to_bus_us: Distribution,
-    /// How it was left: `untouched`, `released`, or `unknown: why`.
+    /// How it was left: `untouched`, `released`, `holding its last command, as configured`, or `unknown: why`.
     pub left: String,
     /// The changes of what was asked.
     pub steps: Vec<StepReport>,
@@ -194,7 +194,7 @@ impl Journal {
             Occurrence::ReleaseFailed(reason) => story.warnings.push(format!("release failed: {reason}")),
             Occurrence::WouldApply(setpoint) => story.remark(setpoint.command, "dry run: not written"),
             Occurrence::Disarmed(Disarmed::LeaseExpired) => {
-                story.warnings.push("the time is up for which it was armed: it is read-only now".into());
+                story.warnings.push("the time is up for which it was armed".into());
             }
             Occurrence::Disarmed(Disarmed::OnRequest) => story.warnings.push("it was disarmed".into()),
             Occurrence::Armed(_) => story.warnings.push("it was armed".into()),

@@ -96,7 +96,7 @@ impl Told {
             Occurrence::OutcomeUnknown(_) => tracing::warn!(device = %name, "outcome of a write unknown"),
             Occurrence::DeadMan(_) => tracing::warn!(device = %name, "no newer setpoint: releasing"),
             Occurrence::Armed(_) => tracing::warn!(device = %name, "armed"),
-            Occurrence::Disarmed(why) => tracing::warn!(device = %name, ?why, "disarmed: read-only now"),
+            Occurrence::Disarmed(why) => tracing::warn!(device = %name, ?why, "disarmed"),
             Occurrence::Released => tracing::info!(device = %name, "safe state confirmed"),
             Occurrence::ReleaseFailed(reason) => tracing::error!(device = %name, %reason, "release failed"),
         }
