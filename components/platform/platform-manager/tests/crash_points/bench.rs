@@ -185,7 +185,10 @@ fn spawn(folder: &Path, arguments: &[&str], seen: &Arc<Mutex<Seen>>, stdout: Std
 }
 
 fn configure(folder: &Path, port: u16, timer_s: Option<u64>) {
-    let timer = timer_s.map(|timer_s| format!("revert_after_s = {timer_s}\n")).unwrap_or_default();
+    let timer = match timer_s {
+        Some(timer_s) => format!("revert_after_s = {timer_s}\n"),
+        None => "revert_after_s = \"never\"\n".to_owned(),
+    };
     let configuration = format!(
         "[simulation]\nname = \"crashes\"\ninitial_start_time = \"2026-06-21T12:00:00.000Z\"\n\
          epoch_length_s = 0.2\nepochs = 10000\n\n[manager]\nstart_delay_s = 0\nresend_interval_s = 0.5\nmax_resends = 100\n\n\
