@@ -164,11 +164,11 @@ impl Bridge {
 
     /// Who speaks for the resource in this epoch. Whoever takes over goes on from where the other was.
     fn decide_who_speaks(&mut self, device: &ProcessImage, now: MonoTime) -> Active {
-        let good = self.is_good(device, now);
+        let (answers, good) = (self.answers(device, now), self.is_good(device, now));
         let Equipment { fallback, switch, twin, audit, .. } = &mut self.equipment;
         let Some(twin) = twin else { return Active::Device };
         let before = fallback.drives_device();
-        let active = fallback.decide(switch.chosen(), good, now);
+        let active = fallback.decide(switch.chosen(), answers, good, now);
         match (before, active) {
             (true, Active::Twin) => {
                 twin.plant.with(|plant| plant.adopt(&last_known(device)));
@@ -211,8 +211,13 @@ impl Bridge {
         self.equipment.device.command(Setpoint { command, ..newest });
     }
 
-    fn is_good(&self, device: &ProcessImage, now: MonoTime) -> bool {
+    fn answers(&self, device: &ProcessImage, now: MonoTime) -> bool {
         device.link == Link::Up && self.is_fresh(device, now)
+    }
+
+    fn is_good(&self, device: &ProcessImage, now: MonoTime) -> bool {
+        let good = self.worst(device, now).is_some_and(|(quality, _)| quality == Quality::Good);
+        good && self.answers(device, now)
     }
 
     fn warn(&mut self, kind: WarningKind, explanation: &str) {

@@ -101,12 +101,19 @@ impl Fallback {
         }
     }
 
-    /// Decides for an epoch.
-    pub(crate) fn decide(&mut self, chosen: Chosen, device_is_good: bool, now: MonoTime) -> Active {
-        self.observe(device_is_good, now);
+    /// Decides for an epoch. A device that answers keeps its place, whatever it says of its values; to take over again they
+    /// have to be good.
+    pub(crate) fn decide(
+        &mut self,
+        chosen: Chosen,
+        device_answers: bool,
+        device_is_good: bool,
+        now: MonoTime,
+    ) -> Active {
+        self.observe(device_answers && device_is_good, now);
         let twin_is_due = match (chosen, self.policy) {
             (Chosen::Twin, _) => true,
-            (_, FallbackPolicy::OnLoss) => !device_is_good,
+            (_, FallbackPolicy::OnLoss) => !device_answers,
             (Chosen::Policy, FallbackPolicy::OnStart) => self.absent_at_start,
             (Chosen::Policy | Chosen::Device, FallbackPolicy::Never)
             | (Chosen::Device, FallbackPolicy::OnStart) => false,
@@ -143,28 +150,28 @@ mod tests {
     fn never_means_never() {
         assert!(Fallback::start(FallbackPolicy::Never, BACK_AFTER, false).is_none());
         let mut fallback = start(FallbackPolicy::Never, true);
-        assert_eq!(fallback.decide(Chosen::Policy, false, at(1)), Active::Device);
+        assert_eq!(fallback.decide(Chosen::Policy, false, false, at(1)), Active::Device);
     }
 
     #[test]
     fn on_start_is_decided_once() {
         let mut absent = start(FallbackPolicy::OnStart, false);
-        assert_eq!(absent.decide(Chosen::Policy, true, at(60)), Active::Twin);
-        assert_eq!(absent.decide(Chosen::Policy, true, at(120)), Active::Twin);
+        assert_eq!(absent.decide(Chosen::Policy, true, true, at(60)), Active::Twin);
+        assert_eq!(absent.decide(Chosen::Policy, true, true, at(120)), Active::Twin);
         assert!(!absent.drives_device());
         let mut present = start(FallbackPolicy::OnStart, true);
-        assert_eq!(present.decide(Chosen::Policy, false, at(1)), Active::Device);
+        assert_eq!(present.decide(Chosen::Policy, false, false, at(1)), Active::Device);
     }
 
     #[test]
     fn on_loss_follows_the_device_which_has_to_be_good_for_a_while() {
         let mut fallback = start(FallbackPolicy::OnLoss, true);
-        assert_eq!(fallback.decide(Chosen::Policy, false, at(1)), Active::Twin);
+        assert_eq!(fallback.decide(Chosen::Policy, false, false, at(1)), Active::Twin);
         assert!(!fallback.drives_device());
-        assert_eq!(fallback.decide(Chosen::Policy, true, at(2)), Active::Twin);
+        assert_eq!(fallback.decide(Chosen::Policy, true, true, at(2)), Active::Twin);
         fallback.observe(false, at(4));
-        assert_eq!(fallback.decide(Chosen::Policy, true, at(5)), Active::Twin, "it counts anew");
-        assert_eq!(fallback.decide(Chosen::Policy, true, at(8)), Active::Device);
+        assert_eq!(fallback.decide(Chosen::Policy, true, true, at(5)), Active::Twin, "it counts anew");
+        assert_eq!(fallback.decide(Chosen::Policy, true, true, at(8)), Active::Device);
         assert!(fallback.drives_device());
     }
 
@@ -174,18 +181,29 @@ mod tests {
             let switch = SourceSwitch::default();
             let mut fallback = start(policy, true);
             switch.choose(Active::Twin);
-            assert_eq!(fallback.decide(switch.chosen(), true, at(10)), Active::Twin);
+            assert_eq!(fallback.decide(switch.chosen(), true, true, at(10)), Active::Twin);
             switch.choose(Active::Device);
-            assert_eq!(fallback.decide(switch.chosen(), false, at(11)), Active::Twin, "not good");
-            assert_eq!(fallback.decide(switch.chosen(), true, at(12)), Active::Twin, "not for long");
-            assert_eq!(fallback.decide(switch.chosen(), true, at(15)), Active::Device);
+            assert_eq!(fallback.decide(switch.chosen(), false, false, at(11)), Active::Twin, "not good");
+            assert_eq!(fallback.decide(switch.chosen(), true, true, at(12)), Active::Twin, "not for long");
+            assert_eq!(fallback.decide(switch.chosen(), true, true, at(15)), Active::Device);
         }
     }
 
     #[test]
     fn an_operator_brings_in_a_device_that_was_absent_at_the_start() {
         let mut fallback = start(FallbackPolicy::OnStart, false);
-        assert_eq!(fallback.decide(Chosen::Device, true, at(1)), Active::Twin);
-        assert_eq!(fallback.decide(Chosen::Device, true, at(4)), Active::Device);
+        assert_eq!(fallback.decide(Chosen::Device, true, true, at(1)), Active::Twin);
+        assert_eq!(fallback.decide(Chosen::Device, true, true, at(4)), Active::Device);
+    }
+
+    #[test]
+    fn a_device_that_answers_with_doubtful_values_keeps_its_place_and_does_not_take_over() {
+        let mut fallback = start(FallbackPolicy::OnLoss, true);
+        assert_eq!(fallback.decide(Chosen::Policy, true, false, at(1)), Active::Device);
+        assert_eq!(fallback.decide(Chosen::Policy, false, false, at(2)), Active::Twin);
+        assert_eq!(fallback.decide(Chosen::Policy, true, false, at(3)), Active::Twin);
+        assert_eq!(fallback.decide(Chosen::Policy, true, false, at(9)), Active::Twin);
+        assert_eq!(fallback.decide(Chosen::Policy, true, true, at(10)), Active::Twin);
+        assert_eq!(fallback.decide(Chosen::Policy, true, true, at(13)), Active::Device);
     }
 }
