@@ -9,23 +9,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Every crate of the workspace and its folder. A new crate earns its line by keeping a dependency out of the others.
-const TREE: [(&str, &str); 20] = [
+const TREE: [(&str, &str); 25] = [
     ("gridloop", "components/platform/platform-manager"),
     ("gridloop-bus", "components/foundation/bus"),
     ("gridloop-clock", "components/foundation/clock"),
     ("gridloop-component", "components/foundation/component"),
+    ("gridloop-congestion", "components/energy/congestion"),
     ("gridloop-device", "adapters/device"),
     ("gridloop-dummies", "components/platform/dummies"),
     ("gridloop-gateway", "gateway"),
+    ("gridloop-grid", "components/energy/grid"),
     ("gridloop-hil-tests", "hil-tests"),
     ("gridloop-iec61850", "adapters/iec61850"),
     ("gridloop-log-reader", "components/platform/log-reader"),
     ("gridloop-logging", "components/platform/logging"),
+    ("gridloop-markets", "components/energy/markets"),
     ("gridloop-messages", "components/foundation/messages"),
     ("gridloop-metrics", "components/foundation/metrics"),
     ("gridloop-modbus", "adapters/modbus"),
     ("gridloop-mqtt", "adapters/mqtt"),
+    ("gridloop-opendss", "components/energy/opendss"),
     ("gridloop-plant", "adapters/plant"),
+    ("gridloop-power-flow", "components/energy/power-flow"),
     ("gridloop-realtime-manager", "realtime-manager"),
     ("gridloop-resources", "components/energy/resources"),
     ("gridloop-service", "components/foundation/service"),
@@ -33,9 +38,10 @@ const TREE: [(&str, &str); 20] = [
 ];
 
 /// Libraries that one crate keeps away from all others.
-const KEPT_BY: [(&str, &str); 15] = [
+const KEPT_BY: [(&str, &str); 17] = [
     ("axum", "gridloop-log-reader"),
     ("bollard", "gridloop"),
+    ("faer", "gridloop-power-flow"),
     ("granit-parser", "gridloop"),
     ("iec61850-client", "gridloop-iec61850"),
     ("iec61850-mms", "gridloop-iec61850"),
@@ -43,6 +49,7 @@ const KEPT_BY: [(&str, &str); 15] = [
     ("iec61850-scl", "gridloop-iec61850"),
     ("iec61850-server", "gridloop-iec61850"),
     ("lapin", "gridloop-bus"),
+    ("libloading", "gridloop-opendss"),
     ("mongodb", "gridloop-logging"),
     ("roxmltree", "gridloop-iec61850"),
     ("rumqttc", "gridloop-mqtt"),

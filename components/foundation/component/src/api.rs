@@ -10,8 +10,8 @@ use std::num::NonZeroU32;
 /// A process of a simulation, as far as it is not the same for all of them.
 ///
 /// The kit calls it from one task, one call after another. A [`Fault`] or a panic in any call ends the component's
-/// work for the rest of the run: the kit answers everything with Status `error`, and only [`Component::stopped`] is
-/// still called.
+/// work for the rest of the run: the kit answers everything with Status `error`, and only [`Component::stopped`] and
+/// [`Component::findings`] are still called.
 pub trait Component: Send {
     /// Called once, before anything else. A fault is answered to the first SimState `running`.
     ///
@@ -68,8 +68,15 @@ pub trait Component: Send {
         let _ = message_ids;
     }
 
-    /// The run is over or the process is asked to end. The last call, made after a fault too.
+    /// The run is over or the process is asked to end. Made after a fault too; only
+    /// [`findings`](Component::findings) is asked after it.
     fn stopped(&mut self) {}
+
+    /// What the component found out in the course of the run, for the run's report: an object with a `kind`. Asked
+    /// once, at the end.
+    fn findings(&self) -> Option<serde_json::Value> {
+        None
+    }
 }
 
 /// The epoch that a component works on.
@@ -229,6 +236,10 @@ impl<C: Component> Component for Result<C, Fault> {
             component.stopped();
         }
     }
+
+    fn findings(&self) -> Option<serde_json::Value> {
+        self.as_ref().ok().and_then(Component::findings)
+    }
 }
 
 /// A component chosen at run time.
@@ -267,5 +278,9 @@ impl<C: Component + ?Sized> Component for Box<C> {
 
     fn stopped(&mut self) {
         (**self).stopped();
+    }
+
+    fn findings(&self) -> Option<serde_json::Value> {
+        (**self).findings()
     }
 }

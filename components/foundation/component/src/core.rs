@@ -512,6 +512,16 @@ impl<C: Component> ComponentCore<C> {
     }
 }
 
+impl<C: Component> ComponentCore<C> {
+    /// What the component has [found](Component::findings). A panic is logged, and counts as nothing found.
+    pub fn findings(&mut self) -> Option<serde_json::Value> {
+        guarded(&mut self.component, |component| Ok(component.findings())).unwrap_or_else(|fault| {
+            tracing::error!(component = %self.outbox.identity().name, "in its findings: {fault}");
+            None
+        })
+    }
+}
+
 /// Calls into the component. After a panic the component is in an unknown state, which is why every caller that gets a
 /// fault here sees to it that nothing but `stopped` is called again.
 fn guarded<C, T>(component: &mut C, call: impl FnOnce(&mut C) -> Result<T, Fault>) -> Result<T, Fault> {

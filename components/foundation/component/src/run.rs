@@ -94,6 +94,13 @@ impl<C: Component> Joined<C> {
         self
     }
 
+    /// Has `tell` called with the component's [`findings`](Component::findings) when its work is over, if it has any.
+    #[must_use]
+    pub fn telling(mut self, tell: impl FnOnce(serde_json::Value) + Send + 'static) -> Self {
+        self.runner.tell = Some(Box::new(tell));
+        self
+    }
+
     /// Runs the component until the run is over or `cancel` is. `poke` is the handle whose clones other tasks have.
     ///
     /// # Errors
@@ -103,6 +110,9 @@ impl<C: Component> Joined<C> {
         let ended = runner.run(&mut subscription, &poke, &cancel).await;
         if ended.is_err() {
             runner.handle(Input::Stop);
+        }
+        if let (Some(tell), Some(findings)) = (runner.tell.take(), runner.core.findings()) {
+            tell(findings);
         }
         ended
     }
@@ -142,6 +152,7 @@ struct Runner<C> {
     clock: SharedClock,
     openings: SharedClock,
     actions: Vec<Action>,
+    tell: Option<Box<dyn FnOnce(serde_json::Value) + Send>>,
 }
 
 impl<C: Component> Runner<C> {
@@ -149,7 +160,7 @@ impl<C: Component> Runner<C> {
         let name = identity.name.clone();
         let mut core = ComponentCore::new(component, identity);
         core.anchor(clock.anchor());
-        Self { core, name, bus, openings: clock.clone(), clock, actions: Vec::new() }
+        Self { core, name, bus, openings: clock.clone(), clock, actions: Vec::new(), tell: None }
     }
 
     async fn run(

@@ -104,6 +104,14 @@ pub enum ComponentKind {
     StaticTimeSeries(StaticTimeSeriesSettings),
     /// `setpoint-series`
     SetpointSeries(SetpointSeriesSettings),
+    /// A further resource, forecaster or controller.
+    Resource(gridloop_resources::Kind),
+    /// A network, what describes it or what watches it.
+    Grid(gridloop_grid::Kind),
+    /// An economic dispatch or a market.
+    Market(gridloop_markets::Kind),
+    /// What keeps a network within its limits.
+    Congestion(gridloop_congestion::Kind),
     /// `dummy`
     Dummy(DummySettings),
     /// `simple`
@@ -367,37 +375,62 @@ fn parse_start_at(text: &str) -> Result<StartAt, String> {
     })
 }
 
+/// What reads the table of one kind of component.
+type ReadKind = Box<dyn Fn(&Section<'_>) -> ComponentKind>;
+
+/// Every kind of component: the word for it, and what reads its table.
+fn kinds() -> Vec<(&'static str, ReadKind)> {
+    let mut kinds: Vec<(&str, ReadKind)> = vec![
+        (
+            "static-time-series",
+            Box::new(|section| {
+                let settings = read_static_time_series(section);
+                note_flaws(section, StaticTimeSeries::new(section.name(), &settings).err());
+                ComponentKind::StaticTimeSeries(settings)
+            }),
+        ),
+        (
+            "setpoint-series",
+            Box::new(|section| {
+                let file = section
+                    .file("file", "CSV: Epoch,Resource,RealPower,ReactivePower,TapPosition,Voltage.")
+                    .must_exist()
+                    .required();
+                let settings = SetpointSeriesSettings { file, delimiter: read_delimiter(section) };
+                note_flaws(section, SetpointSeries::new(&settings).err());
+                ComponentKind::SetpointSeries(settings)
+            }),
+        ),
+        ("dummy", Box::new(|section| ComponentKind::Dummy(read_dummy(section)))),
+        ("simple", Box::new(|section| ComponentKind::Simple(read_simple(section)))),
+        ("droop-generator", Box::new(|section| ComponentKind::DroopGenerator(read_droop_generator(section)))),
+        (
+            "voltage-dependent-load",
+            Box::new(|section| ComponentKind::VoltageDependentLoad(read_voltage_dependent_load(section))),
+        ),
+    ];
+    for &(word, read) in gridloop_resources::KINDS {
+        kinds.push((word, Box::new(move |section| ComponentKind::Resource(read(section)))));
+    }
+    for &(word, read) in gridloop_grid::KINDS {
+        kinds.push((word, Box::new(move |section| ComponentKind::Grid(read(section)))));
+    }
+    for &(word, read) in gridloop_markets::KINDS {
+        kinds.push((word, Box::new(move |section| ComponentKind::Market(read(section)))));
+    }
+    for &(word, read) in gridloop_congestion::KINDS {
+        kinds.push((word, Box::new(move |section| ComponentKind::Congestion(read(section)))));
+    }
+    kinds
+}
+
 fn read_components(root: &Section<'_>) -> Vec<ComponentSettings> {
     let sections = root.named_sections("component", about_table("component"));
+    let kinds = kinds();
+    let kinds: Vec<(&str, gridloop_service::ReadKind<'_, '_, ComponentKind>)> =
+        kinds.iter().map(|(word, read)| (*word, &**read as _)).collect();
     let components = sections.iter().filter_map(|section| {
-        let kind = section.variants(
-            "kind",
-            "What kind of component it is.",
-            &[
-                ("static-time-series", &|section: &Section<'_>| {
-                    let settings = read_static_time_series(section);
-                    note_flaws(section, StaticTimeSeries::new(section.name(), &settings).err());
-                    ComponentKind::StaticTimeSeries(settings)
-                }),
-                ("setpoint-series", &|section: &Section<'_>| {
-                    let file = section
-                        .file("file", "CSV: Epoch,Resource,RealPower,ReactivePower,TapPosition,Voltage.")
-                        .must_exist()
-                        .required();
-                    let settings = SetpointSeriesSettings { file, delimiter: read_delimiter(section) };
-                    note_flaws(section, SetpointSeries::new(&settings).err());
-                    ComponentKind::SetpointSeries(settings)
-                }),
-                ("dummy", &|section: &Section<'_>| ComponentKind::Dummy(read_dummy(section))),
-                ("simple", &|section: &Section<'_>| ComponentKind::Simple(read_simple(section))),
-                ("droop-generator", &|section: &Section<'_>| {
-                    ComponentKind::DroopGenerator(read_droop_generator(section))
-                }),
-                ("voltage-dependent-load", &|section: &Section<'_>| {
-                    ComponentKind::VoltageDependentLoad(read_voltage_dependent_load(section))
-                }),
-            ],
-        )?;
+        let kind = section.variants("kind", "What kind of component it is.", &kinds)?;
         Some(ComponentSettings { name: section.name().to_owned(), kind })
     });
     components.collect()

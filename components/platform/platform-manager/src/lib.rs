@@ -20,7 +20,7 @@ pub use bus::BusSettings;
 pub use configuration::{ComponentKind, ComponentSettings, Configuration, Manager, Simulation, read};
 pub use log::LogSettings;
 pub use output::{behind_links, is_special, open_special};
-pub use parts::{Membership, Parts, Strays, bus_for};
+pub use parts::{Findings, Membership, Parts, Strays, bus_for};
 pub use report::{BusReport, RunReport};
 pub use session::{AUDIT_FOLDER, CONTROL_SOCKET, Session, Told};
 pub use verdict::{Deadlines, Verdict};

@@ -75,7 +75,11 @@ pub struct Parts {
     tasks: TaskTracker,
     cancel: CancellationToken,
     broken_off: Arc<AtomicBool>,
+    findings: Arc<Mutex<Findings>>,
 }
+
+/// What components have found out in the course of a run, by their names.
+pub type Findings = BTreeMap<String, serde_json::Value>;
 
 impl Parts {
     /// Joins every component to the bus. When this returns, all of them listen.
@@ -88,7 +92,7 @@ impl Parts {
         membership: Membership,
     ) -> anyhow::Result<Self> {
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
-        let parts = Self { membership, tasks, cancel, broken_off: Arc::default() };
+        let parts = Self { membership, tasks, cancel, broken_off: Arc::default(), findings: Arc::default() };
         for component in components {
             let made = make(&component);
             parts.add(component.name, made, Poke::new()).await?;
@@ -107,8 +111,16 @@ impl Parts {
         poke: Poke,
     ) -> anyhow::Result<()> {
         let Membership { id, manager, bus, clock, openings, numbered_from } = self.membership.clone();
+        let findings = Arc::clone(&self.findings);
+        let note = {
+            let name = name.clone();
+            move |found| {
+                findings.lock().unwrap_or_else(PoisonError::into_inner).insert(name, found);
+            }
+        };
         let identity = Identity { name, simulation_id: id, manager, numbered_from };
-        let joined = join(component, identity, bus.session(), clock).await?.opening_by(openings);
+        let joined =
+            join(component, identity, bus.session(), clock).await?.opening_by(openings).telling(note);
         let (cancel, broken_off) = (self.cancel.clone(), Arc::clone(&self.broken_off));
         self.tasks.spawn(async move {
             if let Err(error) = joined.run(poke, cancel).await {
@@ -119,13 +131,14 @@ impl Parts {
         Ok(())
     }
 
-    /// Waits until all have ended by the manager's word, and ends those that have not.
-    pub async fn end(self, clock: &SharedClock, within: Duration) {
+    /// Waits until all have ended by the manager's word, and ends those that have not. What they found out.
+    pub async fn end(self, clock: &SharedClock, within: Duration) -> Findings {
         self.tasks.close();
         if until(clock.as_ref(), clock.now() + within, self.tasks.wait()).await.is_none() {
             self.cancel.cancel();
             until(clock.as_ref(), clock.now() + within, self.tasks.wait()).await;
         }
+        std::mem::take(&mut self.findings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits until all have ended, or `stop` is cancelled; then ends them. Whether none of them broke off.
@@ -151,6 +164,10 @@ fn make(component: &ComponentSettings) -> Result<Box<dyn Component>, Fault> {
             Box::new(StaticTimeSeries::new(&component.name, settings).map_err(fault)?)
         }
         ComponentKind::SetpointSeries(settings) => Box::new(SetpointSeries::new(settings).map_err(fault)?),
+        ComponentKind::Resource(kind) => kind.make(&component.name)?,
+        ComponentKind::Grid(kind) => kind.make(&component.name)?,
+        ComponentKind::Market(kind) => kind.make(&component.name)?,
+        ComponentKind::Congestion(kind) => kind.make(&component.name)?,
         ComponentKind::Dummy(settings) => {
             Box::new(Dummy::new(&component.name, settings.clone()).map_err(|error| Fault::caused_by(&error))?)
         }

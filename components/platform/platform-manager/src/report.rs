@@ -1,6 +1,7 @@
 //! `report.json`: [`RunReport`].
 
 use crate::output::write_whole;
+use crate::parts::Findings;
 use crate::verdict::{Deadlines, Verdict};
 use anyhow::Context as _;
 use gridloop_bus::Statistics;
@@ -31,6 +32,9 @@ pub struct RunReport {
     /// Outcome, reason, epochs and pacing.
     #[serde(flatten)]
     pub manager: Report,
+    /// What components found out, by their names: each an object that says its `kind`.
+    #[serde(skip_serializing_if = "Findings::is_empty")]
+    pub components: Findings,
     /// The devices, in the order of the configuration.
     pub devices: Vec<DeviceReport>,
     /// Setpoints for resources that nobody in this process has: topic and count.

@@ -6,7 +6,7 @@
 
 use crate::bus::BusSettings;
 use crate::configuration::Configuration;
-use crate::parts::{Membership, Parts, Strays};
+use crate::parts::{Findings, Membership, Parts, Strays};
 use crate::report::{BusReport, RunReport};
 use crate::verdict::Verdict;
 use anyhow::{Context as _, anyhow};
@@ -169,9 +169,10 @@ impl Session {
             Err(error) => (Err(error), None),
         };
         let devices = gateway.end().await;
-        if let Some(parts) = parts {
-            parts.end(&self.clock, COMPONENTS_END_WITHIN).await;
-        }
+        let components = match parts {
+            Some(parts) => parts.end(&self.clock, COMPONENTS_END_WITHIN).await,
+            None => Findings::new(),
+        };
         let _ = self.bus.flush().await;
         let log = match log {
             Some(log) => log.finish().await,
@@ -193,6 +194,7 @@ impl Session {
             started_at,
             ended_at: Timestamp::from(self.clock.utc()).to_string(),
             manager,
+            components,
             devices,
             setpoints_for_nobody: strays.map(Strays::end)?,
             log,

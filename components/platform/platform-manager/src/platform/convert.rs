@@ -131,6 +131,10 @@ impl Converter<'_> {
         let number = |number: f64| format!("{number:?}");
         let text = |text: &str| quoted(text);
         Some(match kind {
+            ComponentKind::Resource(_)
+            | ComponentKind::Grid(_)
+            | ComponentKind::Market(_)
+            | ComponentKind::Congestion(_) => return None,
             ComponentKind::StaticTimeSeries(settings) if settings.topic != RESOURCE_STATE_TOPIC => {
                 return None;
             }

@@ -1,0 +1,1 @@
+//! OpenDSS as an engine of power flow, loaded at run time.

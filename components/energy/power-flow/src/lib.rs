@@ -1,0 +1,15 @@
+//! Unbalanced three-phase power flow of distribution networks.
+//!
+//! An [`Engine`] knows a network and solves it for an [`Operation`]: what everybody feeds in or draws, where the taps
+//! stand, and what the source holds. The answer is a [`Solution`]: the voltage of every conductor at every bus, the
+//! current and loss of every branch.
+//!
+//! Everything is in SI units, positive towards the grid. Voltages are complex phasors of r.m.s. value against earth.
+
+mod engine;
+
+pub use engine::{
+    BranchFlow, BranchInfo, BusInfo, Conductor, ConductorFlow, Connection, Engine, Injection, Operation,
+    Solution, SolveError, TapRange, Topology, VoltageDependence,
+};
+pub use num_complex::Complex64;
