@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use gridloop_clock::SharedClock;
 use gridloop_device::{Device, DeviceError};
 use gridloop_modbus::LinkSettings;
+use gridloop_plant::GridTerminals;
 use gridloop_service::Section;
 use std::any::Any;
 use std::path::PathBuf;
@@ -79,6 +80,8 @@ pub struct Served {
     pub told: String,
     /// What serves it.
     pub server: Box<dyn Any + Send + Sync>,
+    /// Where the plant behind it hangs on the grid.
+    pub terminals: GridTerminals,
 }
 
 /// How a scan is to be done.
@@ -177,6 +180,8 @@ pub struct Opened {
     pub address: String,
     /// What serves the simulated device; it ends when this is dropped.
     pub simulator: Option<Box<dyn Any + Send + Sync>>,
+    /// Where the plant of the simulated device hangs on the grid.
+    pub terminals: Option<GridTerminals>,
 }
 
 /// Why a device could not be made.

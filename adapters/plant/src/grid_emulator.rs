@@ -3,7 +3,7 @@
 
 use crate::commanded::approach;
 use crate::error::{CommandError, SettingsError, check, within};
-use crate::{GRID_FREQUENCY_HZ, LastKnown, Step};
+use crate::{GRID_FREQUENCY_HZ, LastKnown, OnGrid, Step};
 use std::time::Duration;
 
 /// What kind of source it is.
@@ -108,6 +108,11 @@ impl Step for GridEmulator {
         let reach = self.settings.slew_v_per_s * dt.as_secs_f64();
         self.voltage_v = approach(self.voltage_v, self.setpoint_v, reach);
     }
+}
+
+impl OnGrid for GridEmulator {
+    /// Nothing: it makes a voltage, and is told which by command.
+    fn set_grid_voltage_v(&mut self, _voltage_v: f64, _at_position: Option<i32>) {}
 }
 
 #[cfg(test)]

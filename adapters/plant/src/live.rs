@@ -65,8 +65,7 @@ impl OnGrid for Plant {
             Self::PvInverter(inverter) => inverter.set_grid_voltage_v(voltage_v, at_position),
             Self::TapChanger(tap_changer) => tap_changer.set_grid_voltage_v(voltage_v, at_position),
             Self::Battery(battery) => battery.set_grid_voltage_v(voltage_v, at_position),
-            // It makes a voltage, and is told which by command.
-            Self::GridEmulator(_) => {}
+            Self::GridEmulator(emulator) => emulator.set_grid_voltage_v(voltage_v, at_position),
         }
     }
 }

@@ -127,12 +127,7 @@ impl PvInverter {
             ceiling_w: settings.rated_power_w,
             ramped_var: 0.0,
             energy_wh: 0.0,
-            terminals: Terminals::new(
-                &settings.support,
-                nominal_voltage_v,
-                rated_power_w,
-                rated_power_w,
-            ),
+            terminals: Terminals::new(&settings.support, nominal_voltage_v, rated_power_w, rated_power_w),
             settings,
         })
     }
@@ -274,8 +269,7 @@ impl PvInverter {
     /// Lives until `end`, with no command changing before it.
     fn live_until(&mut self, end: Duration) {
         let (from_s, to_s) = (self.elapsed.as_secs_f64(), end.as_secs_f64());
-        let (ramp, seconds) =
-            (self.settings.ramp_w_per_s, end.saturating_sub(self.elapsed).as_secs_f64());
+        let (ramp, seconds) = (self.settings.ramp_w_per_s, end.saturating_sub(self.elapsed).as_secs_f64());
         self.energy_wh += self.energy_ws(from_s, to_s) / 3600.0;
         self.ceiling_w = approach(self.ceiling_w, self.ceiling_target_w(), ramp * seconds);
         if self.on_grid() {

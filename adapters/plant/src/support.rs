@@ -142,7 +142,15 @@ impl Terminals {
     pub(crate) fn new(support: &GridSupport, nominal_v: f64, rated_va: f64, most_var: f64) -> Self {
         let protection = support.trip_and_return_after_s.map(Protection::new);
         let support = support.clone();
-        Self { support, nominal_v, voltage_v: nominal_v, rated_va, most_var, volt_watt_w: rated_va, protection }
+        Self {
+            support,
+            nominal_v,
+            voltage_v: nominal_v,
+            rated_va,
+            most_var,
+            volt_watt_w: rated_va,
+            protection,
+        }
     }
 
     /// What is not a voltage changes nothing.
@@ -216,8 +224,7 @@ impl Terminals {
 
     /// When that ceiling is where it goes to, in seconds from now.
     pub(crate) fn volt_watt_arrival_s(&self) -> f64 {
-        self.volt_watt_line()
-            .map_or(0.0, |(target_w, w_per_s)| (target_w - self.volt_watt_w).abs() / w_per_s)
+        self.volt_watt_line().map_or(0.0, |(target_w, w_per_s)| (target_w - self.volt_watt_w).abs() / w_per_s)
     }
 
     fn volt_watt_line(&self) -> Option<(f64, f64)> {
@@ -302,9 +309,8 @@ pub(crate) fn area_under_least<const N: usize>(width: f64, lines: [(f64, f64); N
         }
     }
     bends.sort_by(f64::total_cmp);
-    let least = |at: f64| {
-        lines.iter().map(|(left, right)| left + (right - left) * at).fold(f64::INFINITY, f64::min)
-    };
+    let least =
+        |at: f64| lines.iter().map(|(left, right)| left + (right - left) * at).fold(f64::INFINITY, f64::min);
     let area = |pair: &[f64]| match pair {
         [from, to] => (to - from) * (least(*from) + least(*to)) / 2.0,
         _ => 0.0,

@@ -99,7 +99,7 @@ impl Guard {
     }
 
     /// Decides about a setpoint that arrived at `now` for a device in this mode with these capabilities. `driven`: what
-    /// passes goes to the device, and not to its twin alone.
+    /// passes goes to the device, and not to its twin alone. It is not in force before [`Guard::passed`] is told.
     pub(crate) fn decide(
         &mut self,
         asked: Command,
@@ -139,8 +139,12 @@ impl Guard {
         {
             return Decision::Refused(refusal);
         }
-        self.passed = Some(Passed { command: *command, at: now, driven });
         decision
+    }
+
+    /// What was decided is written down and handed over: from `now` on it is in force, and a ramp begins at it.
+    pub(crate) fn passed(&mut self, command: Command, mode: Mode, driven: bool, now: MonoTime) {
+        self.passed = Some(Passed { command, at: now, driven: driven && mode == Mode::Armed });
     }
 
     /// What a ramp begins at: the command in force, else what the device does; nothing before the first command.
