@@ -220,3 +220,6 @@ pub enum OpenError {
     #[error("cannot serve the simulated device: {0}")]
     Serve(#[from] std::io::Error),
 }
+
+#[cfg(test)]
+mod tests;

@@ -199,7 +199,7 @@ impl Following {
         };
         let epoch = message.epoch_number().unwrap_or(0);
         self.followed_epoch = self.followed_epoch.max(epoch);
-        Heard::Voltage(bus_v / self.settings.bus_nominal_voltage_v * self.settings.nominal_voltage_v)
+        Heard::Voltage(bus_v * (self.settings.nominal_voltage_v / self.settings.bus_nominal_voltage_v))
     }
 
     fn acceptable(&self, grid: &str, bus: &str, bus_v: f64, message: &Message) -> Result<(), String> {
