@@ -492,8 +492,9 @@ pub(crate) fn description_of(image: &Arc<ProcessImage>) -> (String, String, Stri
         gridloop_device::FailSafe::RevertsToFree { after } => {
             format!("drops the limit after {} s (output may rise)", after.as_secs_f64())
         }
-        gridloop_device::FailSafe::RevertsToValue { after } => {
-            format!("goes to its revert value after {} s", after.as_secs_f64())
+        gridloop_device::FailSafe::RevertsToValue { after, to_w } => {
+            let value = to_w.map_or_else(|| "its revert value".to_owned(), |watts| format!("{watts} W"));
+            format!("goes to {value} after {} s", after.as_secs_f64())
         }
     };
     (description.identity.clone(), description.profile.clone(), fail_safe)

@@ -133,12 +133,6 @@ pub trait Opener: Send + Sync + std::fmt::Debug {
         address.to_owned()
     }
 
-    /// The real power in W to which the device is told to go by itself ([`gridloop_device::FailSafe::RevertsToValue`]),
-    /// where the settings say so. Drills compare it with what the device does.
-    fn reverts_to_w(&self) -> Option<f64> {
-        None
-    }
-
     /// The link to the device's registers, where it has any.
     fn modbus_link(&self, _address: &str, _timeout: Duration) -> Option<LinkSettings> {
         None

@@ -6,7 +6,6 @@ use crate::settings::Address;
 use crate::twin::TwinSettings;
 use async_trait::async_trait;
 use gridloop_clock::SharedClock;
-use gridloop_device::Unit;
 use gridloop_modbus::simulated::{
     serve_battery_inverter, serve_grid_emulator, serve_meter, serve_tap_changer,
 };
@@ -88,13 +87,6 @@ impl Opener for Settings {
 
     fn endpoint(&self, address: &str) -> String {
         self.link.endpoint(address)
-    }
-
-    /// Where a profile says it in W.
-    fn reverts_to_w(&self) -> Option<f64> {
-        let profile = self.profile.as_ref()?;
-        let fallback = profile.power.as_ref()?.watchdog.as_ref()?.fallback.as_ref()?;
-        (profile.point(&fallback.point)?.unit == Unit::Watt).then_some(fallback.value)
     }
 
     fn modbus_link(&self, address: &str, timeout: Duration) -> Option<LinkSettings> {

@@ -97,10 +97,6 @@ impl Opener for Settings {
         self.link.endpoint(address)
     }
 
-    fn reverts_to_w(&self) -> Option<f64> {
-        Some(self.revert_to_w)
-    }
-
     fn modbus_link(&self, address: &str, timeout: Duration) -> Option<LinkSettings> {
         self.link.link(address, timeout).ok()
     }

@@ -99,7 +99,7 @@ async fn drill(
         limits: device.safety.limits,
         wish: Wish {
             power_w: args.power_w,
-            reverts_to_w: args.reverts_to_w.or(device.opener.reverts_to_w()),
+            reverts_to_w: args.reverts_to_w,
             within: args.within,
         },
         reading_interval: device.poll_interval,
