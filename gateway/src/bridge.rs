@@ -137,7 +137,8 @@ impl Bridge {
         known(&self.equipment.device).or_else(of_twin).unwrap_or_default()
     }
 
-    fn command(&mut self, asked: Command, origin: &Origin, arrived_at: MonoTime) {
+    /// Whether it passed, changed or not.
+    fn command(&mut self, asked: Command, origin: &Origin, arrived_at: MonoTime) -> bool {
         let mode = self.equipment.device.image().mode;
         let capabilities = self.capabilities();
         let drives = self.equipment.fallback.drives_device();
@@ -168,7 +169,7 @@ impl Bridge {
         if let Some(trouble) = trouble {
             self.warn(WarningKind::Internal, &trouble);
         }
-        let Some(command) = passed else { return };
+        let Some(command) = passed else { return false };
         guard.passed(command, mode, drives, arrived_at);
         let expires_at = arrived_at + self.settings.dead_man;
         let setpoint = Setpoint { command, epoch: origin.epoch, received_at: arrived_at, expires_at, order };
@@ -179,6 +180,7 @@ impl Bridge {
         if let Some(twin) = &self.equipment.twin {
             twin.device.command(setpoint);
         }
+        true
     }
 
     /// Who speaks for the resource in this epoch. Whoever takes over goes on from where the other was.

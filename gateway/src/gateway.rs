@@ -18,6 +18,7 @@ use gridloop_clock::SharedClock;
 use gridloop_component::{Fault, Poke};
 use gridloop_device::{
     Ageing, Command, Description, DeviceHandle, DeviceTask, Left, Mode, SafeState, Source, TaskSettings,
+    point,
 };
 use gridloop_metrics::Metrics;
 use gridloop_plant::{GridTerminals, LivePlant, Plant};
@@ -457,6 +458,12 @@ impl Running {
             remarks.push(format!(
                 "setpoints hold for {hold} s, epochs last {length} s: it will be released in every epoch; raise dead_man_s"
             ));
+        }
+        if settings.category.is_some()
+            && image.readings > 0
+            && !image.points.contains_key(point::REACTIVE_POWER)
+        {
+            remarks.push("measures no reactive power: its results have 0 in its place".to_owned());
         }
         if let Some(description) = &image.description {
             remarks.extend(remark_of_following(settings, description));

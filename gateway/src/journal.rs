@@ -114,7 +114,8 @@ pub struct DeviceReport {
     pub refused: u64,
     /// Voltages of the network that the device followed.
     pub network_states_followed: u64,
-    /// States of the network that it did not follow: late, incomplete, implausible, or doubted by their sender.
+    /// States of the network that it did not follow: late, incomplete, implausible, doubted by their sender,
+    /// or refused as a setpoint.
     pub network_states_ignored: u64,
     /// Epochs whose results warn that the network has said no voltage for too long.
     pub epochs_without_network: u64,

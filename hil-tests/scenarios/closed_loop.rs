@@ -1,14 +1,22 @@
 //! The loop between devices and a network model: powers and positions go to the network, its voltages come back.
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use gridloop_clock::MonoTime;
+use gridloop_clock::{MonoTime, SharedClock};
 use gridloop_component::{Component, Fault, Identity, OpenEpoch, Output, Poke, Step, join};
-use gridloop_device::Command;
+use gridloop_device::{
+    Applied, Command, Description, Device, DeviceError, SafeState, Setpoint, Snapshot, point as points,
+};
+use gridloop_gateway::drivers::{OpenError, Opened, Opener};
+use gridloop_gateway::{Address, TwinSettings};
 use gridloop_hil_tests::world::{Author, Run, World, at_epochs, honest, simulated, spoil};
 use gridloop_messages::{Body, BusVoltage, Conductor, Message, NetworkState, Warning, WarningKind, topic};
+use gridloop_plant::LivePlant;
 use gridloop_platform_manager::Configuration;
 use gridloop_realtime_manager::Outcome;
+use gridloop_simulated::SimulatedDevice;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Six-second epochs: a step of the tap changer and its rest take two of them.
 const LOOP: &str = r#"
@@ -331,6 +339,8 @@ fn a_source_that_is_not_armed_follows_nothing() {
     let (run, took) = alone(|grid| vec![(2, volts(grid, 2, 240.0))], &["device.source1.mode=\"read-only\""]);
     assert!(took.is_empty(), "{took:?}");
     assert!(run.one(SOURCE1_POINTS, 2).warns_of("warning.input"));
+    let report = run.device("source1");
+    assert_eq!((report.network_states_followed, report.network_states_ignored), (0, 1));
     assert_eq!(shown(&run, SOURCE1_POINTS, 10, "voltage"), 230.0);
 }
 
@@ -397,4 +407,65 @@ fn doubted(author: &mut Author, epoch: u64, voltage: f64) -> Bytes {
     let text = String::from_utf8(volts(author, epoch, voltage).to_vec()).expect("text");
     let warned = format!("{{\"Warnings\":[\"{}\"],{}", warning.as_str(), &text[1..]);
     Bytes::from(warned)
+}
+
+/// A device that measures real power only.
+struct WithoutVars(SimulatedDevice);
+
+#[async_trait]
+impl Device for WithoutVars {
+    async fn connect(&mut self) -> Result<Description, DeviceError> {
+        self.0.connect().await
+    }
+
+    async fn read(&mut self) -> Result<Snapshot, DeviceError> {
+        let mut snapshot = self.0.read().await?;
+        snapshot.points.remove(points::REACTIVE_POWER);
+        Ok(snapshot)
+    }
+
+    async fn apply(&mut self, setpoint: &Setpoint) -> Result<Applied, DeviceError> {
+        self.0.apply(setpoint).await
+    }
+
+    async fn release(&mut self, safe: &SafeState) -> Result<Applied, DeviceError> {
+        self.0.release(safe).await
+    }
+}
+
+#[derive(Debug)]
+struct OpensWithoutVars;
+
+#[async_trait]
+impl Opener for OpensWithoutVars {
+    fn plants(&self) -> &'static [&'static str] {
+        &["pv-inverter"]
+    }
+
+    async fn open(
+        &self,
+        _: &Address,
+        twin: Option<&TwinSettings>,
+        _: Duration,
+        clock: &SharedClock,
+    ) -> Result<Opened, OpenError> {
+        let plant = LivePlant::new(twin.ok_or(OpenError::NoTwin)?.plant()?, clock.clone());
+        let device = Box::new(WithoutVars(SimulatedDevice::new(plant, clock.clone())));
+        Ok(Opened { device, address: "a plain meter".into(), simulator: None, terminals: None })
+    }
+}
+
+#[test]
+fn a_device_that_measures_no_reactive_power_is_published_with_none_and_says_so() {
+    let mut configuration = configuration(ALONE, &["simulation.epochs=3"]);
+    let pv1 = configuration.devices.iter_mut().find(|device| device.name == "pv1").expect("pv1");
+    pv1.opener = Box::new(OpensWithoutVars);
+    let run = simulated(|clock| async move { World::new(&clock, 2).run(configuration).await });
+    let run = run.expect("a run");
+    for epoch in 1..=3 {
+        let Body::ResourceState(state) = run.one(PV1, epoch).body() else { panic!("no ResourceState") };
+        assert_eq!((state.reactive_power_kvar, state.node), (0.0, Some(1)));
+        assert!(state.real_power_kw > 0.0);
+        assert!(run.one(PV1, epoch).warns_of("warning.other: pv1: has no reactive power"));
+    }
 }

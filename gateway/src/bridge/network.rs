@@ -17,16 +17,21 @@ impl Bridge {
             Heard::Nothing => {}
             Heard::Ignored(why) => self.ignored(&why),
             Heard::Voltage(voltage_v) => {
-                self.equipment.journal.followed();
-                match by {
+                let follows = match by {
                     FollowBy::Setpoint => {
-                        self.command(Command::Voltage { voltage_v }, &Origin::of(message), arrived_at);
+                        self.command(Command::Voltage { voltage_v }, &Origin::of(message), arrived_at)
                     }
                     FollowBy::Terminals => {
                         for terminals in &self.equipment.terminals {
                             terminals.set_voltage_v(voltage_v, self.published_position);
                         }
+                        true
                     }
+                };
+                if follows {
+                    self.equipment.journal.followed();
+                } else {
+                    self.equipment.journal.network_state_ignored();
                 }
             }
         }
