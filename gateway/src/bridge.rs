@@ -7,6 +7,7 @@
 
 use crate::convert::{self, Resource};
 use crate::fallback::{Active, Fallback, SourceSwitch};
+use crate::follows::{FollowBy, Following};
 use crate::journal::Journal;
 use crate::measures::Measures;
 use crate::safety::audit::{self, Audit};
@@ -18,10 +19,12 @@ use gridloop_device::{
     Ageing, Capabilities, Command, DeviceHandle, Link, ProcessImage, Quality, Setpoint, Source, point,
 };
 use gridloop_messages::{Body, DeviceState, Message, Warning, WarningKind, topic};
-use gridloop_plant::{LastKnown, LivePlant, Plant};
+use gridloop_plant::{GridTerminals, LastKnown, LivePlant, Plant};
 use serde_json::json;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+mod network;
 
 /// What a bridge knows from the configuration.
 #[derive(Debug, Clone)]
@@ -66,6 +69,10 @@ pub(crate) struct Equipment {
     pub(crate) audit: Audit,
     pub(crate) twin: Option<Twin>,
     pub(crate) fallback: Fallback,
+    /// The voltage of the network that the device follows.
+    pub(crate) following: Option<Following>,
+    /// Where that voltage goes: the simulated device and the twin.
+    pub(crate) terminals: Vec<GridTerminals>,
 }
 
 /// The simulated twin: the device that speaks for it, and the plant behind it.
@@ -97,6 +104,8 @@ pub struct Bridge {
     warnings: Vec<Warning>,
     /// The newest setpoint that passed.
     newest: Option<Setpoint>,
+    /// The tap position that was published last, by which the network may have calculated.
+    published_position: Option<i32>,
     opened_at: MonoTime,
     phase: Phase,
 }
@@ -110,7 +119,16 @@ enum Phase {
 impl Bridge {
     pub(crate) fn new(settings: BridgeSettings, clock: SharedClock, equipment: Equipment) -> Self {
         let (opened_at, phase) = (MonoTime::default(), Phase::BeforeReading);
-        Self { settings, clock, equipment, warnings: Vec::new(), newest: None, opened_at, phase }
+        Self {
+            settings,
+            clock,
+            equipment,
+            warnings: Vec::new(),
+            newest: None,
+            published_position: None,
+            opened_at,
+            phase,
+        }
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -119,7 +137,8 @@ impl Bridge {
         known(&self.equipment.device).or_else(of_twin).unwrap_or_default()
     }
 
-    fn command(&mut self, asked: Command, origin: &Origin, arrived_at: MonoTime) {
+    /// Whether it passed, changed or not.
+    fn command(&mut self, asked: Command, origin: &Origin, arrived_at: MonoTime) -> bool {
         let mode = self.equipment.device.image().mode;
         let capabilities = self.capabilities();
         let drives = self.equipment.fallback.drives_device();
@@ -150,7 +169,8 @@ impl Bridge {
         if let Some(trouble) = trouble {
             self.warn(WarningKind::Internal, &trouble);
         }
-        let Some(command) = passed else { return };
+        let Some(command) = passed else { return false };
+        guard.passed(command, mode, drives, arrived_at);
         let expires_at = arrived_at + self.settings.dead_man;
         let setpoint = Setpoint { command, epoch: origin.epoch, received_at: arrived_at, expires_at, order };
         self.newest = Some(setpoint);
@@ -160,6 +180,7 @@ impl Bridge {
         if let Some(twin) = &self.equipment.twin {
             twin.device.command(setpoint);
         }
+        true
     }
 
     /// Who speaks for the resource in this epoch. Whoever takes over goes on from where the other was.
@@ -208,6 +229,7 @@ impl Bridge {
             }
             Decision::Refused(why) => return self.warn(WarningKind::Input, &why),
         };
+        guard.passed(command, device.mode, true, now);
         self.equipment.device.command(Setpoint { command, ..newest });
     }
 
@@ -282,6 +304,8 @@ impl Bridge {
             let why = self.why_unreliable(&image, now);
             self.warn(WarningKind::InputUnreliable, &why);
         }
+        self.warn_of_missing_network(epoch.number);
+        self.published_position = last_known(&image).tap_position;
         if self.settings.category.is_some() && value(point::REACTIVE_POWER).is_none() {
             self.warn(WarningKind::Other, "has no reactive power; 0 is published in its place");
         }
@@ -349,24 +373,30 @@ impl Bridge {
 impl Component for Bridge {
     fn inputs(&self) -> Vec<String> {
         let name = &self.settings.name;
-        vec![topic::power_setpoint(name), topic::tap_position(name), topic::voltage_setpoint(name)]
+        let mut topics = vec![topic::power_setpoint(name), topic::tap_position(name)];
+        let following = self.equipment.following.as_ref();
+        // One tells it a voltage: the network, where it follows that by its setpoint.
+        if following.is_none_or(|it| it.by() != FollowBy::Setpoint) {
+            topics.push(topic::voltage_setpoint(name));
+        }
+        topics.extend(following.map(Following::topic));
+        topics
     }
 
     fn open(&mut self, epoch: &OpenEpoch) -> Result<(), Fault> {
         self.opened_at = epoch.opened_at;
         self.phase = Phase::BeforeReading;
+        self.network_epoch_opens();
         Ok(())
     }
 
-    fn take(&mut self, _topic: &str, message: &Message, arrived_at: MonoTime) -> Result<(), Fault> {
+    fn take(&mut self, topic: &str, message: &Message, arrived_at: MonoTime) -> Result<(), Fault> {
+        // What came before its epoch counts from there, so that it neither expires nor seems slow by waiting.
+        let arrived_at = arrived_at.max(self.opened_at);
         if let Some(command) = convert::command(&message.body) {
-            let origin = Origin {
-                epoch: message.header.epoch.as_ref().map_or(0, |fields| fields.epoch_number),
-                message_id: message.header.message_id.clone(),
-                source: message.header.source_process_id.clone(),
-            };
-            // What came before its epoch counts from there, so that it neither expires nor seems slow by waiting.
-            self.command(command, &origin, arrived_at.max(self.opened_at));
+            self.command(command, &Origin::of(message), arrived_at);
+        } else {
+            self.hear_network(topic, message, arrived_at);
         }
         Ok(())
     }
@@ -379,7 +409,7 @@ impl Component for Bridge {
             | Refusal::IdTaken { topic, .. }
             | Refusal::Undecodable { topic, .. } => topic,
         };
-        if !self.inputs().contains(topic) {
+        if self.network_refused(topic, refusal) || !self.inputs().contains(topic) {
             return;
         }
         self.equipment.journal.refused_message();
@@ -405,6 +435,16 @@ struct Origin {
     source: String,
 }
 
+impl Origin {
+    fn of(message: &Message) -> Self {
+        Self {
+            epoch: message.epoch_number().unwrap_or(0),
+            message_id: message.header.message_id.clone(),
+            source: message.header.source_process_id.clone(),
+        }
+    }
+}
+
 /// What was known of a device last, whatever its quality is by now.
 fn last_known(image: &ProcessImage) -> LastKnown {
     let value = |name: &str| image.points.get(name).map(|sample| sample.value);
@@ -415,6 +455,7 @@ fn last_known(image: &ProcessImage) -> LastKnown {
         reactive_power_var: value(point::REACTIVE_POWER),
         tap_position,
         state_of_charge_percent: value(point::STATE_OF_CHARGE),
+        voltage_v: value(point::VOLTAGE),
     }
 }
 
@@ -453,8 +494,9 @@ pub(crate) fn description_of(image: &Arc<ProcessImage>) -> (String, String, Stri
         gridloop_device::FailSafe::RevertsToFree { after } => {
             format!("drops the limit after {} s (output may rise)", after.as_secs_f64())
         }
-        gridloop_device::FailSafe::RevertsToValue { after } => {
-            format!("goes to its revert value after {} s", after.as_secs_f64())
+        gridloop_device::FailSafe::RevertsToValue { after, to_w } => {
+            let value = to_w.map_or_else(|| "its revert value".to_owned(), |watts| format!("{watts} W"));
+            format!("goes to {value} after {} s", after.as_secs_f64())
         }
     };
     (description.identity.clone(), description.profile.clone(), fail_safe)

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use gridloop_clock::SharedClock;
 use gridloop_device::{Device, DeviceError};
 use gridloop_modbus::LinkSettings;
+use gridloop_plant::GridTerminals;
 use gridloop_service::Section;
 use std::any::Any;
 use std::path::PathBuf;
@@ -79,6 +80,8 @@ pub struct Served {
     pub told: String,
     /// What serves it.
     pub server: Box<dyn Any + Send + Sync>,
+    /// Where the plant behind it hangs on the grid.
+    pub terminals: GridTerminals,
 }
 
 /// How a scan is to be done.
@@ -130,12 +133,6 @@ pub trait Opener: Send + Sync + std::fmt::Debug {
         address.to_owned()
     }
 
-    /// The real power in W to which the device is told to go by itself ([`gridloop_device::FailSafe::RevertsToValue`]),
-    /// where the settings say so. Drills compare it with what the device does.
-    fn reverts_to_w(&self) -> Option<f64> {
-        None
-    }
-
     /// The link to the device's registers, where it has any.
     fn modbus_link(&self, _address: &str, _timeout: Duration) -> Option<LinkSettings> {
         None
@@ -177,6 +174,8 @@ pub struct Opened {
     pub address: String,
     /// What serves the simulated device; it ends when this is dropped.
     pub simulator: Option<Box<dyn Any + Send + Sync>>,
+    /// Where the plant of the simulated device hangs on the grid.
+    pub terminals: Option<GridTerminals>,
 }
 
 /// Why a device could not be made.
@@ -215,3 +214,6 @@ pub enum OpenError {
     #[error("cannot serve the simulated device: {0}")]
     Serve(#[from] std::io::Error),
 }
+
+#[cfg(test)]
+mod tests;

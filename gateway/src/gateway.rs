@@ -5,6 +5,7 @@ use crate::control::Controlled;
 use crate::convert;
 use crate::drivers::OpenError;
 use crate::fallback::{Fallback, SourceSwitch};
+use crate::follows::{FollowBy, Following};
 use crate::journal::{DeviceReport, Facts, Journal};
 use crate::measures::Measures;
 use crate::safety::audit::Audit;
@@ -16,10 +17,11 @@ use crate::told::Told;
 use gridloop_clock::SharedClock;
 use gridloop_component::{Fault, Poke};
 use gridloop_device::{
-    Ageing, Command, DeviceHandle, DeviceTask, Left, Mode, SafeState, Source, TaskSettings,
+    Ageing, Command, Description, DeviceHandle, DeviceTask, Left, Mode, SafeState, Source, TaskSettings,
+    point,
 };
 use gridloop_metrics::Metrics;
-use gridloop_plant::{LivePlant, Plant};
+use gridloop_plant::{GridTerminals, LivePlant, Plant};
 use gridloop_simulated::SimulatedDevice;
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -96,6 +98,8 @@ struct Running {
     lock: DeviceLocker,
     task: DeviceTask,
     twin: Option<RunningTwin>,
+    /// Where the simulated device hangs on the grid.
+    terminals: Option<GridTerminals>,
     simulator: Option<Box<dyn Any + Send + Sync>>,
 }
 
@@ -239,6 +243,7 @@ async fn open(settings: &DeviceSettings, surroundings: &Surroundings) -> Result<
         lock,
         task,
         twin,
+        terminals: opened.terminals,
         simulator: opened.simulator,
     })
 }
@@ -321,6 +326,23 @@ fn hold(fail_safe: &str) -> String {
     format!("holding its last command, as configured, until its own timer acts: {fail_safe}")
 }
 
+/// What does not fit between what a device is to follow and what it is.
+fn remark_of_following(settings: &DeviceSettings, description: &Description) -> Option<String> {
+    let follows = settings.follows.as_ref()?;
+    let takes_voltage = description.capabilities.voltage.is_some();
+    match follows.by {
+        FollowBy::Setpoint if !takes_voltage => Some(format!(
+            "follows bus {} by its voltage setpoint, and takes none: nothing will be followed",
+            follows.bus
+        )),
+        FollowBy::Terminals if settings.address != Address::Simulated => Some(format!(
+            "its twin alone follows bus {}; the device has the voltage that it has",
+            follows.bus
+        )),
+        FollowBy::Setpoint | FollowBy::Terminals => None,
+    }
+}
+
 impl Running {
     async fn join(
         &self,
@@ -354,7 +376,21 @@ impl Running {
                 let twin = self.twin.as_ref();
                 let twin = twin.map(|it| Twin { device: it.task.handle(), plant: it.plant.clone() });
                 let (device, switch, audit) = (handle.clone(), self.switch.clone(), audit.clone());
-                let equipment = Equipment { device, guard, journal, measures, switch, audit, twin, fallback };
+                let following = settings.follows.clone().map(|it| Following::new(it, settings.node));
+                let of_twin = self.twin.as_ref().map(|it| it.plant.terminals());
+                let terminals = self.terminals.iter().cloned().chain(of_twin).collect();
+                let equipment = Equipment {
+                    device,
+                    guard,
+                    journal,
+                    measures,
+                    switch,
+                    audit,
+                    twin,
+                    fallback,
+                    following,
+                    terminals,
+                };
                 Ok(Bridge::new(bridge, clock.clone(), equipment))
             }
             None => Err(Fault::new(format!(
@@ -422,6 +458,15 @@ impl Running {
             remarks.push(format!(
                 "setpoints hold for {hold} s, epochs last {length} s: it will be released in every epoch; raise dead_man_s"
             ));
+        }
+        if settings.category.is_some()
+            && image.readings > 0
+            && !image.points.contains_key(point::REACTIVE_POWER)
+        {
+            remarks.push("measures no reactive power: its results have 0 in its place".to_owned());
+        }
+        if let Some(description) = &image.description {
+            remarks.extend(remark_of_following(settings, description));
         }
         if self.mode == Mode::Armed && self.source == Source::Field && image.description.is_some() {
             let (_, _, fail_safe) = description_of(&image);

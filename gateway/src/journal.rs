@@ -27,6 +27,9 @@ struct Story {
     restored: u64,
     interlocked: u64,
     not_obeyed: u64,
+    followed: u64,
+    network_ignored: u64,
+    without_network: u64,
     warnings: Vec<String>,
 }
 
@@ -109,6 +112,13 @@ pub struct DeviceReport {
     pub clamped: u64,
     /// Setpoints refused, by the gateway or by the device.
     pub refused: u64,
+    /// Voltages of the network that the device followed.
+    pub network_states_followed: u64,
+    /// States of the network that it did not follow: late, incomplete, implausible, doubted by their sender,
+    /// or refused as a setpoint.
+    pub network_states_ignored: u64,
+    /// Epochs whose results warn that the network has said no voltage for too long.
+    pub epochs_without_network: u64,
     /// How long readings took, in microseconds.
     pub read_us: Option<Percentiles>,
     /// From a setpoint's arrival to its confirmation, in microseconds.
@@ -151,6 +161,21 @@ impl Journal {
     /// A message that may have been a setpoint was refused before it got here.
     pub(crate) fn refused_message(&self) {
         self.story().refused += 1;
+    }
+
+    /// The device follows a voltage of the network.
+    pub(crate) fn followed(&self) {
+        self.story().followed += 1;
+    }
+
+    /// A state of the network is not followed.
+    pub(crate) fn network_state_ignored(&self) {
+        self.story().network_ignored += 1;
+    }
+
+    /// Results warn that the network has said no voltage for too long.
+    pub(crate) fn epoch_without_network(&self) {
+        self.story().without_network += 1;
     }
 
     /// Something happened in the device's task; what concerns the current step is written down.
@@ -282,6 +307,9 @@ impl Journal {
             setpoints: story.asked_messages,
             clamped: story.clamped,
             refused: story.refused,
+            network_states_followed: story.followed,
+            network_states_ignored: story.network_ignored,
+            epochs_without_network: story.without_network,
             read_us: statistics.read.percentiles(),
             setpoint_to_device_us: statistics.setpoint_to_device.percentiles(),
             read_age_us: measures.read_age.distribution(),

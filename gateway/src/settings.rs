@@ -2,6 +2,7 @@
 
 use crate::drivers::{DRIVERS, Opener};
 use crate::fallback::FallbackPolicy;
+use crate::follows::{FollowSettings, read_follows};
 use crate::safety::effect::EffectSettings;
 use crate::safety::guard::SafetySettings;
 use crate::safety::interlock::{ENTER_SERVICE_DELAY_S, InterlockSettings};
@@ -53,6 +54,8 @@ pub struct DeviceSettings {
     pub back_after: Duration,
     /// The twin.
     pub twin: Option<TwinSettings>,
+    /// The voltage of the network that it follows.
+    pub follows: Option<FollowSettings>,
 }
 
 /// Where a device is.
@@ -98,6 +101,8 @@ pub fn read_devices(root: &Section<'_>) -> Vec<DeviceSettings> {
     devices.iter().filter_map(read_device).collect()
 }
 
+const ABOUT_FOLLOWS: &str = "The voltage of the network model that the device follows.";
+
 const ABOUT_TWIN: &str = "The plant behind the simulated device and behind the fallback.";
 
 fn read_device(section: &Section<'_>) -> Option<DeviceSettings> {
@@ -141,6 +146,7 @@ fn read_device(section: &Section<'_>) -> Option<DeviceSettings> {
         let help = format!("add a [{}.twin] table, or set fallback = \"never\"", section.path());
         section.error(Some("fallback"), "a twin that can stand in", Some(help));
     }
+    let follows = read_follows(&section.section("follows", ABOUT_FOLLOWS), twin.as_ref());
     let mode = read_mode(section, &address);
     let category = section
         .text("category", "Publishes ResourceState.<category>.<name>. Absent: DeviceState only.")
@@ -192,6 +198,7 @@ fn read_device(section: &Section<'_>) -> Option<DeviceSettings> {
         fallback,
         back_after,
         twin,
+        follows,
     })
 }
 
@@ -199,13 +206,24 @@ fn read_device(section: &Section<'_>) -> Option<DeviceSettings> {
 const A_WORKING_DAY: Duration = Duration::from_hours(8);
 
 fn read_safe_state(section: &Section<'_>) -> SafeState {
-    let about = "What the device is left in: `release` (its own control, no limits), `hold`, or `power`, which is \
-                 safe_real_power_w.";
-    let word = section.text("safe_state", about).one_of(&["release", "hold", "power"]).or("release".into());
+    let about = "What the device is left in: `release` (its own control, no limits), `hold`, `power`, which is \
+                 safe_real_power_w, or `voltage`, which is safe_voltage_v.";
+    let words = ["release", "hold", "power", "voltage"];
+    let word = section.text("safe_state", about).one_of(&words).or("release".into());
+    let about = "With safe_state = \"voltage\": the line-to-neutral voltage in V.";
+    let voltage = section.number("safe_voltage_v", about).at_least(0.0).optional();
     let power =
         section.number("safe_real_power_w", "With safe_state = \"power\": the real power in W.").optional();
     match (word.as_str(), power) {
         ("hold", _) => SafeState::Hold,
+        ("voltage", _) => match voltage {
+            Some(voltage_v) => SafeState::Command(Command::Voltage { voltage_v }),
+            None => {
+                let help = "say which voltage is safe: safe_voltage_v = 230".to_owned();
+                section.error(Some("safe_state"), "a safe_voltage_v beside it", Some(help));
+                SafeState::Release
+            }
+        },
         ("power", Some(real_power_w)) => {
             SafeState::Command(Command::Power { real_power_w, reactive_power_var: 0.0 })
         }

@@ -1,8 +1,9 @@
 //! The `[device.NAME.twin]` tables: the plant behind a simulated device and behind the fallback.
 
+use crate::safety::interlock::ENTER_SERVICE_DELAY_S;
 use gridloop_plant::{
-    Battery, BatterySettings, Plant, PvInverter, PvInverterSettings, Series, SettingsError, TapChanger,
-    TapChangerSettings,
+    Battery, BatterySettings, Curve, GridEmulator, GridEmulatorSettings, GridSupport, Plant, PvInverter,
+    PvInverterSettings, Series, SettingsError, TapChanger, TapChangerSettings, TapMode, VoltageFunction,
 };
 use gridloop_service::Section;
 
@@ -15,6 +16,8 @@ pub enum TwinSettings {
     Battery(BatterySettings),
     /// `plant = "tap-changer"`
     TapChanger(TapChangerSettings),
+    /// `plant = "grid-emulator"`
+    GridEmulator(GridEmulatorSettings),
 }
 
 impl TwinSettings {
@@ -27,6 +30,7 @@ impl TwinSettings {
             Self::PvInverter(settings) => Plant::from(PvInverter::new(settings.clone())?),
             Self::Battery(settings) => Plant::from(Battery::new(settings.clone())?),
             Self::TapChanger(settings) => Plant::from(TapChanger::new(settings.clone())?),
+            Self::GridEmulator(settings) => Plant::from(GridEmulator::new(settings.clone())?),
         })
     }
 
@@ -37,6 +41,18 @@ impl TwinSettings {
             Self::PvInverter(_) => "pv-inverter",
             Self::Battery(_) => "battery",
             Self::TapChanger(_) => "tap-changer",
+            Self::GridEmulator(_) => "grid-emulator",
+        }
+    }
+
+    /// The line-to-neutral voltage that counts as nominal, in V; of a tap changer what it regulates to.
+    #[must_use]
+    pub const fn nominal_voltage_v(&self) -> f64 {
+        match self {
+            Self::PvInverter(settings) => settings.nominal_voltage_v,
+            Self::Battery(settings) => settings.nominal_voltage_v,
+            Self::TapChanger(settings) => settings.voltage_setpoint_v,
+            Self::GridEmulator(settings) => settings.nominal_voltage_v,
         }
     }
 }
@@ -51,6 +67,9 @@ pub fn read_twin(section: &Section<'_>) -> Option<TwinSettings> {
             ("pv-inverter", &|section: &Section<'_>| TwinSettings::PvInverter(read_pv_inverter(section))),
             ("battery", &|section: &Section<'_>| TwinSettings::Battery(read_battery(section))),
             ("tap-changer", &|section: &Section<'_>| TwinSettings::TapChanger(read_tap_changer(section))),
+            ("grid-emulator", &|section: &Section<'_>| {
+                TwinSettings::GridEmulator(read_grid_emulator(section))
+            }),
         ],
     )?;
     match twin.plant() {
@@ -82,6 +101,7 @@ fn read_pv_inverter(section: &Section<'_>) -> PvInverterSettings {
             .optional()
             .unwrap_or(typical.panel_power_w),
         irradiance_w_per_m2: typical.irradiance_w_per_m2,
+        support: read_support(section),
     }
 }
 
@@ -132,6 +152,7 @@ fn read_battery(section: &Section<'_>) -> BatterySettings {
         nominal_voltage_v: section
             .number("nominal_voltage_v", "Line-to-neutral voltage in V.")
             .or(usual.nominal_voltage_v),
+        support: read_support(section),
     }
 }
 
@@ -158,10 +179,65 @@ fn read_tap_changer(section: &Section<'_>) -> TapChangerSettings {
             "Voltage in V at the middle position, line to neutral",
             230.0,
         ),
-        mode: usual.mode,
+        mode: section
+            .text("mode", "Who moves it: automatic (its own regulator), or external (setpoints).")
+            .choice(&[("automatic", TapMode::Automatic), ("external", TapMode::External)])
+            .or(usual.mode),
         voltage_setpoint_v: section
             .number("voltage_setpoint_v", "What its automatic mode regulates to, in V.")
             .or(usual.voltage_setpoint_v),
+    }
+}
+
+fn read_grid_emulator(section: &Section<'_>) -> GridEmulatorSettings {
+    let about = "The line-to-neutral voltage that it begins with, in V.";
+    let nominal = section.number("nominal_voltage_v", about).within(1.0..=1e6).or(230.0);
+    let usual = GridEmulatorSettings::typical(nominal);
+    let about = "Highest voltage that it can be told, in V. Default: 1.3 times the nominal one.";
+    let highest = section.number("max_voltage_v", about).optional();
+    let about = "How fast its output follows, in V/s. Default: the nominal voltage in a second.";
+    let slew = section.number("slew_v_per_s", about).positive().optional();
+    GridEmulatorSettings {
+        nominal_voltage_v: nominal,
+        min_voltage_v: section
+            .number("min_voltage_v", "Lowest voltage that it can be told, in V.")
+            .or(usual.min_voltage_v),
+        max_voltage_v: highest.unwrap_or(usual.max_voltage_v),
+        slew_v_per_s: slew.unwrap_or(usual.slew_v_per_s),
+    }
+}
+
+/// What an inverter does by itself about the voltage.
+fn read_support(section: &Section<'_>) -> GridSupport {
+    let named = |word: &'static str, known: fn() -> Curve| {
+        move |text: &str| if text == word { Ok(known()) } else { Curve::parse(text) }
+    };
+    let about = "Reactive power by voltage: ieee-1547-b, or voltage:share points of your own. Absent: none.";
+    let volt_var = section
+        .text("volt_var", about)
+        .such_as("0.92:0.44, 0.98:0, 1.02:0, 1.08:-0.44")
+        .parsed(named("ieee-1547-b", Curve::ieee_1547_volt_var_b))
+        .optional();
+    let about = "What volt_var takes to do 90 % of the way, in s.";
+    let var_response = section.number("volt_var_response_s", about).or(VoltageFunction::VOLT_VAR_RESPONSE_S);
+    let about =
+        "Most real power by voltage: ieee-1547, or voltage:share points of your own. Absent: all of it.";
+    let volt_watt = section
+        .text("volt_watt", about)
+        .such_as("1.06:1, 1.10:0.2")
+        .parsed(named("ieee-1547", Curve::ieee_1547_volt_watt))
+        .optional();
+    let about = "What volt_watt takes to do 90 % of the way, in s.";
+    let watt_response =
+        section.number("volt_watt_response_s", about).or(VoltageFunction::VOLT_WATT_RESPONSE_S);
+    let about = "Whether it disconnects at voltages as in table 11 of IEEE 1547-2018.";
+    let trip = section.boolean("trip", about).or(false);
+    let about = "How long the voltage has to be good before it connects again, in s.";
+    let return_after = section.number("return_after_s", about).or(ENTER_SERVICE_DELAY_S);
+    GridSupport {
+        volt_var: volt_var.map(|curve| VoltageFunction { curve, response_s: var_response }),
+        volt_watt: volt_watt.map(|curve| VoltageFunction { curve, response_s: watt_response }),
+        trip_and_return_after_s: trip.then_some(return_after),
     }
 }
 

@@ -52,7 +52,10 @@ async fn a_foreign_battery_is_described_and_read_by_the_profile() -> anyhow::Res
     assert_eq!(driven.description.identity, "Foreign battery 77");
     let range = PowerRange { min_w: -8000.0, max_w: 8000.0, max_var: 4000.0 };
     assert_eq!(driven.description.capabilities.power, Some(range));
-    assert_eq!(driven.description.fail_safe, FailSafe::RevertsToValue { after: Duration::from_secs(20) });
+    assert_eq!(
+        driven.description.fail_safe,
+        FailSafe::RevertsToValue { after: Duration::from_secs(20), to_w: Some(0.0) }
+    );
     let snapshot = driven.device.read().await?;
     let value = |name: &str| snapshot.get(name).map(|sample| sample.value);
     let expected = [

@@ -188,7 +188,7 @@ async fn a_limit_in_model_704_arrives_with_its_reversion_value() -> anyhow::Resu
     let revert_after = Some(Duration::from_secs(20));
     let mut driven = Driven::new(&image(40_000, ac_controls()), revert_after).await?;
     let after = Duration::from_secs(20);
-    assert_eq!(driven.description.fail_safe, FailSafe::RevertsToValue { after });
+    assert_eq!(driven.description.fail_safe, FailSafe::RevertsToValue { after, to_w: Some(1000.0) });
     assert_eq!(driven.apply(6000.0, 0.0).await?, confirmed(6000.0, 0.0));
     let expected = [
         ("WMaxLimPct", 60),
@@ -223,7 +223,10 @@ async fn a_foreign_battery_is_told_to_charge_by_wset_and_hears_our_heartbeat() -
     let mut driven = Driven::new(&battery(set_points()), Some(Duration::from_secs(2))).await?;
     let power = PowerRange { min_w: -8000.0, max_w: 10_000.0, max_var: 0.0 };
     assert_eq!(driven.description.capabilities.power, Some(power));
-    assert_eq!(driven.description.fail_safe, FailSafe::RevertsToValue { after: Duration::from_secs(2) });
+    assert_eq!(
+        driven.description.fail_safe,
+        FailSafe::RevertsToValue { after: Duration::from_secs(2), to_w: Some(1000.0) }
+    );
     for (name, value) in [
         (point::REAL_POWER, -2500.0),
         (point::VOLTAGE, 229.8),

@@ -145,7 +145,7 @@ fn check(story: &Story, seed: u64) {
 fn limit(story: &Story) -> Option<f64> {
     story.plant.with(|plant| match plant {
         Plant::PvInverter(inverter) => inverter.power_limit().value(),
-        Plant::Battery(_) | Plant::TapChanger(_) => None,
+        Plant::Battery(_) | Plant::TapChanger(_) | Plant::GridEmulator(_) => None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Tests: the architecture, and whole runs in simulated time.
 
 mod architecture;
+mod closed_loop;
 mod conformance;
 mod determinism;
 mod device_task;

@@ -162,7 +162,7 @@ pub enum Renewal {
 }
 
 /// What a device does when its commands cease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum FailSafe {
     /// Nothing: it keeps the last command for ever. Only the gateway's dead-man timer stands behind it.
     #[default]
@@ -176,5 +176,7 @@ pub enum FailSafe {
     RevertsToValue {
         /// The time it waits.
         after: Duration,
+        /// The real power in W that it goes to; `None` where the device or its driver does not say it in W.
+        to_w: Option<f64>,
     },
 }

@@ -507,7 +507,7 @@ fn wants_renewal(description: Option<&Description>) -> bool {
 fn refresh_at(description: Option<&Description>, written: &Setpoint, now: MonoTime) -> MonoTime {
     let timer = match description.map(|description| description.fail_safe) {
         None | Some(FailSafe::None) => None,
-        Some(FailSafe::RevertsToFree { after } | FailSafe::RevertsToValue { after }) => Some(after / 3),
+        Some(FailSafe::RevertsToFree { after } | FailSafe::RevertsToValue { after, .. }) => Some(after / 3),
     };
     let renewal = match description.map(|description| description.renewal) {
         None | Some(Renewal::No) => None,

@@ -1,7 +1,7 @@
 //! Simulated Modbus devices: peers with a socket or a serial port, registers and a live plant, not mocks.
 //!
-//! [`serve_inverter`] and [`serve_battery`] serve SunSpec devices; [`serve_battery_inverter`], [`serve_tap_changer`] and
-//! [`serve_meter`] have plain register maps. Each gives a [`SimulatedServer`], whose [`Knobs`] make it slow, mute or wrong;
+//! [`serve_inverter`] and [`serve_battery`] serve SunSpec devices; [`serve_battery_inverter`], [`serve_tap_changer`],
+//! [`serve_grid_emulator`] and [`serve_meter`] have plain register maps. Each gives a [`SimulatedServer`], whose [`Knobs`] make it slow, mute or wrong;
 //! on RTU, which has no transactions, [`Fault::WrongTransaction`] is none. The framing is written here rather than taken
 //! from a library, because no library answers wrongly on purpose.
 //!
@@ -14,6 +14,7 @@ mod bind;
 mod block;
 mod codec;
 mod controls;
+mod grid_emulator;
 mod inverter;
 mod knobs;
 mod meter;
@@ -23,6 +24,7 @@ mod tap_changer;
 
 pub use battery::serve_battery_inverter;
 pub use bind::{Bind, BindError, Rights, Security};
+pub use grid_emulator::serve_grid_emulator;
 pub use inverter::{InverterSettings, serve_battery, serve_inverter};
 pub use knobs::{Fault, Knobs};
 pub use meter::serve_meter;

@@ -3,16 +3,16 @@
 use gridloop_clock::{SharedClock, WallClock};
 use gridloop_device::{Device, conformance};
 use gridloop_modbus::simulated::{
-    InverterSettings, SimulatedServer, serve_battery, serve_battery_inverter, serve_inverter, serve_meter,
-    serve_tap_changer,
+    InverterSettings, SimulatedServer, serve_battery, serve_battery_inverter, serve_grid_emulator,
+    serve_inverter, serve_meter, serve_tap_changer,
 };
 use gridloop_modbus::{
     LinkSettings, Profile, RegisterMapDevice, RegisterMapSettings, RevertAfter, SunSpecDevice,
     SunSpecSettings,
 };
 use gridloop_plant::{
-    Battery, BatterySettings, LivePlant, PvInverter, PvInverterSettings, Series, TapChanger,
-    TapChangerSettings,
+    Battery, BatterySettings, GridEmulator, GridEmulatorSettings, LivePlant, PvInverter, PvInverterSettings,
+    Series, TapChanger, TapChangerSettings,
 };
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -107,6 +107,13 @@ async fn meter_behind(clock: SharedClock, servers: Servers) -> Box<dyn Device> {
     mapped("meter-three-phase.toml", servers.keep(server), clock)
 }
 
+async fn grid_emulator_behind(clock: SharedClock, servers: Servers) -> Box<dyn Device> {
+    let plant = GridEmulator::new(GridEmulatorSettings::typical(230.0)).unwrap();
+    let plant = LivePlant::new(plant, Arc::clone(&clock));
+    let server = serve_grid_emulator(FREE_PORT, plant, 1, Arc::clone(&clock)).await.unwrap();
+    mapped("grid-emulator.toml", servers.keep(server), clock)
+}
+
 fn mapped(profile: &str, link: LinkSettings, clock: SharedClock) -> Box<dyn Device> {
     let file = format!("{}/../../configs/devices/{profile}", env!("CARGO_MANIFEST_DIR"));
     let profile = Profile::parse(&file, &std::fs::read_to_string(&file).unwrap()).unwrap();
@@ -150,6 +157,13 @@ async fn the_register_map_driver_keeps_the_contract_with_a_tap_changer() {
 async fn the_register_map_driver_keeps_the_contract_with_a_battery_inverter() {
     let (clock, servers) = (clock(), Servers::default());
     let make = || battery_behind(Arc::clone(&clock), servers.clone());
+    assert_eq!(conformance::check(Arc::clone(&clock), make).await, Ok(()));
+}
+
+#[tokio::test]
+async fn the_register_map_driver_keeps_the_contract_with_a_grid_emulator() {
+    let (clock, servers) = (clock(), Servers::default());
+    let make = || grid_emulator_behind(Arc::clone(&clock), servers.clone());
     assert_eq!(conformance::check(Arc::clone(&clock), make).await, Ok(()));
 }
 

@@ -200,7 +200,7 @@ impl Ledger {
                 FailSafe::RevertsToFree { after } => {
                     format!("drops a command after {} s", after.as_secs_f64())
                 }
-                FailSafe::RevertsToValue { after } => {
+                FailSafe::RevertsToValue { after, .. } => {
                     format!("goes to a value of its own after {} s", after.as_secs_f64())
                 }
             },

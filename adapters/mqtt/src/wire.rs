@@ -173,7 +173,7 @@ impl About {
         let Some(FailSafeNameplate { after_s, to }) = self.fail_safe else { return FailSafe::None };
         let after = Duration::from_secs_f64(after_s);
         match to {
-            FallBack::Value => FailSafe::RevertsToValue { after },
+            FallBack::Value => FailSafe::RevertsToValue { after, to_w: None },
             FallBack::Free => FailSafe::RevertsToFree { after },
         }
     }

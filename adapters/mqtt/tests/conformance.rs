@@ -126,7 +126,7 @@ async fn a_device_says_what_it_is_and_what_it_holds() {
     let (_simulated, mut device) = bench.battery();
     let description = device.connect().await.unwrap();
     assert_eq!(description.identity, "gridloop simulated battery");
-    assert_eq!(description.fail_safe, FailSafe::RevertsToValue { after: Duration::from_secs(5) });
+    assert_eq!(description.fail_safe, FailSafe::RevertsToValue { after: Duration::from_secs(5), to_w: None });
     assert_eq!(description.standing, None);
     device.apply(&bench.setpoint(-1000.0, Duration::from_secs(60))).await.unwrap();
     let again = device.connect().await.unwrap();

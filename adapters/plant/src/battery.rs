@@ -2,11 +2,13 @@
 //!
 //! The inverter's power moves at the ramp rate towards the command, or towards zero where there is none. While the state
 //! of charge is at the end that this power leads to, the terminals show zero. Power is made of straight lines and keeps
-//! its sign between two bends, so that energy is integrated exactly, however time is sliced.
+//! its sign between two bends, so that energy is integrated exactly, however time is sliced. What it does about the
+//! voltage at its terminals is in `support.rs`; volt-watt limits what it gives, not what it takes.
 
 use crate::commanded::{Commanded, Revert, approach};
 use crate::error::{CommandError, SettingsError, check, within};
-use crate::{GRID_FREQUENCY_HZ, LARGEST_W, LastKnown, Step};
+use crate::support::{Terminals, area_under_least};
+use crate::{GRID_FREQUENCY_HZ, GridSupport, LARGEST_W, LastKnown, OnGrid, Step};
 use std::time::Duration;
 
 /// Nearer to an end of the state of charge than this part of the capacity is at that end: what rounding makes of it.
@@ -37,6 +39,8 @@ pub struct BatterySettings {
     pub ramp_w_per_s: f64,
     /// Line-to-neutral voltage of the grid in V.
     pub nominal_voltage_v: f64,
+    /// What it does by itself about the voltage. The rated power of discharging counts as its rated apparent power.
+    pub support: GridSupport,
 }
 
 impl BatterySettings {
@@ -56,6 +60,7 @@ impl BatterySettings {
             discharge_efficiency: 0.92,
             ramp_w_per_s: rated_power_w / 2.0,
             nominal_voltage_v: 230.0,
+            support: GridSupport::default(),
         }
     }
 
@@ -73,7 +78,7 @@ impl BatterySettings {
         check("discharge_efficiency", self.discharge_efficiency, 0.01, 1.0)?;
         check("ramp_w_per_s", self.ramp_w_per_s, 0.001, LARGEST_W)?;
         check("nominal_voltage_v", self.nominal_voltage_v, 1.0, 1e6)?;
-        Ok(())
+        self.support.check()
     }
 }
 
@@ -82,6 +87,8 @@ impl BatterySettings {
 pub enum BatteryState {
     /// Neither taking nor giving, for nobody asks it to.
     Idle,
+    /// Disconnected from the grid because of its voltage.
+    Tripped,
     /// Taking power from the grid.
     Charging,
     /// Giving power to the grid.
@@ -117,7 +124,7 @@ pub struct BatteryOutputs {
     pub state: BatteryState,
 }
 
-/// A three-phase battery on a stiff grid.
+/// A three-phase battery on a grid whose voltage is the nominal one until somebody says another.
 #[derive(Debug, Clone)]
 pub struct Battery {
     settings: BatterySettings,
@@ -129,6 +136,7 @@ pub struct Battery {
     stored_wh: f64,
     discharged_wh: f64,
     charged_wh: f64,
+    terminals: Terminals,
 }
 
 impl Battery {
@@ -147,6 +155,12 @@ impl Battery {
             stored_wh: settings.capacity_wh * settings.state_of_charge_percent / 100.0,
             discharged_wh: 0.0,
             charged_wh: 0.0,
+            terminals: Terminals::new(
+                &settings.support,
+                settings.nominal_voltage_v,
+                settings.rated_discharge_power_w,
+                settings.max_reactive_power_var,
+            ),
             settings,
         })
     }
@@ -171,7 +185,8 @@ impl Battery {
         Ok(())
     }
 
-    /// Commands the reactive power in var, or takes the command away.
+    /// Commands the reactive power in var, or takes the command away. Where volt-var is on, a command of 0 leaves it in
+    /// force, and any other takes its place.
     ///
     /// # Errors
     /// A command, or a value to revert to, beyond the rating either way. The command in force stays.
@@ -226,12 +241,11 @@ impl Battery {
     #[must_use]
     pub fn outputs(&self) -> BatteryOutputs {
         let (real, state) = self.terminals();
-        let volts = self.settings.nominal_voltage_v;
         BatteryOutputs {
             real_power_w: real,
             reactive_power_var: self.ramped_var,
-            voltage_v: volts,
-            current_a: real.hypot(self.ramped_var) / (3.0 * volts),
+            voltage_v: self.terminals.voltage_v(),
+            current_a: self.terminals.current_a(real, self.ramped_var),
             frequency_hz: GRID_FREQUENCY_HZ,
             state_of_charge_percent: 100.0 * self.stored_wh / self.settings.capacity_wh,
             stored_wh: self.stored_wh,
@@ -243,12 +257,15 @@ impl Battery {
 
     fn terminals(&self) -> (f64, BatteryState) {
         let (lowest_wh, highest_wh) = self.ends_wh();
+        if self.terminals.tripped() {
+            return (0.0, BatteryState::Tripped);
+        }
         if self.ramped_w > 0.0 && self.stored_wh <= lowest_wh {
             (0.0, BatteryState::Empty)
         } else if self.ramped_w < 0.0 && self.stored_wh >= highest_wh {
             (0.0, BatteryState::Full)
         } else if self.ramped_w > 0.0 {
-            (self.ramped_w, BatteryState::Discharging)
+            (self.ramped_w.min(self.terminals.volt_watt_w(0.0)), BatteryState::Discharging)
         } else if self.ramped_w < 0.0 {
             (self.ramped_w, BatteryState::Charging)
         } else {
@@ -266,20 +283,27 @@ impl Battery {
     fn live_until(&mut self, end: Duration) {
         let seconds = end.saturating_sub(self.elapsed).as_secs_f64();
         let ramp = self.settings.ramp_w_per_s;
-        let target_w = self.power.value().unwrap_or(0.0);
+        let target_w = if self.terminals.tripped() { 0.0 } else { self.power.value().unwrap_or(0.0) };
         let start_w = self.ramped_w;
         let at = |t: f64| approach(start_w, target_w, ramp * t);
 
         let arrival_s = (target_w - start_w).abs() / ramp;
         let crossing_s = if start_w * target_w < 0.0 { start_w.abs() / ramp } else { 0.0 };
+        let mut bends_s = [crossing_s, arrival_s, self.terminals.volt_watt_arrival_s(), seconds];
+        bends_s.sort_by(f64::total_cmp);
         let mut from_s = 0.0;
-        for until_s in [crossing_s.min(seconds), arrival_s.min(seconds), seconds] {
-            self.exchange((at(from_s) + at(until_s)) / 2.0 * (until_s - from_s) / 3600.0);
+        for until_s in bends_s.map(|bend_s| bend_s.min(seconds)) {
+            let power_w = (at(from_s), at(until_s));
+            let most_w = (self.terminals.volt_watt_w(from_s), self.terminals.volt_watt_w(until_s));
+            self.exchange(area_under_least(until_s - from_s, [power_w, most_w]) / 3600.0);
             from_s = until_s;
         }
         self.ramped_w = at(seconds);
-        let target_var = self.reactive.value().unwrap_or(0.0);
-        self.ramped_var = approach(self.ramped_var, target_var, ramp * seconds);
+        if !self.terminals.tripped() {
+            self.ramped_var =
+                self.terminals.reactive_var(self.ramped_var, self.reactive.value(), ramp, seconds);
+        }
+        self.terminals.pass(seconds);
         self.elapsed = end;
     }
 
@@ -303,13 +327,26 @@ impl Battery {
 impl Step for Battery {
     fn step(&mut self, dt: Duration) {
         let end = self.elapsed.saturating_add(dt);
-        let next_due = |battery: &Self| battery.power.due().into_iter().chain(battery.reactive.due()).min();
+        let next_due = |battery: &Self| {
+            let commands = battery.power.due().into_iter().chain(battery.reactive.due());
+            commands.chain(battery.terminals.due()).min()
+        };
         while let Some(due) = next_due(self).filter(|due| *due <= end) {
             self.live_until(due);
             self.power.expire(due);
             self.reactive.expire(due);
+            if self.terminals.act(due) {
+                self.ramped_w = 0.0;
+                self.ramped_var = 0.0;
+            }
         }
         self.live_until(end);
+    }
+}
+
+impl OnGrid for Battery {
+    fn set_grid_voltage_v(&mut self, voltage_v: f64, _at_position: Option<i32>) {
+        self.terminals.set_voltage_v(voltage_v, self.elapsed);
     }
 }
 

@@ -1,6 +1,7 @@
-//! A plant that keeps abreast of a clock: [`LivePlant`], and [`Plant`], which is any of them.
+//! A plant that keeps abreast of a clock: [`LivePlant`], and [`Plant`], which is any of them. [`GridTerminals`] are what
+//! somebody holds who knows the voltage of the grid and not the plant.
 
-use crate::{Battery, PvInverter, TapChanger};
+use crate::{Battery, GridEmulator, PvInverter, TapChanger};
 use gridloop_clock::{MonoTime, SharedClock};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,6 +10,13 @@ use std::time::Duration;
 pub trait Step {
     /// Lets `dt` pass. One long step gives the same as many short ones.
     fn step(&mut self, dt: Duration);
+}
+
+/// What hangs on a grid whose voltage somebody else knows.
+pub trait OnGrid {
+    /// The line-to-neutral voltage in V, from now on until another is said. What is not a voltage changes nothing.
+    /// `at_position`: the tap position at which it is so, for a plant that has one and may have moved since.
+    fn set_grid_voltage_v(&mut self, voltage_v: f64, at_position: Option<i32>);
 }
 
 /// Any plant.
@@ -20,6 +28,8 @@ pub enum Plant {
     Battery(Battery),
     /// A tap changer.
     TapChanger(TapChanger),
+    /// A voltage source.
+    GridEmulator(GridEmulator),
 }
 
 /// The last that was known of a device, for its twin to go on from. What is not known is absent.
@@ -33,6 +43,8 @@ pub struct LastKnown {
     pub tap_position: Option<i32>,
     /// State of charge in per cent.
     pub state_of_charge_percent: Option<f64>,
+    /// Line-to-neutral voltage in V.
+    pub voltage_v: Option<f64>,
 }
 
 impl Plant {
@@ -42,6 +54,18 @@ impl Plant {
             Self::PvInverter(inverter) => inverter.adopt(last),
             Self::TapChanger(tap_changer) => tap_changer.adopt(last),
             Self::Battery(battery) => battery.adopt(last),
+            Self::GridEmulator(emulator) => emulator.adopt(last),
+        }
+    }
+}
+
+impl OnGrid for Plant {
+    fn set_grid_voltage_v(&mut self, voltage_v: f64, at_position: Option<i32>) {
+        match self {
+            Self::PvInverter(inverter) => inverter.set_grid_voltage_v(voltage_v, at_position),
+            Self::TapChanger(tap_changer) => tap_changer.set_grid_voltage_v(voltage_v, at_position),
+            Self::Battery(battery) => battery.set_grid_voltage_v(voltage_v, at_position),
+            Self::GridEmulator(emulator) => emulator.set_grid_voltage_v(voltage_v, at_position),
         }
     }
 }
@@ -52,6 +76,7 @@ impl Step for Plant {
             Self::PvInverter(inverter) => inverter.step(dt),
             Self::Battery(battery) => battery.step(dt),
             Self::TapChanger(tap_changer) => tap_changer.step(dt),
+            Self::GridEmulator(emulator) => emulator.step(dt),
         }
     }
 }
@@ -71,6 +96,12 @@ impl From<Battery> for Plant {
 impl From<TapChanger> for Plant {
     fn from(tap_changer: TapChanger) -> Self {
         Self::TapChanger(tap_changer)
+    }
+}
+
+impl From<GridEmulator> for Plant {
+    fn from(emulator: GridEmulator) -> Self {
+        Self::GridEmulator(emulator)
     }
 }
 
@@ -101,6 +132,28 @@ impl<P: Step> LivePlant<P> {
         state.lived_until = state.lived_until.max(now);
         state.plant.step(passed);
         work(&mut state.plant)
+    }
+}
+
+impl<P: Step + OnGrid + Send + 'static> LivePlant<P> {
+    /// Where it hangs on the grid.
+    #[must_use]
+    pub fn terminals(&self) -> GridTerminals {
+        let plant = self.clone();
+        GridTerminals(Arc::new(move |voltage_v, at_position| {
+            plant.with(|plant| plant.set_grid_voltage_v(voltage_v, at_position));
+        }))
+    }
+}
+
+/// The terminals of a plant, whatever plant it is.
+#[derive(Clone)]
+pub struct GridTerminals(Arc<dyn Fn(f64, Option<i32>) + Send + Sync>);
+
+impl GridTerminals {
+    /// As [`OnGrid::set_grid_voltage_v`], at the present instant.
+    pub fn set_voltage_v(&self, voltage_v: f64, at_position: Option<i32>) {
+        (self.0)(voltage_v, at_position);
     }
 }
 

@@ -2,11 +2,13 @@
 //!
 //! Power is always the lesser of what the sun gives and the ceiling. The sun's share follows the irradiance at once;
 //! the ceiling moves at the ramp rate towards the commanded limit, or towards the rating where there is none. Both are
-//! made of straight lines, so that energy is integrated exactly, however time is sliced.
+//! made of straight lines, so that energy is integrated exactly, however time is sliced. What it does about the voltage
+//! at its terminals is in `support.rs`.
 
 use crate::commanded::{Commanded, Revert, approach};
 use crate::error::{CommandError, SettingsError, check, within};
-use crate::{GRID_FREQUENCY_HZ, LARGEST_W, LastKnown, Series, Step};
+use crate::support::{Terminals, area_under_least};
+use crate::{GRID_FREQUENCY_HZ, GridSupport, LARGEST_W, LastKnown, OnGrid, Series, Step};
 use std::time::Duration;
 
 /// What kind of inverter it is and what shines on its panels.
@@ -24,6 +26,8 @@ pub struct PvInverterSettings {
     pub panel_power_w: f64,
     /// Irradiance in W/m2 over the seconds since the plant began.
     pub irradiance_w_per_m2: Series,
+    /// What it does by itself about the voltage.
+    pub support: GridSupport,
 }
 
 impl PvInverterSettings {
@@ -38,6 +42,7 @@ impl PvInverterSettings {
             nominal_voltage_v: 230.0,
             panel_power_w: rated_power_w * 1.1,
             irradiance_w_per_m2,
+            support: GridSupport::default(),
         }
     }
 
@@ -50,7 +55,7 @@ impl PvInverterSettings {
         for value in self.irradiance_w_per_m2.values() {
             check("irradiance_w_per_m2", value, 0.0, 10_000.0)?;
         }
-        Ok(())
+        self.support.check()
     }
 }
 
@@ -59,11 +64,13 @@ impl PvInverterSettings {
 pub enum PvState {
     /// Disconnected from the grid by command.
     Off,
+    /// Disconnected from the grid because of its voltage.
+    Tripped,
     /// Connected, but there is no sun.
     Sleeping,
     /// Giving all that the panels and the rating allow.
     Tracking,
-    /// Giving less than that because of a command.
+    /// Giving less than that because of a command or of the voltage.
     Throttled,
 }
 
@@ -90,7 +97,7 @@ pub struct PvOutputs {
     pub state: PvState,
 }
 
-/// A three-phase PV inverter on a stiff grid.
+/// A three-phase PV inverter on a grid whose voltage is the nominal one until somebody says another.
 #[derive(Debug, Clone)]
 pub struct PvInverter {
     settings: PvInverterSettings,
@@ -101,6 +108,7 @@ pub struct PvInverter {
     ceiling_w: f64,
     ramped_var: f64,
     energy_wh: f64,
+    terminals: Terminals,
 }
 
 impl PvInverter {
@@ -110,6 +118,7 @@ impl PvInverter {
     /// The first setting that no inverter can have.
     pub fn new(settings: PvInverterSettings) -> Result<Self, SettingsError> {
         settings.check()?;
+        let PvInverterSettings { rated_power_w, nominal_voltage_v, .. } = settings;
         Ok(Self {
             elapsed: Duration::ZERO,
             connected: true,
@@ -118,6 +127,7 @@ impl PvInverter {
             ceiling_w: settings.rated_power_w,
             ramped_var: 0.0,
             energy_wh: 0.0,
+            terminals: Terminals::new(&settings.support, nominal_voltage_v, rated_power_w, rated_power_w),
             settings,
         })
     }
@@ -141,7 +151,7 @@ impl PvInverter {
     }
 
     /// Sets the reactive power in var, or takes the command away. Real power goes first: what the rating leaves
-    /// beside it is what is given.
+    /// beside it is what is given. Where volt-var is on, a command of 0 leaves it in force, and any other takes its place.
     ///
     /// # Errors
     /// A command, or a value to revert to, beyond the rating either way. The command in force stays.
@@ -159,9 +169,17 @@ impl PvInverter {
     pub fn set_connected(&mut self, connected: bool) {
         self.connected = connected;
         if !connected {
-            self.ceiling_w = 0.0;
-            self.ramped_var = 0.0;
+            self.cease();
         }
+    }
+
+    fn cease(&mut self) {
+        self.ceiling_w = 0.0;
+        self.ramped_var = 0.0;
+    }
+
+    fn on_grid(&self) -> bool {
+        self.connected && !self.terminals.tripped()
     }
 
     /// Goes on from the powers of another: its ceiling ramps from there to what is commanded. It still gives no more than
@@ -205,7 +223,7 @@ impl PvInverter {
     pub fn outputs(&self) -> PvOutputs {
         let rating = self.settings.rated_power_w;
         let available = self.sun_w(self.elapsed.as_secs_f64()).min(rating);
-        let real = available.min(self.ceiling_w);
+        let real = available.min(self.ceiling_w).min(self.terminals.volt_watt_w(0.0));
         let room = (rating * rating - real * real).max(0.0).sqrt();
         let reactive = self.ramped_var.clamp(-room, room);
         PvOutputs {
@@ -213,8 +231,8 @@ impl PvInverter {
             reactive_power_var: reactive,
             available_power_w: available,
             dc_power_w: real / self.settings.efficiency,
-            voltage_v: self.settings.nominal_voltage_v,
-            current_a: real.hypot(reactive) / (3.0 * self.settings.nominal_voltage_v),
+            voltage_v: self.terminals.voltage_v(),
+            current_a: self.terminals.current_a(real, reactive),
             frequency_hz: GRID_FREQUENCY_HZ,
             energy_wh: self.energy_wh,
             state: self.state(real, available),
@@ -224,6 +242,8 @@ impl PvInverter {
     fn state(&self, real: f64, available: f64) -> PvState {
         if !self.connected {
             PvState::Off
+        } else if self.terminals.tripped() {
+            PvState::Tripped
         } else if available <= 0.0 {
             PvState::Sleeping
         } else if real < available {
@@ -239,37 +259,48 @@ impl PvInverter {
     }
 
     fn ceiling_target_w(&self) -> f64 {
-        if self.connected { self.power_limit.value().unwrap_or(self.settings.rated_power_w) } else { 0.0 }
+        if !self.on_grid() {
+            return 0.0;
+        }
+        let limit_w = self.power_limit.value().unwrap_or(self.settings.rated_power_w);
+        limit_w.min(self.terminals.room_w(self.reactive.value()))
     }
 
     /// Lives until `end`, with no command changing before it.
     fn live_until(&mut self, end: Duration) {
         let (from_s, to_s) = (self.elapsed.as_secs_f64(), end.as_secs_f64());
-        let reach = self.settings.ramp_w_per_s * end.saturating_sub(self.elapsed).as_secs_f64();
+        let (ramp, seconds) = (self.settings.ramp_w_per_s, end.saturating_sub(self.elapsed).as_secs_f64());
         self.energy_wh += self.energy_ws(from_s, to_s) / 3600.0;
-        self.ceiling_w = approach(self.ceiling_w, self.ceiling_target_w(), reach);
-        let target_var = if self.connected { self.reactive.value().unwrap_or(0.0) } else { 0.0 };
-        self.ramped_var = approach(self.ramped_var, target_var, reach);
+        self.ceiling_w = approach(self.ceiling_w, self.ceiling_target_w(), ramp * seconds);
+        if self.on_grid() {
+            self.ramped_var =
+                self.terminals.reactive_var(self.ramped_var, self.reactive.value(), ramp, seconds);
+        }
+        self.terminals.pass(seconds);
         self.elapsed = end;
     }
 
-    /// The energy from one instant to another, in Ws: between two bends both the sun and the ceiling are straight.
+    /// The energy from one instant to another, in Ws: between two bends the sun and both ceilings are straight.
     fn energy_ws(&self, from_s: f64, to_s: f64) -> f64 {
         let ramp = self.settings.ramp_w_per_s;
         let target = self.ceiling_target_w();
         let arrival_s = from_s + (target - self.ceiling_w).abs() / ramp;
         let ceiling = |t: f64| approach(self.ceiling_w, target, ramp * (t - from_s));
+        let volt_watt = |t: f64| self.terminals.volt_watt_w(t - from_s);
 
         let sun = &self.settings.irradiance_w_per_m2;
-        let arrival = Some(arrival_s).filter(|t| from_s < *t && *t < to_s);
-        let mut ends: Vec<f64> = sun.bends(from_s, to_s).chain(arrival).chain([to_s]).collect();
+        let arrivals = [arrival_s, from_s + self.terminals.volt_watt_arrival_s()];
+        let arrivals = arrivals.into_iter().filter(|t| from_s < *t && *t < to_s);
+        let mut ends: Vec<f64> = sun.bends(from_s, to_s).chain(arrivals).chain([to_s]).collect();
         ends.sort_by(f64::total_cmp);
 
-        let mut start = (from_s, self.sun_w(from_s), ceiling(from_s));
+        let at = |t: f64| (t, [self.sun_w(t), ceiling(t), volt_watt(t)]);
+        let mut start = at(from_s);
         let mut energy_ws = 0.0;
         for t in ends {
-            let end = (t, self.sun_w(t), ceiling(t));
-            energy_ws += area_under_lesser(end.0 - start.0, (start.1, end.1), (start.2, end.2));
+            let end = at(t);
+            let [sun, ceiling, volt_watt] = [0, 1, 2].map(|line| (start.1[line], end.1[line]));
+            energy_ws += area_under_least(end.0 - start.0, [sun, ceiling, volt_watt]);
             start = end;
         }
         energy_ws
@@ -279,27 +310,26 @@ impl PvInverter {
 impl Step for PvInverter {
     fn step(&mut self, dt: Duration) {
         let end = self.elapsed.saturating_add(dt);
-        let next_due =
-            |inverter: &Self| inverter.power_limit.due().into_iter().chain(inverter.reactive.due()).min();
+        let next_due = |inverter: &Self| {
+            let commands = inverter.power_limit.due().into_iter().chain(inverter.reactive.due());
+            commands.chain(inverter.terminals.due()).min()
+        };
         while let Some(due) = next_due(self).filter(|due| *due <= end) {
             self.live_until(due);
             self.power_limit.expire(due);
             self.reactive.expire(due);
+            if self.terminals.act(due) {
+                self.cease();
+            }
         }
         self.live_until(end);
     }
 }
 
-/// The area under the lesser of two straight lines over `width`, each given by its height at both ends.
-fn area_under_lesser(width: f64, a: (f64, f64), b: (f64, f64)) -> f64 {
-    let (left, right) = (a.0.min(b.0), a.1.min(b.1));
-    let (left_gap, right_gap) = (a.0 - b.0, a.1 - b.1);
-    if left_gap * right_gap >= 0.0 {
-        return width * (left + right) / 2.0;
+impl OnGrid for PvInverter {
+    fn set_grid_voltage_v(&mut self, voltage_v: f64, _at_position: Option<i32>) {
+        self.terminals.set_voltage_v(voltage_v, self.elapsed);
     }
-    let crossing = left_gap / (left_gap - right_gap);
-    let height = a.0 + (a.1 - a.0) * crossing;
-    width * (crossing * (left + height) + (1.0 - crossing) * (height + right)) / 2.0
 }
 
 #[cfg(test)]

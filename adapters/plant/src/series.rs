@@ -28,6 +28,11 @@ impl Series {
         Self { points: vec![(0.0, value)] }
     }
 
+    /// A series through points that are known to be sound.
+    pub(crate) fn of<const N: usize>(points: [(f64, f64); N]) -> Self {
+        Self { points: points.to_vec() }
+    }
+
     /// A series through `(seconds, value)` points.
     ///
     /// # Errors

@@ -5,7 +5,7 @@
 //! own regulator looks at the voltage at every full second and orders single steps.
 
 use crate::error::{CommandError, SettingsError, check, within};
-use crate::{LastKnown, Series, Step};
+use crate::{LastKnown, OnGrid, Series, Step};
 use std::time::Duration;
 
 /// The most steps that one command may ask for, either way.
@@ -128,7 +128,8 @@ enum Drive {
     },
 }
 
-/// An on-load tap changer between a stiff grid and a regulated busbar.
+/// An on-load tap changer between a stiff grid and a regulated busbar, until somebody says what the voltage there is:
+/// from then on it is that, and changes with every step taken since.
 #[derive(Debug, Clone)]
 pub struct TapChanger {
     settings: TapChangerSettings,
@@ -140,6 +141,8 @@ pub struct TapChanger {
     voltage_setpoint_v: f64,
     operations: u32,
     drive: Drive,
+    /// The voltage at the middle position, as whoever knows the grid said last.
+    told_primary_v: Option<f64>,
 }
 
 impl TapChanger {
@@ -158,6 +161,7 @@ impl TapChanger {
             voltage_setpoint_v: settings.voltage_setpoint_v,
             operations: 0,
             drive: Drive::Idle,
+            told_primary_v: None,
             settings,
         })
     }
@@ -215,7 +219,7 @@ impl TapChanger {
     /// The voltages that it can be told to regulate to: what its end positions make of the primary voltage now.
     #[must_use]
     pub fn voltage_range_v(&self) -> (f64, f64) {
-        let primary_v = self.settings.primary_voltage_v.at(self.elapsed.as_secs_f64());
+        let primary_v = self.primary_v();
         (
             primary_v * self.settings.ratio(self.settings.lowest),
             primary_v * self.settings.ratio(self.settings.highest),
@@ -251,8 +255,13 @@ impl TapChanger {
         }
     }
 
+    fn primary_v(&self) -> f64 {
+        let of_its_own = || self.settings.primary_voltage_v.at(self.elapsed.as_secs_f64());
+        self.told_primary_v.unwrap_or_else(of_its_own)
+    }
+
     fn voltage_v(&self) -> f64 {
-        self.settings.primary_voltage_v.at(self.elapsed.as_secs_f64()) * self.settings.ratio(self.position)
+        self.primary_v() * self.settings.ratio(self.position)
     }
 
     fn start(&mut self, steps: i32) {
@@ -286,7 +295,8 @@ impl TapChanger {
         match self.drive {
             Drive::Moving { until, .. } | Drive::Pausing { until } => Some(until),
             Drive::Idle if self.mode == TapMode::Automatic => {
-                let constant = self.settings.primary_voltage_v.is_constant_from(self.elapsed.as_secs_f64());
+                let constant = self.told_primary_v.is_some()
+                    || self.settings.primary_voltage_v.is_constant_from(self.elapsed.as_secs_f64());
                 let settled = constant && self.wanted_step() == 0;
                 let second = Duration::from_secs(self.elapsed.as_secs());
                 (!settled).then(|| second.saturating_add(REGULATOR_PERIOD))
@@ -315,6 +325,17 @@ impl Step for TapChanger {
             self.happen();
         }
         self.elapsed = end;
+    }
+}
+
+impl OnGrid for TapChanger {
+    /// The voltage of the regulated side, as it is at a position; without one, at the present position.
+    fn set_grid_voltage_v(&mut self, voltage_v: f64, at_position: Option<i32>) {
+        let position = at_position.unwrap_or(self.position);
+        let position = position.clamp(self.settings.lowest, self.settings.highest);
+        if voltage_v.is_finite() && voltage_v >= 0.0 {
+            self.told_primary_v = Some(voltage_v / self.settings.ratio(position));
+        }
     }
 }
 

@@ -24,7 +24,8 @@ pub(crate) fn describe(battery: &Battery, revert_after: Option<Duration>) -> Des
             }),
             ..Capabilities::default()
         },
-        fail_safe: revert_after.map_or(FailSafe::None, |after| FailSafe::RevertsToValue { after }),
+        fail_safe: revert_after
+            .map_or(FailSafe::None, |after| FailSafe::RevertsToValue { after, to_w: Some(0.0) }),
         renewal: Renewal::No,
         standing: None,
     }

@@ -2,9 +2,10 @@
 //!
 //! [`SimulatedDevice`] is a [`Device`] whose requests are function calls on a [`LivePlant`]. It has what every adapter
 //! has, one file each: a conversation (here), points and capabilities (`pv_inverter.rs`, `battery.rs`,
-//! `tap_changer.rs`), and the contract's test suite run on it (`tests/conformance.rs`).
+//! `tap_changer.rs`, `grid_emulator.rs`), and the contract's test suite run on it (`tests/conformance.rs`).
 
 mod battery;
+mod grid_emulator;
 mod pv_inverter;
 mod tap_changer;
 
@@ -50,6 +51,7 @@ impl SimulatedDevice {
             Plant::PvInverter(inverter) => pv_inverter::apply(inverter, command, self.revert_after),
             Plant::Battery(battery) => battery::apply(battery, command, self.revert_after),
             Plant::TapChanger(taps) => tap_changer::apply(taps, command),
+            Plant::GridEmulator(emulator) => grid_emulator::apply(emulator, command),
         })
     }
 }
@@ -62,6 +64,7 @@ impl Device for SimulatedDevice {
             Plant::PvInverter(inverter) => pv_inverter::describe(inverter, self.revert_after),
             Plant::Battery(battery) => battery::describe(battery, self.revert_after),
             Plant::TapChanger(taps) => tap_changer::describe(taps),
+            Plant::GridEmulator(emulator) => grid_emulator::describe(emulator),
         }))
     }
 
@@ -72,6 +75,7 @@ impl Device for SimulatedDevice {
             Plant::PvInverter(inverter) => pv_inverter::read(inverter, sampled_at),
             Plant::Battery(battery) => battery::read(battery, sampled_at),
             Plant::TapChanger(taps) => tap_changer::read(taps, sampled_at),
+            Plant::GridEmulator(emulator) => grid_emulator::read(emulator, sampled_at),
         }))
     }
 
@@ -88,11 +92,13 @@ impl Device for SimulatedDevice {
                 Plant::PvInverter(inverter) => pv_inverter::release(inverter),
                 Plant::Battery(battery) => battery::release(battery),
                 Plant::TapChanger(taps) => Ok(tap_changer::held(taps)),
+                Plant::GridEmulator(emulator) => Ok(grid_emulator::held(emulator)),
             }),
             SafeState::Hold => Ok(self.plant.with(|plant| match plant {
                 Plant::PvInverter(inverter) => pv_inverter::held(inverter),
                 Plant::Battery(battery) => battery::held(battery),
                 Plant::TapChanger(taps) => tap_changer::held(taps),
+                Plant::GridEmulator(emulator) => grid_emulator::held(emulator),
             })),
         }
     }

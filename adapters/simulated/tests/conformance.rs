@@ -3,8 +3,8 @@
 use gridloop_clock::{SharedClock, SimulatedClock, Utc, sleep};
 use gridloop_device::{Applied, Command, Device, Setpoint, conformance, point};
 use gridloop_plant::{
-    Battery, BatterySettings, LivePlant, Plant, PvInverter, PvInverterSettings, Series, TapChanger,
-    TapChangerSettings,
+    Battery, BatterySettings, GridEmulator, GridEmulatorSettings, LivePlant, Plant, PvInverter,
+    PvInverterSettings, Series, TapChanger, TapChangerSettings,
 };
 use gridloop_simulated::SimulatedDevice;
 use std::future::Future;
@@ -38,6 +38,10 @@ fn battery() -> Plant {
 
 fn tap_changer() -> Plant {
     TapChanger::new(TapChangerSettings::default()).unwrap().into()
+}
+
+fn grid_emulator() -> Plant {
+    GridEmulator::new(GridEmulatorSettings::typical(230.0)).unwrap().into()
 }
 
 fn setpoint(command: Command, clock: &SharedClock) -> Setpoint {
@@ -82,6 +86,21 @@ fn the_simulated_tap_changer_keeps_the_contract() {
             let clock = Arc::clone(&clock);
             move || {
                 let device: Box<dyn Device> = Box::new(device(tap_changer(), &clock));
+                std::future::ready(device)
+            }
+        };
+        conformance::check(clock, make)
+    });
+    assert_eq!(outcome, Ok(()));
+}
+
+#[test]
+fn the_simulated_grid_emulator_keeps_the_contract() {
+    let outcome = in_simulated_time(|clock| {
+        let make = {
+            let clock = Arc::clone(&clock);
+            move || {
+                let device: Box<dyn Device> = Box::new(device(grid_emulator(), &clock));
                 std::future::ready(device)
             }
         };

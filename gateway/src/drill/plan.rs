@@ -16,7 +16,7 @@ const VISIBLE_SHARE: f64 = 2.0 * super::ACCURACY_SHARE;
 pub struct Wish {
     /// The real power to command, in W; absent: chosen.
     pub power_w: Option<f64>,
-    /// The real power in W to which the device is to go by itself, where it goes to a value.
+    /// The real power in W to which the device is to go by itself, where it goes to a value; absent: as its driver says.
     pub reverts_to_w: Option<f64>,
     /// How long to watch; absent: three times the device's own timer.
     pub within: Option<Duration>,
@@ -74,8 +74,11 @@ impl Plan {
         let (falls_back, after) = match (description.fail_safe, wish.reverts_to_w) {
             (FailSafe::None, _) => return Err(NoPlan::NotApplicable(NO_FAIL_SAFE.to_owned())),
             (FailSafe::RevertsToFree { after }, _) => (FallsBack::ToFree, after),
-            (FailSafe::RevertsToValue { after }, Some(value)) => (FallsBack::ToValue(value), after),
-            (FailSafe::RevertsToValue { .. }, None) => {
+            (FailSafe::RevertsToValue { after, .. }, Some(value))
+            | (FailSafe::RevertsToValue { after, to_w: Some(value) }, None) => {
+                (FallsBack::ToValue(value), after)
+            }
+            (FailSafe::RevertsToValue { to_w: None, .. }, None) => {
                 return impossible(
                     "the driver does not say to which power the device goes; say it (--reverts-to-w)",
                 );

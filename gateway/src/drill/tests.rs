@@ -32,7 +32,7 @@ struct Habits {
 }
 
 const TO_ZERO: Habits = Habits {
-    states: FailSafe::RevertsToValue { after: TIMER },
+    states: FailSafe::RevertsToValue { after: TIMER, to_w: None },
     falls_back: Some((TIMER, Some(0.0))),
     keeps_registers: false,
     ignores_limits: false,

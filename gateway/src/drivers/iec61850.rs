@@ -83,21 +83,23 @@ impl Driver for Iec61850 {
             })?,
         };
         let settings = SimulatedSettings::default();
-        let server = match twin {
+        let (server, terminals) = match twin {
             TwinSettings::PvInverter(plant) => {
                 let plant = LivePlant::new(PvInverter::new(plant.clone())?, clock.clone());
-                serve_inverter(bind, plant, settings, clock.clone()).await?
+                let terminals = plant.terminals();
+                (serve_inverter(bind, plant, settings, clock.clone()).await?, terminals)
             }
             TwinSettings::TapChanger(plant) => {
                 let plant = LivePlant::new(TapChanger::new(plant.clone())?, clock.clone());
-                serve_tap_changer(bind, plant, settings, clock.clone()).await?
+                let terminals = plant.terminals();
+                (serve_tap_changer(bind, plant, settings, clock.clone()).await?, terminals)
             }
-            TwinSettings::Battery(_) => {
+            TwinSettings::Battery(_) | TwinSettings::GridEmulator(_) => {
                 return Err(OpenError::WrongPlant { driver: "iec61850", plant: twin.kind() });
             }
         };
         let address = gridloop_iec61850::Address::from(server.local_addr()).to_string();
-        Ok(Served { told: address.clone(), address, server: Box::new(server) })
+        Ok(Served { told: address.clone(), address, server: Box::new(server), terminals })
     }
 }
 
@@ -199,16 +201,17 @@ impl Opener for Settings {
         request_timeout: Duration,
         clock: &SharedClock,
     ) -> Result<Opened, OpenError> {
-        let (address, simulator) = match address {
-            Address::At(text) => (text.clone(), None),
+        let (address, simulator, terminals) = match address {
+            Address::At(text) => (text.clone(), None, None),
             Address::Simulated => {
                 let wish = ServeWish::default();
                 let served = Iec61850.serve(&wish, twin.ok_or(OpenError::NoTwin)?, clock).await?;
-                (served.address, Some(served.server))
+                (served.address, Some(served.server), Some(served.terminals))
             }
         };
         let settings = self.at(&address, request_timeout)?;
         let address = settings.address.to_string();
-        Ok(Opened { device: Box::new(IedDevice::new(settings, clock.clone())), address, simulator })
+        let device = Box::new(IedDevice::new(settings, clock.clone()));
+        Ok(Opened { device, address, simulator, terminals })
     }
 }

@@ -3,6 +3,7 @@
 use super::{OpenError, ServeWish, Served};
 use gridloop_modbus::simulated::{Bind, BindError, Security, SimulatedServer};
 use gridloop_modbus::{Address, LinkSettings, TlsFiles};
+use gridloop_plant::GridTerminals;
 use gridloop_service::Section;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -105,9 +106,9 @@ pub(super) fn bind(wish: &ServeWish) -> Result<Bind, OpenError> {
 }
 
 /// A simulated device over Modbus, as it is found.
-pub(super) fn served(server: SimulatedServer, unit: u8) -> Served {
+pub(super) fn served(server: SimulatedServer, unit: u8, terminals: GridTerminals) -> Served {
     let address = server.address().to_string();
-    Served { told: format!("{address}, unit {unit}"), address, server: Box::new(server) }
+    Served { told: format!("{address}, unit {unit}"), address, server: Box::new(server), terminals }
 }
 
 /// The certificates, of which a `tls://` address needs all and any other none.

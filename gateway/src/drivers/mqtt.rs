@@ -86,21 +86,23 @@ impl Driver for Mqtt {
             telemetry_interval: wish.interval.unwrap_or(usual.telemetry_interval),
             ..usual
         };
-        let device = match twin {
+        let (device, terminals) = match twin {
             TwinSettings::Battery(plant) => {
                 let plant = LivePlant::new(Battery::new(plant.clone())?, clock.clone());
-                serve_battery(settings, plant, clock.clone())
+                let terminals = plant.terminals();
+                (serve_battery(settings, plant, clock.clone()), terminals)
             }
             TwinSettings::PvInverter(plant) => {
                 let plant = LivePlant::new(PvInverter::new(plant.clone())?, clock.clone());
-                serve_inverter(settings, plant, clock.clone())
+                let terminals = plant.terminals();
+                (serve_inverter(settings, plant, clock.clone()), terminals)
             }
-            TwinSettings::TapChanger(_) => {
+            TwinSettings::TapChanger(_) | TwinSettings::GridEmulator(_) => {
                 return Err(OpenError::WrongPlant { driver: "mqtt", plant: twin.kind() });
             }
         };
         let told = format!("{address}, topics {}/{}/", wish.topic_prefix, wish.device_id);
-        Ok(Served { address, told, server: Box::new((device, own)) })
+        Ok(Served { address, told, server: Box::new((device, own)), terminals })
     }
 }
 
@@ -227,8 +229,8 @@ impl Opener for Settings {
         request_timeout: Duration,
         clock: &SharedClock,
     ) -> Result<Opened, OpenError> {
-        let (broker, simulator) = match address {
-            Address::At(text) => (self.broker(text)?, None),
+        let (broker, simulator, terminals) = match address {
+            Address::At(text) => (self.broker(text)?, None, None),
             Address::Simulated => {
                 let wish = ServeWish {
                     topic_prefix: self.prefix.clone(),
@@ -237,7 +239,8 @@ impl Opener for Settings {
                     ..ServeWish::default()
                 };
                 let served = Mqtt.serve(&wish, twin.ok_or(OpenError::NoTwin)?, clock).await?;
-                (BrokerSettings::at(served.address.parse()?), Some(served.server))
+                let broker = BrokerSettings::at(served.address.parse()?);
+                (broker, Some(served.server), Some(served.terminals))
             }
         };
         let told = format!("{}/{}/{}", broker.address, self.prefix, self.device_id);
@@ -250,7 +253,7 @@ impl Opener for Settings {
                 Box::new(MappedDevice::new(settings, clock))
             }
         };
-        Ok(Opened { device, address: told, simulator })
+        Ok(Opened { device, address: told, simulator, terminals })
     }
 }
 

@@ -6,10 +6,11 @@ use crate::settings::Address;
 use crate::twin::TwinSettings;
 use async_trait::async_trait;
 use gridloop_clock::SharedClock;
-use gridloop_device::Unit;
-use gridloop_modbus::simulated::{serve_battery_inverter, serve_meter, serve_tap_changer};
+use gridloop_modbus::simulated::{
+    serve_battery_inverter, serve_grid_emulator, serve_meter, serve_tap_changer,
+};
 use gridloop_modbus::{LinkSettings, Profile, RegisterMapDevice, RegisterMapSettings};
-use gridloop_plant::{Battery, LivePlant, PvInverter, TapChanger};
+use gridloop_plant::{Battery, GridEmulator, LivePlant, PvInverter, TapChanger};
 use gridloop_service::Section;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ impl Driver for RegisterMap {
         Box::new(Settings { link, profile })
     }
 
-    /// A tap changer, a battery inverter, or a meter at a PV inverter, each with the map of its file in
+    /// A tap changer, a battery inverter, a grid emulator, or a meter at a PV inverter, each with the map of its file in
     /// `configs/devices/`.
     async fn serve(
         &self,
@@ -45,21 +46,29 @@ impl Driver for RegisterMap {
         clock: &SharedClock,
     ) -> Result<Served, OpenError> {
         let (bind, clock) = (link::bind(wish)?, SharedClock::clone(clock));
-        let server = match twin {
+        let (server, terminals) = match twin {
             TwinSettings::TapChanger(settings) => {
                 let plant = LivePlant::new(TapChanger::new(settings.clone())?, clock.clone());
-                serve_tap_changer(bind, plant, wish.unit, clock).await?
+                let terminals = plant.terminals();
+                (serve_tap_changer(bind, plant, wish.unit, clock).await?, terminals)
             }
             TwinSettings::Battery(settings) => {
                 let plant = LivePlant::new(Battery::new(settings.clone())?, clock.clone());
-                serve_battery_inverter(bind, plant, wish.unit, clock).await?
+                let terminals = plant.terminals();
+                (serve_battery_inverter(bind, plant, wish.unit, clock).await?, terminals)
             }
             TwinSettings::PvInverter(settings) => {
                 let plant = LivePlant::new(PvInverter::new(settings.clone())?, clock.clone());
-                serve_meter(bind, plant, wish.unit, clock).await?
+                let terminals = plant.terminals();
+                (serve_meter(bind, plant, wish.unit, clock).await?, terminals)
+            }
+            TwinSettings::GridEmulator(settings) => {
+                let plant = LivePlant::new(GridEmulator::new(settings.clone())?, clock.clone());
+                let terminals = plant.terminals();
+                (serve_grid_emulator(bind, plant, wish.unit, clock).await?, terminals)
             }
         };
-        Ok(link::served(server, wish.unit))
+        Ok(link::served(server, wish.unit, terminals))
     }
 }
 
@@ -73,18 +82,11 @@ struct Settings {
 #[async_trait]
 impl Opener for Settings {
     fn plants(&self) -> &'static [&'static str] {
-        &["tap-changer", "battery", "pv-inverter"]
+        &["tap-changer", "battery", "pv-inverter", "grid-emulator"]
     }
 
     fn endpoint(&self, address: &str) -> String {
         self.link.endpoint(address)
-    }
-
-    /// Where a profile says it in W.
-    fn reverts_to_w(&self) -> Option<f64> {
-        let profile = self.profile.as_ref()?;
-        let fallback = profile.power.as_ref()?.watchdog.as_ref()?.fallback.as_ref()?;
-        (profile.point(&fallback.point)?.unit == Unit::Watt).then_some(fallback.value)
     }
 
     fn modbus_link(&self, address: &str, timeout: Duration) -> Option<LinkSettings> {
@@ -99,12 +101,12 @@ impl Opener for Settings {
         clock: &SharedClock,
     ) -> Result<Opened, OpenError> {
         let profile = self.profile.clone().ok_or(OpenError::NoProfile)?;
-        let (address, simulator) = match address {
-            Address::At(text) => (text.clone(), None),
+        let (address, simulator, terminals) = match address {
+            Address::At(text) => (text.clone(), None, None),
             Address::Simulated => {
                 let wish = ServeWish { unit: self.link.unit, ..ServeWish::default() };
                 let served = RegisterMap.serve(&wish, twin.ok_or(OpenError::NoTwin)?, clock).await?;
-                (served.address, Some(served.server))
+                (served.address, Some(served.server), Some(served.terminals))
             }
         };
         let link = self.link.link(&address, request_timeout)?;
@@ -113,6 +115,7 @@ impl Opener for Settings {
             device: Box::new(RegisterMapDevice::new(RegisterMapSettings { link, profile }, clock.clone())),
             address: told,
             simulator,
+            terminals,
         })
     }
 }

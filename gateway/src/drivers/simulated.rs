@@ -37,7 +37,7 @@ struct Settings;
 #[async_trait]
 impl Opener for Settings {
     fn plants(&self) -> &'static [&'static str] {
-        &["pv-inverter", "battery", "tap-changer"]
+        &["pv-inverter", "battery", "tap-changer", "grid-emulator"]
     }
 
     async fn open(
@@ -49,7 +49,8 @@ impl Opener for Settings {
     ) -> Result<Opened, OpenError> {
         let plant = twin.ok_or(OpenError::NoTwin)?.plant()?;
         let plant = LivePlant::new(plant, clock.clone());
+        let terminals = Some(plant.terminals());
         let device = SimulatedDevice::new(plant, clock.clone());
-        Ok(Opened { device: Box::new(device), address: "in this process".into(), simulator: None })
+        Ok(Opened { device: Box::new(device), address: "in this process".into(), simulator: None, terminals })
     }
 }

@@ -50,22 +50,24 @@ impl Driver for SunSpec {
         clock: &SharedClock,
     ) -> Result<Served, OpenError> {
         let (bind, clock) = (link::bind(wish)?, SharedClock::clone(clock));
-        let server = match twin {
+        let (server, terminals) = match twin {
             TwinSettings::PvInverter(settings) => {
                 let plant = LivePlant::new(PvInverter::new(settings.clone())?, clock.clone());
                 let settings = InverterSettings { unit_id: wish.unit, ..InverterSettings::default() };
-                serve_inverter(bind, plant, settings, clock).await?
+                let terminals = plant.terminals();
+                (serve_inverter(bind, plant, settings, clock).await?, terminals)
             }
             TwinSettings::Battery(settings) => {
                 let plant = LivePlant::new(Battery::new(settings.clone())?, clock.clone());
                 let settings = InverterSettings { unit_id: wish.unit, ..InverterSettings::battery() };
-                serve_battery(bind, plant, settings, clock).await?
+                let terminals = plant.terminals();
+                (serve_battery(bind, plant, settings, clock).await?, terminals)
             }
-            TwinSettings::TapChanger(_) => {
+            TwinSettings::TapChanger(_) | TwinSettings::GridEmulator(_) => {
                 return Err(OpenError::WrongPlant { driver: "sunspec", plant: twin.kind() });
             }
         };
-        Ok(link::served(server, wish.unit))
+        Ok(link::served(server, wish.unit, terminals))
     }
 }
 
@@ -93,10 +95,6 @@ impl Opener for Settings {
 
     fn endpoint(&self, address: &str) -> String {
         self.link.endpoint(address)
-    }
-
-    fn reverts_to_w(&self) -> Option<f64> {
-        Some(self.revert_to_w)
     }
 
     fn modbus_link(&self, address: &str, timeout: Duration) -> Option<LinkSettings> {
@@ -134,12 +132,12 @@ impl Opener for Settings {
         request_timeout: Duration,
         clock: &SharedClock,
     ) -> Result<Opened, OpenError> {
-        let (address, simulator) = match address {
-            Address::At(text) => (text.clone(), None),
+        let (address, simulator, terminals) = match address {
+            Address::At(text) => (text.clone(), None, None),
             Address::Simulated => {
                 let wish = ServeWish { unit: self.link.unit, ..ServeWish::default() };
                 let served = SunSpec.serve(&wish, twin.ok_or(OpenError::NoTwin)?, clock).await?;
-                (served.address, Some(served.server))
+                (served.address, Some(served.server), Some(served.terminals))
             }
         };
         let link = self.link.link(&address, request_timeout)?;
@@ -151,6 +149,7 @@ impl Opener for Settings {
             storage: self.storage,
             reenable: self.reenable,
         };
-        Ok(Opened { device: Box::new(SunSpecDevice::new(settings, clock.clone())), address: told, simulator })
+        let device = Box::new(SunSpecDevice::new(settings, clock.clone()));
+        Ok(Opened { device, address: told, simulator, terminals })
     }
 }

@@ -99,7 +99,7 @@ impl Guard {
     }
 
     /// Decides about a setpoint that arrived at `now` for a device in this mode with these capabilities. `driven`: what
-    /// passes goes to the device, and not to its twin alone.
+    /// passes goes to the device, and not to its twin alone. It is not in force before [`Guard::passed`] is told.
     pub(crate) fn decide(
         &mut self,
         asked: Command,
@@ -139,8 +139,12 @@ impl Guard {
         {
             return Decision::Refused(refusal);
         }
-        self.passed = Some(Passed { command: *command, at: now, driven });
         decision
+    }
+
+    /// What was decided is written down and handed over: from `now` on it is in force, and a ramp begins at it.
+    pub(crate) fn passed(&mut self, command: Command, mode: Mode, driven: bool, now: MonoTime) {
+        self.passed = Some(Passed { command, at: now, driven: driven && mode == Mode::Armed });
     }
 
     /// What a ramp begins at: the command in force, else what the device does; nothing before the first command.
@@ -251,5 +255,51 @@ impl Guard {
     /// When [`Guard::observe`] has to be asked at the latest, whether or not more is known.
     pub(crate) fn due(&self) -> Option<MonoTime> {
         self.effect.due()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::safety::total::TotalLimits;
+    use gridloop_clock::{SharedClock, SimulatedClock, Utc};
+    use gridloop_device::PowerRange;
+    use std::sync::Arc;
+
+    fn guard() -> Guard {
+        let clock: SharedClock = Arc::new(SimulatedClock::new(Utc::default()));
+        let limits = Limits { ramp_w_per_s: Some(100.0), ..Limits::default() };
+        let second = Duration::from_secs(1);
+        let interlock = InterlockSettings { voltage_v: None, frequency_hz: None, back_after: second };
+        let effect = EffectSettings { within: second, tolerance_w: None, follows: false };
+        let settings = SafetySettings { limits, interlock, effect, operations_per_day: None };
+        let ageing = Ageing { stale_after: second, lost_after: second * 3 };
+        Guard::new(
+            "pv1",
+            settings,
+            ageing,
+            second * 60,
+            Total::new(TotalLimits::default()),
+            Audit::none(clock),
+        )
+    }
+
+    #[test]
+    fn a_setpoint_that_was_decided_and_never_handed_over_is_not_what_a_ramp_begins_at() {
+        let power = |real_power_w| Command::Power { real_power_w, reactive_power_var: 0.0 };
+        let range = PowerRange { min_w: 0.0, max_w: 8000.0, max_var: 0.0 };
+        let capabilities = Capabilities { power: Some(range), ..Capabilities::default() };
+        let at = |seconds: u64| MonoTime::from_nanos(seconds * 1_000_000_000);
+        let mut guard = guard();
+        let decide =
+            |guard: &mut Guard, watts, now| guard.decide(power(watts), Mode::Armed, true, &capabilities, now);
+        assert_eq!(decide(&mut guard, 1000.0, at(1)), Decision::Pass(power(1000.0)));
+        assert_eq!(decide(&mut guard, 5000.0, at(2)), Decision::Pass(power(5000.0)), "nothing is in force");
+        guard.passed(power(5000.0), Mode::Armed, true, at(2));
+        let next = decide(&mut guard, 1000.0, at(3));
+        assert!(
+            matches!(next, Decision::Clamped { command, .. } if command == power(4900.0)),
+            "{next:?}: 100 W in a second"
+        );
     }
 }

@@ -41,7 +41,7 @@ impl std::fmt::Debug for Spoilt {
 #[async_trait]
 impl Opener for Spoilt {
     fn plants(&self) -> &'static [&'static str] {
-        &["pv-inverter", "tap-changer"]
+        &["pv-inverter", "battery", "tap-changer", "grid-emulator"]
     }
 
     async fn open(
@@ -54,8 +54,11 @@ impl Opener for Spoilt {
         let plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner).take();
         let plan = plan.ok_or(OpenError::NoTwin)?;
         let plant = twin.ok_or(OpenError::NoTwin)?.plant()?;
-        let sound = SimulatedDevice::new(LivePlant::new(plant, clock.clone()), clock.clone());
+        let plant = LivePlant::new(plant, clock.clone());
+        let terminals = Some(plant.terminals());
+        let sound = SimulatedDevice::new(plant, clock.clone());
         let device = FaultyDevice::with_ledger(Box::new(sound), clock.clone(), plan, self.ledger.clone());
-        Ok(Opened { device: Box::new(device), address: "behind a bad wire".into(), simulator: None })
+        let address = "behind a bad wire".into();
+        Ok(Opened { device: Box::new(device), address, simulator: None, terminals })
     }
 }

@@ -65,7 +65,7 @@ impl RegisterMapDevice {
         if let Some(power) = &self.power {
             let (range, held) = power.look(&self.link, &self.profile).await?;
             capabilities.power = range;
-            (fail_safe, standing) = (power.fail_safe(), held);
+            (fail_safe, standing) = (power.fail_safe(&self.profile), held);
         }
         Ok(Description {
             identity: self.identity().await?,

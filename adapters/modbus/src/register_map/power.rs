@@ -51,10 +51,14 @@ impl PowerDrive {
     }
 
     /// What the device does by itself when commands cease.
-    pub(super) fn fail_safe(&self) -> FailSafe {
+    pub(super) fn fail_safe(&self, profile: &Profile) -> FailSafe {
         match &self.command.watchdog {
             None => FailSafe::None,
-            Some(Watchdog { after, fallback: Some(_), .. }) => FailSafe::RevertsToValue { after: *after },
+            Some(Watchdog { after, fallback: Some(fallback), .. }) => {
+                let in_watts = |point: &PointSpec| point.unit == Unit::Watt;
+                let to_w = profile.point(&fallback.point).is_some_and(in_watts).then_some(fallback.value);
+                FailSafe::RevertsToValue { after: *after, to_w }
+            }
             Some(Watchdog { after, fallback: None, .. }) => FailSafe::RevertsToFree { after: *after },
         }
     }

@@ -149,13 +149,13 @@ impl<'b> Controls<'b> {
     /// What the device will do by itself once `revert` is armed: of what it does with real and with reactive power,
     /// the weaker.
     pub(super) fn fail_safe(&self, revert: Option<Revert>) -> FailSafe {
-        let Some(Revert { after, .. }) = revert.filter(|_| self.has_timer(&self.levers.real)) else {
+        let Some(Revert { after, to_w }) = revert.filter(|_| self.has_timer(&self.levers.real)) else {
             return FailSafe::None;
         };
         let after = Duration::from_secs(whole_seconds(after));
         let mut driven = [Some(&self.levers.real), self.reactive(revert)].into_iter().flatten();
         if driven.all(|lever| self.reverts_to_value(lever)) {
-            FailSafe::RevertsToValue { after }
+            FailSafe::RevertsToValue { after, to_w: Some(to_w) }
         } else {
             FailSafe::RevertsToFree { after }
         }

@@ -102,7 +102,10 @@ async fn a_safe_power_is_left_without_a_timer_that_would_end_it() {
 async fn releasing_model_704_disarms_its_reversion_after_the_enable() {
     let (image, _, [at]) = inverter([(704, 65, CONTROLS_704)]);
     let (mut device, image, description) = connected(image, |_| ()).await;
-    assert_eq!(description.fail_safe, FailSafe::RevertsToValue { after: Duration::from_secs(30) });
+    assert_eq!(
+        description.fail_safe,
+        FailSafe::RevertsToValue { after: Duration::from_secs(30), to_w: Some(0.0) }
+    );
     device.apply(&setpoint(4000.0)).await.unwrap();
     let armed = ["WMaxLimPctEnaRvrt", "WMaxLimPctRvrtTms"].map(|name| locked(&image).point(at, name));
     assert_eq!(armed, [vec![1], vec![0, 30]], "the usual timer");

@@ -95,7 +95,10 @@ async fn connecting_reads_the_limits_and_what_stands_and_writes_nothing() {
     let (_, image, description) = connected(battery(), BATTERY, PATIENT).await;
     let range = PowerRange { min_w: -10_000.0, max_w: 10_000.0, max_var: 4000.0 };
     assert_eq!(description.capabilities.power, Some(range));
-    assert_eq!(description.fail_safe, FailSafe::RevertsToValue { after: Duration::from_secs(15) });
+    assert_eq!(
+        description.fail_safe,
+        FailSafe::RevertsToValue { after: Duration::from_secs(15), to_w: Some(0.0) }
+    );
     assert_eq!(description.standing, None);
     assert!(locked(&image).writes.is_empty());
 

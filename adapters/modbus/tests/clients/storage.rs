@@ -114,7 +114,10 @@ async fn model_704_is_preferred_for_a_battery_and_only_wset_is_driven() {
     .await;
     let range = PowerRange { min_w: -8000.0, max_w: 9000.0, max_var: 0.0 };
     assert_eq!(description.capabilities.power, Some(range));
-    assert_eq!(description.fail_safe, FailSafe::RevertsToValue { after: Duration::from_secs(10) });
+    assert_eq!(
+        description.fail_safe,
+        FailSafe::RevertsToValue { after: Duration::from_secs(10), to_w: Some(-100.0) }
+    );
     assert_eq!(device.apply(&setpoint(power(-7000.0, 0.0))).await, Ok(confirmed(-7000.0)));
     assert_eq!(locked(&image).point(at, "WSet"), [0xFFFF, 0xE4A8]);
     assert_eq!(locked(&image).point(at, "WSetRvrt"), [0xFFFF, 0xFF9C]);

@@ -214,7 +214,10 @@ async fn model_704_is_preferred_and_reverts_to_a_stated_value() {
     let at = image.model(704, 65, CONTROLS_704);
     image.end();
     let (mut device, image, description) = connected(image, Some(Duration::from_secs(20))).await;
-    assert_eq!(description.fail_safe, FailSafe::RevertsToValue { after: Duration::from_secs(20) });
+    assert_eq!(
+        description.fail_safe,
+        FailSafe::RevertsToValue { after: Duration::from_secs(20), to_w: Some(1000.0) }
+    );
     assert_eq!(description.capabilities.power.map(|range| range.max_var), Some(0.0));
     let applied = device.apply(&setpoint(power(6000.0, 0.0))).await.unwrap();
     assert_eq!(applied, Applied::Confirmed { readback: power(6000.0, 0.0) });

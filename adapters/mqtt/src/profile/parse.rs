@@ -233,7 +233,7 @@ fn fail_safe(after: Option<&Spanned<f64>>, to: Option<&Spanned<String>>) -> Resu
         (Some(after), Some(to)) => {
             let time = seconds(after, 0.1, 86_400.0)?;
             match to.get_ref().as_str() {
-                "value" => Ok(FailSafe::RevertsToValue { after: time }),
+                "value" => Ok(FailSafe::RevertsToValue { after: time, to_w: None }),
                 "free" => Ok(FailSafe::RevertsToFree { after: time }),
                 _ => misfit(
                     &to.span(),

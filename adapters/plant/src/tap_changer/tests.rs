@@ -181,3 +181,31 @@ proptest! {
         prop_assert_eq!(taps.outputs().operations, travelled);
     }
 }
+
+#[test]
+fn what_the_grid_says_is_the_voltage_and_its_own_steps_move_it_from_there() {
+    let mut taps = TapChanger::new(TapChangerSettings::default()).unwrap();
+    taps.set_grid_voltage_v(220.0, None);
+    assert_eq!(taps.outputs().voltage_v, 220.0);
+    taps.command_steps(2).unwrap();
+    taps.step(Duration::from_secs(10));
+    assert!((taps.outputs().voltage_v - 220.0 * 1.05).abs() < 1e-9);
+    // What was calculated for a position that it has left since counts for that position.
+    taps.set_grid_voltage_v(221.0, Some(5));
+    assert!((taps.outputs().voltage_v - 221.0 * 1.05).abs() < 1e-9);
+    taps.set_grid_voltage_v(231.0, Some(7));
+    assert!((taps.outputs().voltage_v - 231.0).abs() < 1e-9);
+    taps.set_grid_voltage_v(f64::INFINITY, None);
+    assert!((taps.outputs().voltage_v - 231.0).abs() < 1e-9);
+}
+
+#[test]
+fn its_own_regulator_sees_the_voltage_of_the_grid() {
+    let settings = TapChangerSettings { mode: TapMode::Automatic, ..TapChangerSettings::default() };
+    let mut taps = TapChanger::new(settings).unwrap();
+    taps.step(Duration::from_secs(60));
+    assert_eq!(taps.outputs().position, 5);
+    taps.set_grid_voltage_v(215.0, None);
+    taps.step(Duration::from_secs(60));
+    assert_eq!(taps.outputs().position, 7, "215 V become 225.75 V, within three quarters of a step");
+}

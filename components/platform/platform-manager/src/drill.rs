@@ -97,11 +97,7 @@ async fn drill(
     say(&format!("{}: {} at {}", device.name, device.driver, opened.address));
     let settings = DrillSettings {
         limits: device.safety.limits,
-        wish: Wish {
-            power_w: args.power_w,
-            reverts_to_w: args.reverts_to_w.or(device.opener.reverts_to_w()),
-            within: args.within,
-        },
+        wish: Wish { power_w: args.power_w, reverts_to_w: args.reverts_to_w, within: args.within },
         reading_interval: device.poll_interval,
         armed: args.arm,
     };

@@ -153,6 +153,7 @@ pub(super) fn dc_measurements(block: &mut Block, model: u16, power_w: f64, ratin
 fn operating_state(state: PvState) -> u32 {
     match state {
         PvState::Off => 1,
+        PvState::Tripped => 7,
         PvState::Sleeping => 2,
         PvState::Tracking => 4,
         PvState::Throttled => 5,
@@ -163,6 +164,7 @@ fn operating_state(state: PvState) -> u32 {
 fn inverter_state(state: PvState) -> u32 {
     match state {
         PvState::Off => 0,
+        PvState::Tripped => 6,
         PvState::Sleeping => 1,
         PvState::Tracking => 3,
         PvState::Throttled => 4,

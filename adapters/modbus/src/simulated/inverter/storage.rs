@@ -58,9 +58,13 @@ fn terminals(battery: &Battery) -> Terminals {
         dc_power_w: None,
         rating_w: rating_w(battery),
         nominal_voltage_v: battery.settings().nominal_voltage_v,
-        // St of models 101 to 113, InvSt of model 701: working, or standing by.
-        state: if outputs.state == BatteryState::Idle { (8, 7) } else { (4, 3) },
-        connected: true,
+        // St of models 101 to 113, InvSt of model 701: standing by, at fault, or working.
+        state: match outputs.state {
+            BatteryState::Idle => (8, 7),
+            BatteryState::Tripped => (7, 6),
+            _ => (4, 3),
+        },
+        connected: outputs.state != BatteryState::Tripped,
     }
 }
 
@@ -71,7 +75,7 @@ fn charge_state(state: BatteryState) -> u32 {
         BatteryState::Discharging => 3,
         BatteryState::Charging => 4,
         BatteryState::Full => 5,
-        BatteryState::Idle => 6,
+        BatteryState::Idle | BatteryState::Tripped => 6,
     }
 }
 

@@ -73,7 +73,10 @@ fn model_704_states_the_value_to_revert_to() {
         ]
     );
     let after = Duration::from_secs(90_000);
-    assert_eq!(controls.fail_safe(revert), FailSafe::RevertsToValue { after });
+    assert_eq!(
+        controls.fail_safe(revert),
+        FailSafe::RevertsToValue { after, to_w: revert.map(|it| it.to_w) }
+    );
 }
 
 #[test]
@@ -171,9 +174,9 @@ fn the_fail_safe_is_that_of_the_weaker_lever_and_none_stays_behind() {
     };
     let (none, drops) = (with_vars(&[]), with_vars(&[("VarSetRvrtTms", &[0, 0])]));
     let reverts = with_vars(&[("VarSetRvrtTms", &[0, 0]), ("VarSetPctRvrt", &[0]), ("VarSetEnaRvrt", &[0])]);
-    assert_eq!(on(&reverts, 1e4).fail_safe(revert), FailSafe::RevertsToValue { after });
+    assert_eq!(on(&reverts, 1e4).fail_safe(revert), FailSafe::RevertsToValue { after, to_w: Some(0.0) });
     assert_eq!(on(&drops, 1e4).fail_safe(revert), FailSafe::RevertsToFree { after });
-    assert_eq!(on(&none, 1e4).fail_safe(revert), FailSafe::RevertsToValue { after });
+    assert_eq!(on(&none, 1e4).fail_safe(revert), FailSafe::RevertsToValue { after, to_w: Some(0.0) });
     assert_eq!(on(&none, 1e4).range(revert).max_var, 0.0, "reactive power would stay for ever");
     assert!(on(&none, 1e4).power(0.0, 1.0, revert).is_err());
     assert_eq!(on(&none, 1e4).range(None).max_var, 1e4);
@@ -304,7 +307,10 @@ fn wset_takes_charging_with_a_value_to_revert_to_and_no_limit_beside_it() {
     let block = Block::fake(704, &points);
     let revert = Some(Revert { after: Duration::from_secs(20), to_w: -500.0 });
     let controls = battery(&block);
-    assert_eq!(controls.fail_safe(revert), FailSafe::RevertsToValue { after: Duration::from_secs(20) });
+    assert_eq!(
+        controls.fail_safe(revert),
+        FailSafe::RevertsToValue { after: Duration::from_secs(20), to_w: Some(-500.0) }
+    );
     assert_eq!(
         names(&controls.power(-4000.0, 0.0, revert).unwrap()),
         [

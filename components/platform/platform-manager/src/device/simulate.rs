@@ -14,8 +14,8 @@ use std::process::ExitCode;
 pub(crate) struct SimulateArgs {
     /// What kind of plant is behind it.
     plant: PlantWord,
-    /// How it is spoken to: sunspec, register-map, iec61850 or mqtt. Default: register-map for a tap changer, with the
-    /// map of configs/devices/tap-changer-ecotap.toml; sunspec for the others.
+    /// How it is spoken to: sunspec, register-map, iec61850 or mqtt. Default: register-map for a tap changer and a
+    /// grid emulator, with the maps of their files in configs/devices; sunspec for the others.
     #[arg(long)]
     driver: Option<String>,
     /// Where: HOST:PORT, port 0 takes a free one; for Modbus also rtu:///dev/PORT, rtu+tcp://HOST:PORT and
@@ -57,6 +57,8 @@ enum PlantWord {
     TapChanger,
     /// A battery and its inverter.
     Battery,
+    /// A voltage source that is told its voltage.
+    GridEmulator,
 }
 
 impl SimulateArgs {
@@ -66,9 +68,10 @@ impl SimulateArgs {
             PlantWord::PvInverter => "pv-inverter",
             PlantWord::TapChanger => "tap-changer",
             PlantWord::Battery => "battery",
+            PlantWord::GridEmulator => "grid-emulator",
         };
         document.set(&format!("twin.plant={}", quoted(word)))?;
-        if self.plant != PlantWord::TapChanger {
+        if matches!(self.plant, PlantWord::PvInverter | PlantWord::Battery) {
             document.set(&format!("twin.rated_power_w={:?}", self.rated_power_w))?;
         }
         if self.plant == PlantWord::Battery {
@@ -91,7 +94,10 @@ impl SimulateArgs {
     }
 
     fn driver(&self) -> &str {
-        let usual = if self.plant == PlantWord::TapChanger { "register-map" } else { "sunspec" };
+        let usual = match self.plant {
+            PlantWord::TapChanger | PlantWord::GridEmulator => "register-map",
+            PlantWord::PvInverter | PlantWord::Battery => "sunspec",
+        };
         self.driver.as_deref().unwrap_or(usual)
     }
 }

@@ -118,7 +118,7 @@ async fn carry_out(wish: Wish, settings: &DeviceSettings, clock: &SharedClock) -
                 let left = match (wish, description.fail_safe) {
                     (Wish::Release, _) => String::new(),
                     (_, FailSafe::None) => ", until it is told something else".to_owned(),
-                    (_, FailSafe::RevertsToFree { after } | FailSafe::RevertsToValue { after }) => {
+                    (_, FailSafe::RevertsToFree { after } | FailSafe::RevertsToValue { after, .. }) => {
                         format!(", for {} s: then its own timer ends it", after.as_secs_f64())
                     }
                 };
