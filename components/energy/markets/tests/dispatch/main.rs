@@ -1,0 +1,3 @@
+//! Economic dispatch from outside: plans, and the component that makes them.
+
+mod plans;
