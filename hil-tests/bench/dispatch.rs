@@ -4,7 +4,7 @@
 use crate::figure::{Figure, alternate};
 use anyhow::Context;
 use fastrand::Rng;
-use gridloop_clock::{Clock, SharedClock};
+use gridloop_clock::SharedClock;
 use gridloop_hil_tests::dispatch::{case, community};
 use gridloop_hil_tests::peers::Peer;
 use gridloop_markets::dispatch::{Problem, Solver, SolverSettings, solve};

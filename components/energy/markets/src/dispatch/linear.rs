@@ -322,10 +322,15 @@ impl<'a> Programme<'a> {
         let markets: Vec<MarketPlan> = markets.map(|it| self.market_plan(it, solution)).collect();
         let market_eur: f64 = markets.iter().flat_map(|market| &market.cost_eur).sum();
         let penalty = self.problem.storages.iter().zip(&storages).map(|(storage, plan)| {
-            let end = plan.energy_kwh.last().copied().unwrap_or(storage.initial_kwh);
+            // A single step of the model of SimCES has no effect on what is stored, and so no terminal condition.
+            let end = if plan.energy_kwh.len() > 1 { plan.energy_kwh.last() } else { None };
             let discharged: f64 = plan.power_kw.iter().map(|kw| kw.max(0.0)).sum();
             let wear = self.problem.step_h * storage.wear_eur_per_kwh * discharged;
-            wear + storage.terminal.penalty.map_or(0.0, |(weight, target)| weight * (end - target).abs())
+            wear + storage
+                .terminal
+                .penalty
+                .zip(end)
+                .map_or(0.0, |((weight, target), end)| weight * (end - target).abs())
         });
         let cost_eur = market_eur + penalty.sum::<f64>();
         let shortfalls = self.shortfalls(solution);
