@@ -62,11 +62,12 @@ class Model:
 def formulate(case, binaries):
     model, steps, h = Model(), len(case["fixed_kw"]), case["step_h"]
     into = [[] for _ in range(steps)]  # terms of the power into the community, by step
-    fleet = [[] for _ in range(steps)]
+    powers = []  # terms of the power of each storage, by step
     known = list(case["fixed_kw"])
     most_in = [0.0] * steps
     most_out = [0.0] * steps
     for storage in case["storages"]:
+        powers.append([])
         simces = case["simces"]
         energy = None
         for t in range(steps):
@@ -76,7 +77,7 @@ def formulate(case, binaries):
                 way = model.column(0, 1, integer=True)
                 model.row(None, [(charge, 1), (way, -storage["charge_max_kw"])], 0)
                 model.row(None, [(discharge, 1), (way, storage["discharge_max_kw"])], storage["discharge_max_kw"])
-            fleet[t] += [(discharge, 1), (charge, -1)]
+            powers[-1].append([(discharge, 1), (charge, -1)])
             most_in[t] += storage["discharge_max_kw"]
             most_out[t] += storage["charge_max_kw"]
             if simces and t == steps - 1:
@@ -110,7 +111,7 @@ def formulate(case, binaries):
                     into[t].append((column, sign))
                     trade[t][0 if sign > 0 else 1].append(column)
     for t in range(steps):
-        model.row(-known[t], into[t] + fleet[t], -known[t])
+        model.row(-known[t], into[t] + sum((power[t] for power in powers), []), -known[t])
         if binaries:
             take, give = max(most_out[t] - known[t], 0), max(most_in[t] + known[t], 0)
             way = model.column(0, 1, integer=True)
@@ -119,10 +120,13 @@ def formulate(case, binaries):
     for regulation in case["regulations"]:
         for n, reference in enumerate(regulation["reference_kw"]):
             t, size = regulation["first"] + n, regulation["size_kw"]
+            terms = sum((powers[it][t] for it in regulation["storages"]), [])
             if regulation["up"]:
-                model.row(reference + size, fleet[t], None)
+                model.row(reference + size, terms, None)
             else:
-                model.row(None, fleet[t], reference - size)
+                model.row(None, terms, reference - size)
+    for power, kw in zip(powers, case["first_kw"] or []):
+        model.row(kw, power[0], kw)
     return model
 
 

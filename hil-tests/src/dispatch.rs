@@ -44,6 +44,7 @@ pub fn case(problem: &Problem) -> Value {
         json!({
             "up": it.direction == Direction::Up,
             "first": it.steps.start,
+            "storages": it.storages,
             "reference_kw": it.reference_kw,
             "size_kw": it.size_kw,
         })
@@ -55,6 +56,7 @@ pub fn case(problem: &Problem) -> Value {
         "storages": storages.collect::<Vec<_>>(),
         "markets": markets.collect::<Vec<_>>(),
         "regulations": regulations.collect::<Vec<_>>(),
+        "first_kw": problem.first_kw,
     })
 }
 
@@ -83,6 +85,7 @@ pub fn community(storages: usize, steps: usize, rng: &mut Rng) -> Problem {
         storages: (0..storages).map(|n| storage(n, rng)).collect(),
         markets: vec![MarketSteps { name: "spot".to_owned(), steps }],
         regulations: Vec::new(),
+        first_kw: None,
     }
 }
 
@@ -122,6 +125,7 @@ pub fn anything(rng: &mut Rng) -> Problem {
         regulations.push(Regulation {
             direction: if rng.bool() { Direction::Up } else { Direction::Down },
             steps: first..last + 1,
+            storages: (0..storages.len()).filter(|n| *n == 0 || rng.bool()).collect(),
             reference_kw: (first..=last).map(|_| 2.0 * rng.f64() - 1.0).collect(),
             size_kw: 2.0 * rng.f64(),
         });
@@ -130,6 +134,7 @@ pub fn anything(rng: &mut Rng) -> Problem {
         step_h,
         fixed_kw: (0..steps).map(|_| 8.0 * rng.f64() - 5.0).collect(),
         storage_model: if simces { StorageModel::Simces } else { StorageModel::Rated },
+        first_kw: (rng.u8(0..5) == 0).then(|| storages.iter().map(|_| rng.f64() - 0.5).collect()),
         storages,
         markets,
         regulations,

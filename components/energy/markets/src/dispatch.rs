@@ -4,8 +4,10 @@
 //! [`Plan`] of it. [`EconomicDispatch`] is the SimCES component around them: it turns forecasts, prices and states of
 //! storages into a problem in every epoch, and publishes the plan.
 
+mod bids;
 mod commitments;
 mod component;
+mod flexibility;
 mod linear;
 mod plan;
 mod problem;
@@ -19,6 +21,7 @@ pub use problem::{
     MarketSteps, Problem, Regulation, Segment, Settlement, Storage, StorageModel, Tariff, Terminal,
 };
 pub use settings::{
-    DispatchSettings, MarketSettings, OnInfeasible, OnLate, OnShort, SalePrice, StorageSettings,
+    CommitmentSettings, DispatchSettings, FlexibilitySettings, MarketSettings, OnInfeasible, OnLate, OnShort,
+    SalePrice, StorageSettings,
 };
 pub use solve::{SolveError, Solver, SolverSettings, solve, solve_relaxed};

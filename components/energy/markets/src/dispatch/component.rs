@@ -1,7 +1,8 @@
 //! The component: [`EconomicDispatch`] gathers what a plan needs, publishes it, and waits for the storages that follow it.
 
 use super::commitments::Commitments;
-use super::plan::Plan;
+use super::flexibility::{Flexibility, Reference};
+use super::plan::{Plan, Shortfall};
 use super::problem::{MarketSteps, Problem, Settlement, Storage, Tariff};
 use super::profile::{Profile, ms};
 use super::settings::{DispatchSettings, MarketSettings, OnInfeasible, OnLate, OnShort, SalePrice};
@@ -45,6 +46,9 @@ pub struct EconomicDispatch {
     /// The last plan and the beginning of its first step.
     last: Option<(Timestamp, Plan)>,
     commitments: Commitments,
+    flexibility: Option<Flexibility>,
+    /// The plan of this epoch with what it was made from, for offers.
+    reference: Option<Reference>,
     totals: Totals,
 }
 
@@ -68,6 +72,7 @@ impl EconomicDispatch {
     pub fn new(name: &str, settings: DispatchSettings) -> Self {
         let stored_percent =
             settings.storages.iter().map(|it| (it.name.clone(), it.initial_percent)).collect();
+        let flexibility = settings.flexibility.clone().map(|settings| Flexibility::new(name, settings));
         Self {
             name: name.to_owned(),
             settings,
@@ -79,6 +84,8 @@ impl EconomicDispatch {
             published_at: None,
             last: None,
             commitments: Commitments::default(),
+            flexibility,
+            reference: None,
             totals: Totals::default(),
         }
     }
@@ -136,14 +143,18 @@ impl EconomicDispatch {
         let forecasts = self.settings.resources.iter().filter(|name| !self.forecasts.contains_key(*name));
         let prices = self.priced().into_iter().filter(|name| !self.prices.contains_key(*name));
         let forecasts = forecasts.map(|name| format!("a forecast of {name}"));
-        forecasts.chain(prices.map(|name| format!("prices of {name}"))).collect()
+        let market = self.flexibility.iter().flat_map(Flexibility::missing);
+        forecasts.chain(prices.map(|name| format!("prices of {name}"))).chain(market).collect()
     }
 
-    fn missing_storages(&self) -> Vec<String> {
+    /// What the epoch is not completed without, in words.
+    fn missing_in_the_end(&self) -> Vec<String> {
         let storages = self.settings.storages.iter().map(|storage| &storage.name);
+        let market = self.flexibility.iter().filter_map(Flexibility::missing_status);
         storages
             .filter(|name| !self.reported.contains_key(*name))
             .map(|name| format!("the state of {name}"))
+            .chain(market)
             .collect()
     }
 
@@ -190,7 +201,16 @@ impl EconomicDispatch {
         Ok((steps, Some(Warning::new(WarningKind::Input, &text))))
     }
 
+    /// What is to be planned, with what was promised to the flexibility market.
     fn problem(&self, epoch: &OpenEpoch, steps: usize) -> Problem {
+        let mut problem = self.plain_problem(epoch, steps);
+        if let Some(flexibility) = &self.flexibility {
+            problem.regulations = flexibility.promised(&problem, ms(epoch.start_time), self.step_ms());
+        }
+        problem
+    }
+
+    fn plain_problem(&self, epoch: &OpenEpoch, steps: usize) -> Problem {
         let (start_ms, step_ms) = (ms(epoch.start_time), self.step_ms());
         let values = |profile: Option<&Result<Profile, String>>| match profile {
             Some(Ok(profile)) => profile.steps(start_ms, step_ms, steps),
@@ -243,6 +263,7 @@ impl EconomicDispatch {
             storages: storages.collect(),
             markets,
             regulations: Vec::new(),
+            first_kw: None,
         }
     }
 
@@ -274,7 +295,10 @@ impl EconomicDispatch {
             Err(error @ SolveError::Infeasible) => {
                 let plan = solve_relaxed(&problem, self.settings.solver).map_err(|_| fault(&error))?;
                 let text = format!("{error}: {}", plan.shortfalls_in_words());
-                if self.settings.on_infeasible == OnInfeasible::Error {
+                // What was promised to a market is paid for there when it is missing; that is no reason to stop.
+                let promises = |it: &Shortfall| matches!(it, Shortfall::Regulation { .. });
+                let only_promises = plan.shortfalls.iter().all(promises);
+                if self.settings.on_infeasible == OnInfeasible::Error && !only_promises {
                     return Err(Fault::new(format!("no plan for epoch {}: {text}", epoch.number)));
                 }
                 self.totals.relaxed += 1;
@@ -284,6 +308,10 @@ impl EconomicDispatch {
             Err(error) => return Err(fault(&error)),
         };
         self.commit(epoch, &plan);
+        if self.flexibility.is_some() {
+            let (start, step) = (epoch.start_time, self.settings.step);
+            self.reference = Some(Reference { start, step, problem, plan: plan.clone() });
+        }
         self.totals.planned += 1;
         self.totals.with_binaries += u64::from(plan.binaries > 0);
         Ok((plan, warnings))
@@ -386,13 +414,18 @@ impl EconomicDispatch {
         Ok(Step::Publish(vec![output]))
     }
 
-    fn await_storages(
-        &mut self,
-        epoch: &OpenEpoch,
-        now: MonoTime,
-        published: MonoTime,
-    ) -> Result<Step, Fault> {
-        let missing = self.missing_storages();
+    /// Answers to the next request of the flexibility market, if there is one.
+    fn offers(&mut self) -> Option<Vec<Output>> {
+        let flexibility = self.flexibility.as_mut()?;
+        let need = flexibility.next_request()?;
+        Some(flexibility.answer(&need, self.reference.as_ref(), self.settings.solver))
+    }
+
+    fn finish(&mut self, epoch: &OpenEpoch, now: MonoTime, published: MonoTime) -> Result<Step, Fault> {
+        if let Some(offers) = self.offers() {
+            return Ok(Step::Publish(offers));
+        }
+        let missing = self.missing_in_the_end();
         if missing.is_empty() {
             return Ok(Step::Done(Vec::new()));
         }
@@ -413,10 +446,11 @@ impl EconomicDispatch {
 
 impl Component for EconomicDispatch {
     fn inputs(&self) -> Vec<String> {
-        INPUTS.map(str::to_owned).to_vec()
+        let market = self.flexibility.iter().flat_map(Flexibility::inputs);
+        INPUTS.map(str::to_owned).into_iter().chain(market).collect()
     }
 
-    fn open(&mut self, _: &OpenEpoch) -> Result<(), Fault> {
+    fn open(&mut self, epoch: &OpenEpoch) -> Result<(), Fault> {
         for (name, percent) in std::mem::take(&mut self.reported) {
             if let Some(percent) = percent {
                 self.stored_percent.insert(name, percent);
@@ -426,6 +460,10 @@ impl Component for EconomicDispatch {
         self.prices.clear();
         self.refused = None;
         self.published_at = None;
+        self.reference = None;
+        if let Some(flexibility) = &mut self.flexibility {
+            flexibility.open(ms(epoch.start_time));
+        }
         Ok(())
     }
 
@@ -440,6 +478,9 @@ impl Component for EconomicDispatch {
             }
             _ => {}
         }
+        if let Some(flexibility) = &mut self.flexibility {
+            flexibility.take(message);
+        }
         Ok(())
     }
 
@@ -450,13 +491,13 @@ impl Component for EconomicDispatch {
     fn step(&mut self, epoch: &OpenEpoch, now: MonoTime) -> Result<Step, Fault> {
         match self.published_at {
             None => self.gather(epoch, now),
-            Some(published) => self.await_storages(epoch, now, published),
+            Some(published) => self.finish(epoch, now, published),
         }
     }
 
     fn findings(&self) -> Option<serde_json::Value> {
         let totals = &self.totals;
-        Some(json!({
+        let mut findings = json!({
             "kind": "economic-dispatch",
             "cost_eur": totals.cost_eur,
             "bought_kwh": totals.bought_kwh,
@@ -467,6 +508,12 @@ impl Component for EconomicDispatch {
             "epochs_by_last_plan": totals.repeated,
             "epochs_without_all_storages": totals.storages_late,
             "epochs_with_binaries": totals.with_binaries,
-        }))
+        });
+        if let Some(flexibility) = &self.flexibility {
+            findings["requests_answered"] = flexibility.requests_answered.into();
+            findings["offers_made"] = flexibility.offers_made.into();
+            findings["offers_taken"] = flexibility.offers_taken().into();
+        }
+        Some(findings)
     }
 }

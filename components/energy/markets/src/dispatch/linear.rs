@@ -126,6 +126,10 @@ impl<'a> Programme<'a> {
         for (index, regulation) in problem.regulations.iter().enumerate() {
             programme.regulation(index, regulation);
         }
+        for (storage, kw) in programme.storages.iter().zip(problem.first_kw.iter().flatten()) {
+            let power = Expression::from(storage.discharge[0]) - storage.charge[0];
+            programme.constraints.push(power.eq(*kw));
+        }
         for market in 0..problem.markets.len() {
             programme.cost(market);
         }
@@ -212,7 +216,7 @@ impl<'a> Programme<'a> {
     fn regulation(&mut self, index: usize, regulation: &Regulation) {
         for (n, t) in regulation.steps.clone().enumerate() {
             let mut change = Expression::from(-regulation.reference_kw[n]);
-            for storage in &self.storages {
+            for storage in regulation.storages.iter().map(|index| &self.storages[*index]) {
                 change += storage.discharge[t];
                 change -= storage.charge[t];
             }

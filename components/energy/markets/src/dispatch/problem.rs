@@ -20,8 +20,10 @@ pub struct Problem {
     pub storages: Vec<Storage>,
     /// The markets.
     pub markets: Vec<MarketSteps>,
-    /// By how much the storages together must depart from a reference.
+    /// By how much storages must depart from a reference.
     pub regulations: Vec<Regulation>,
+    /// Power of every storage in the first step, where that is decided already.
+    pub first_kw: Option<Vec<f64>>,
 }
 
 /// Conventions of a storage that differ between gridloop and SimCES (wire contract 6.5).
@@ -170,14 +172,16 @@ impl Tariff {
     }
 }
 
-/// The storages together depart from a reference in one direction.
+/// Storages depart from a reference in one direction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Regulation {
     /// Up: more power towards the grid than the reference.
     pub direction: Direction,
     /// In these steps.
     pub steps: Range<usize>,
-    /// Power of all storages together, one value for each of those steps.
+    /// These storages together, by their places in the problem.
+    pub storages: Vec<usize>,
+    /// Power of those storages together, one value for each of those steps.
     pub reference_kw: Vec<f64>,
     /// By at least this.
     pub size_kw: f64,
@@ -206,13 +210,21 @@ impl Problem {
             .find_map(Storage::flaw)
             .or_else(|| self.markets.iter().find_map(|market| market.flaw(n)))
             .or_else(|| {
+                let known = |index: &usize| *index < self.storages.len();
                 let fits = |it: &Regulation| {
-                    it.steps.end <= n && it.reference_kw.len() == it.steps.len() && it.size_kw.is_finite()
+                    it.steps.end <= n
+                        && it.reference_kw.len() == it.steps.len()
+                        && it.size_kw.is_finite()
+                        && finite(&it.reference_kw)
+                        && it.storages.iter().all(known)
                 };
-                self.regulations
-                    .iter()
-                    .any(|it| !fits(it))
-                    .then(|| "a regulation beyond the horizon".to_owned())
+                let wrong = self.regulations.iter().any(|it| !fits(it));
+                wrong.then(|| "a regulation of other storages or beyond the horizon".to_owned())
+            })
+            .or_else(|| {
+                let first = self.first_kw.as_ref()?;
+                let fits = first.len() == self.storages.len() && finite(first);
+                (!fits).then(|| "a first step of other storages".to_owned())
             })
     }
 }

@@ -43,6 +43,23 @@ pub struct DispatchSettings {
     pub topic: String,
     /// When and how markets are promised what they are planned to deliver.
     pub commitment: Option<CommitmentSettings>,
+    /// The flexibility market that it takes part in.
+    pub flexibility: Option<FlexibilitySettings>,
+}
+
+/// Taking part in a flexibility market.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FlexibilitySettings {
+    /// The market.
+    pub market: String,
+    /// Names of all loads, generators and storages of the community. Their customers are those of the community.
+    pub resources: BTreeSet<String>,
+    /// Offers to other congestions of the same epoch are left out of account.
+    pub skip_open_offers: bool,
+    /// An offer is so many times as dear as what it costs.
+    pub price_factor: f64,
+    /// No offer is cheaper, in EUR.
+    pub price_least_eur: f64,
 }
 
 /// Promises to markets.
@@ -176,7 +193,10 @@ impl DispatchSettings {
                 .or(Duration::from_secs(120)),
             topic: section.text("topic", "Topic of its plans.").or(topic::DISPATCH.to_owned()),
             commitment: read_commitment(section),
+            flexibility: None,
         };
+        let flexibility = read_flexibility(section, &settings);
+        let settings = Self { flexibility, ..settings };
         settings.check(section);
         settings
     }
@@ -243,6 +263,34 @@ fn read_commitment(section: &Section<'_>) -> Option<CommitmentSettings> {
         factor("commitment_less_factor", "What is lost of the price of less than promised, in prices.");
     let (more, less) = (more.or(2.0), less.or(0.5));
     time.map(|time| CommitmentSettings { time, more, less })
+}
+
+fn read_flexibility(section: &Section<'_>, dispatch: &DispatchSettings) -> Option<FlexibilitySettings> {
+    let market = section
+        .text("participating_market", "Name of the local flexibility market that it makes offers to.")
+        .matching(|name| if name.is_empty() { Err("a name without letters".to_owned()) } else { Ok(()) })
+        .optional();
+    let skip_open_offers = section
+        .boolean(
+            "skip_open_offers",
+            "An offer does not reckon with other offers of the same epoch being taken.",
+        )
+        .or(false);
+    let price_factor = section
+        .number("offer_price_factor", "An offer is so many times as dear as what it costs.")
+        .within(0.0..=1000.0)
+        .or(1.25);
+    let price_least_eur =
+        section.number("offer_price_least_eur", "No offer is cheaper, in EUR.").within(0.0..=1e9).or(1.0);
+    let names = dispatch.resources.iter().chain(dispatch.storages.iter().map(|it| &it.name));
+    let resources = names.cloned().collect();
+    market.map(|market| FlexibilitySettings {
+        market,
+        resources,
+        skip_open_offers,
+        price_factor,
+        price_least_eur,
+    })
 }
 
 /// `HH:MM`

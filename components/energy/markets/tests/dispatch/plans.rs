@@ -52,6 +52,7 @@ fn problem(fixed_kw: &[f64], storages: Vec<Storage>, markets: Vec<MarketSteps>) 
         storages,
         markets,
         regulations: Vec::new(),
+        first_kw: None,
     }
 }
 
@@ -212,7 +213,8 @@ fn more_or_less_than_committed_costs_by_its_factors() {
 fn a_regulation_moves_the_storages_and_what_is_missing_of_one_is_told() {
     let regulated = |size_kw, direction| {
         let problem = problem(&[-2.0; 3], vec![battery()], vec![free(&[0.2; 3])]);
-        let regulation = Regulation { direction, steps: 1..2, reference_kw: vec![0.5], size_kw };
+        let regulation =
+            Regulation { direction, steps: 1..2, storages: vec![0], reference_kw: vec![0.5], size_kw };
         Problem { regulations: vec![regulation], ..problem }
     };
     let up = solve(&regulated(3.0, Direction::Up), settings()).unwrap();
