@@ -13,6 +13,7 @@ mod plan;
 mod problem;
 mod profile;
 mod settings;
+mod simces;
 mod solve;
 
 pub use component::EconomicDispatch;
@@ -24,4 +25,5 @@ pub use settings::{
     CommitmentSettings, DispatchSettings, FlexibilitySettings, MarketSettings, OnInfeasible, OnLate, OnShort,
     SalePrice, StorageSettings,
 };
+pub use simces::{SimcesDispatch, SimcesError};
 pub use solve::{SolveError, Solver, SolverSettings, solve, solve_relaxed};

@@ -1,6 +1,6 @@
 //! The kinds of component here: [`Kind`], by the words of [`KINDS`].
 
-use crate::dispatch::{DispatchSettings, EconomicDispatch};
+use crate::dispatch::{DispatchSettings, EconomicDispatch, SimcesDispatch};
 use gridloop_component::{Component, Fault};
 use gridloop_service::Section;
 
@@ -9,6 +9,8 @@ use gridloop_service::Section;
 pub enum Kind {
     /// `kind = "economic-dispatch"`
     EconomicDispatch(Box<DispatchSettings>),
+    /// EconomicDispatch of a SimCES run; it has no table.
+    SimcesDispatch(Box<SimcesDispatch>),
 }
 
 /// Reads the table of one kind; what is wrong with it is noted there.
@@ -28,6 +30,7 @@ impl Kind {
             Self::EconomicDispatch(settings) => {
                 Ok(Box::new(EconomicDispatch::new(name, (**settings).clone())))
             }
+            Self::SimcesDispatch(simces) => Ok(Box::new(EconomicDispatch::new(name, simces.settings(name)?))),
         }
     }
 }

@@ -10,9 +10,9 @@ use std::time::Duration;
 /// Steps of the longest horizon: a week in steps of a quarter of an hour, and some.
 const MOST_STEPS: f64 = 1_000.0;
 /// Share of the rated energy that must be stored at the end where nothing is said (as SimCES), in %.
-const USUAL_BOUND_PERCENT: f64 = 40.0;
+pub(super) const USUAL_BOUND_PERCENT: f64 = 40.0;
 /// So little that it decides only between plans that cost the same otherwise.
-const USUAL_WEAR_EUR_PER_KWH: f64 = 1e-5;
+pub(super) const USUAL_WEAR_EUR_PER_KWH: f64 = 1e-5;
 
 /// What a community has, and how it is planned.
 #[derive(Debug, Clone, PartialEq)]
