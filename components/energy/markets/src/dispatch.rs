@@ -23,7 +23,7 @@ pub use problem::{
 };
 pub use settings::{
     CommitmentSettings, DispatchSettings, FlexibilitySettings, MarketSettings, OnInfeasible, OnLate, OnShort,
-    SalePrice, StorageSettings,
+    SalePrice, StorageSettings, steps_of, time_of_day,
 };
 pub use simces::{SimcesDispatch, SimcesError};
 pub use solve::{SolveError, Solver, SolverSettings, solve, solve_relaxed};

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Steps of the longest horizon: a week in steps of a quarter of an hour, and some.
-const MOST_STEPS: f64 = 1_000.0;
+const MOST_STEPS: usize = 1_000;
 /// Share of the rated energy that must be stored at the end where nothing is said (as SimCES), in %.
 pub(super) const USUAL_BOUND_PERCENT: f64 = 40.0;
 /// So little that it decides only between plans that cost the same otherwise.
@@ -221,16 +221,22 @@ impl DispatchSettings {
     }
 }
 
+/// How many steps a horizon has; nothing if it is no whole number of them, or more than 1000.
+#[must_use]
+pub fn steps_of(horizon: Duration, step: Duration) -> Option<usize> {
+    let steps = horizon.as_secs_f64() / step.as_secs_f64();
+    (1..=MOST_STEPS).find(|count| (*count as f64 - steps).abs() < 1e-6)
+}
+
 /// Whole steps of the horizon.
 fn steps(section: &Section<'_>, horizon_h: f64, step: Duration) -> usize {
-    let steps = horizon_h * 3600.0 / step.as_secs_f64();
-    let whole = (steps - steps.round()).abs() < 1e-6 * steps;
-    if !(whole && (1.0..=MOST_STEPS).contains(&steps.round())) {
+    let horizon = Duration::try_from_secs_f64(3600.0 * horizon_h).unwrap_or_default();
+    steps_of(horizon, step).unwrap_or_else(|| {
+        let steps = horizon.as_secs_f64() / step.as_secs_f64();
         let expected = format!("1 to {MOST_STEPS} whole steps of timestep_s");
         section.error(Some("horizon_h"), expected, Some(format!("these are {steps} steps")));
-        return 1;
-    }
-    (1..=1_000_usize).find(|n| (*n as f64 - steps).abs() < 0.5).unwrap_or(1)
+        1
+    })
 }
 
 fn read_solver(section: &Section<'_>) -> SolverSettings {
@@ -293,8 +299,11 @@ fn read_flexibility(section: &Section<'_>, dispatch: &DispatchSettings) -> Optio
     })
 }
 
-/// `HH:MM`
-fn time_of_day(text: &str) -> Result<Duration, String> {
+/// The time of the day that `HH:MM` spells, counted from midnight.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn time_of_day(text: &str) -> Result<Duration, String> {
     let parsed = text.split_once(':').and_then(|(hours, minutes)| {
         let two = |digits: &str| {
             let good = digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_digit());
