@@ -15,6 +15,7 @@ mod profile;
 mod settings;
 mod simces;
 mod solve;
+mod totals;
 
 pub use component::EconomicDispatch;
 pub use plan::{MarketPlan, Plan, Shortfall, StoragePlan};

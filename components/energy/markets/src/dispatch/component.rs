@@ -7,12 +7,12 @@ use super::problem::{MarketSteps, Problem, Settlement, Storage, Tariff};
 use super::profile::{Profile, ms};
 use super::settings::{DispatchSettings, MarketSettings, OnInfeasible, OnLate, OnShort, SalePrice};
 use super::solve::{SolveError, solve, solve_relaxed};
+use super::totals::Totals;
 use gridloop_clock::MonoTime;
 use gridloop_component::{Component, Fault, OpenEpoch, Output, Refusal, Step};
 use gridloop_messages::{
     Body, Dispatch, Message, PriceForecastState, TimeSeries, Timestamp, Warning, WarningKind,
 };
-use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where forecasts, prices and states of storages come (wire contract 1.8).
@@ -52,20 +52,6 @@ pub struct EconomicDispatch {
     totals: Totals,
 }
 
-/// What the plans come to, each counted for its own epoch.
-#[derive(Debug, Default)]
-struct Totals {
-    cost_eur: f64,
-    bought_kwh: f64,
-    sold_kwh: f64,
-    planned: u64,
-    relaxed: u64,
-    shortened: u64,
-    repeated: u64,
-    storages_late: u64,
-    with_binaries: u64,
-}
-
 impl EconomicDispatch {
     /// The component `name`.
     #[must_use]
@@ -91,7 +77,7 @@ impl EconomicDispatch {
     }
 
     fn step_ms(&self) -> i64 {
-        i64::try_from(self.settings.step.as_millis()).unwrap_or(i64::MAX)
+        i64::try_from(self.settings.step.as_millis()).unwrap_or(i64::MAX).max(1)
     }
 
     /// Markets whose prices are needed.
@@ -327,22 +313,6 @@ impl EconomicDispatch {
         }
     }
 
-    /// Counts the part of `plan` that lies in the epoch.
-    fn count(&mut self, epoch: &OpenEpoch, start: Timestamp, plan: &Plan) {
-        let (from, to, step_ms) = (ms(epoch.start_time), ms(epoch.end_time), self.step_ms());
-        for market in &plan.markets {
-            let mut begin = ms(start);
-            for (kw, eur) in market.power_kw.iter().zip(&market.cost_eur) {
-                let overlap = ((begin + step_ms).min(to) - begin.max(from)).max(0) as f64 / step_ms as f64;
-                let kwh = kw * plan.step_h * overlap;
-                self.totals.cost_eur += eur * overlap;
-                self.totals.bought_kwh += kwh.max(0.0);
-                self.totals.sold_kwh += (-kwh).max(0.0);
-                begin += step_ms;
-            }
-        }
-    }
-
     /// A plan from the step on that the epoch begins in.
     fn output(
         &self,
@@ -390,7 +360,7 @@ impl EconomicDispatch {
         };
         tracing::warn!(component = %self.name, "{text}");
         self.totals.repeated += 1;
-        self.count(epoch, start, &plan);
+        self.totals.count(epoch, (start, self.settings.step), &plan);
         Ok(output)
     }
 
@@ -400,7 +370,7 @@ impl EconomicDispatch {
             let (plan, warnings) = self.plan(epoch)?;
             let start = epoch.start_time;
             let output = self.output(epoch, start, &plan, warnings);
-            self.count(epoch, start, &plan);
+            self.totals.count(epoch, (start, self.settings.step), &plan);
             self.last = Some((start, plan));
             output.ok_or_else(|| Fault::new(format!("epoch {} has no time to plan for", epoch.number)))?
         } else {
@@ -496,19 +466,7 @@ impl Component for EconomicDispatch {
     }
 
     fn findings(&self) -> Option<serde_json::Value> {
-        let totals = &self.totals;
-        let mut findings = json!({
-            "kind": "economic-dispatch",
-            "cost_eur": totals.cost_eur,
-            "bought_kwh": totals.bought_kwh,
-            "sold_kwh": totals.sold_kwh,
-            "epochs_planned": totals.planned,
-            "epochs_relaxed": totals.relaxed,
-            "epochs_shortened": totals.shortened,
-            "epochs_by_last_plan": totals.repeated,
-            "epochs_without_all_storages": totals.storages_late,
-            "epochs_with_binaries": totals.with_binaries,
-        });
+        let mut findings = self.totals.findings();
         if let Some(flexibility) = &self.flexibility {
             findings["requests_answered"] = flexibility.requests_answered.into();
             findings["offers_made"] = flexibility.offers_made.into();

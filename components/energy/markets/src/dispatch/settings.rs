@@ -157,7 +157,7 @@ impl DispatchSettings {
             section.number("horizon_h", "How far it plans, in h.").positive().at_most(10_000.0).or(36.0);
         let step = section
             .duration_s("timestep_s", "Length of a step of the plan, in s.")
-            .positive()
+            .at_least(1.0)
             .at_most(86_400.0)
             .or(Duration::from_secs(3600));
         let storage_model = section
