@@ -3,9 +3,10 @@
 //! A [`Figure`] is measured in blocks that alternate with blocks of its floor, so that what else the machine does hits
 //! both alike; what is reported is the median of each. `epochs` and `turnaround` hold the figures of whole runs,
 //! `log_writer` and `log_reader` those of storing and serving messages, `memory` that of a process, `modbus` that of
-//! readings, `devices` those of many devices at once, `setpoint_path` those of the gateway.
+//! readings, `devices` those of many devices at once, `dispatch` those of plans, `setpoint_path` those of the gateway.
 
 mod devices;
+mod dispatch;
 mod epochs;
 mod figure;
 mod handling;
@@ -174,6 +175,7 @@ fn names(long: bool) -> Vec<String> {
         .chain(others.map(str::to_owned))
         .chain(paths)
         .chain(devices::names())
+        .chain(dispatch::names())
         .collect()
 }
 
@@ -185,6 +187,9 @@ async fn measure(
 ) -> anyhow::Result<Figure> {
     if name.starts_with(setpoint_path::TO_WRITE) || name.starts_with(setpoint_path::TO_STATE) {
         return setpoint_path::measure(name, clock).await;
+    }
+    if name.starts_with(dispatch::DISPATCH) {
+        return dispatch::measure(name, clock).await;
     }
     if name.starts_with(devices::DEVICES) {
         return devices::measure(name, devices).await;

@@ -1,6 +1,7 @@
 //! What the whole-system tests share: a simulated world, a RabbitMQ of one's own, foreign peers.
 
 pub mod certificates;
+pub mod dispatch;
 pub mod docker;
 pub mod modbus_tap;
 pub mod mongodb;

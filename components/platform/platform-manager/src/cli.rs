@@ -303,6 +303,8 @@ pub(crate) enum KindArg {
     Dummy,
     /// A component that adds up the numbers of others: SimCES's SimpleComponent.
     Simple,
+    /// A plan of an energy community at least cost: SimCES's EconomicDispatch.
+    EconomicDispatch,
     /// A generator that settles with its loads on a voltage in each epoch.
     DroopGenerator,
     /// A load that settles with its generator.

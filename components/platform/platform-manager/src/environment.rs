@@ -12,6 +12,7 @@
 mod bus;
 mod common;
 mod component;
+mod dispatch;
 mod gateway;
 mod iteration;
 mod log_writer;

@@ -163,6 +163,7 @@ impl From<KindArg> for Kind {
             KindArg::SetpointSeries => Self::SetpointSeries,
             KindArg::Dummy => Self::Dummy,
             KindArg::Simple => Self::Simple,
+            KindArg::EconomicDispatch => Self::EconomicDispatch,
             KindArg::DroopGenerator => Self::DroopGenerator,
             KindArg::VoltageDependentLoad => Self::VoltageDependentLoad,
         }

@@ -2,6 +2,7 @@
 
 use super::Reader;
 use super::common::{is_sound, read_topic};
+use super::dispatch::read_economic_dispatch;
 use super::iteration::{read_droop_generator, read_voltage_dependent_load};
 use crate::configuration::ComponentKind;
 use gridloop_dummies::{Dummy, DummySettings, SIMPLE_TOPIC, SimpleComponent, SimpleSettings};
@@ -21,6 +22,8 @@ pub enum Kind {
     Dummy,
     /// `simple`: SimpleComponent of the Python platform.
     Simple,
+    /// `economic-dispatch`: EconomicDispatch of the Python platform.
+    EconomicDispatch,
     /// `droop-generator`
     DroopGenerator,
     /// `voltage-dependent-load`
@@ -35,6 +38,7 @@ impl Kind {
             Self::SetpointSeries => ComponentKind::SetpointSeries(read_setpoint_series(reader)),
             Self::Dummy => ComponentKind::Dummy(read_dummy(name, reader)),
             Self::Simple => ComponentKind::Simple(read_simple(name, reader)),
+            Self::EconomicDispatch => ComponentKind::Market(read_economic_dispatch(reader)),
             Self::DroopGenerator => ComponentKind::DroopGenerator(read_droop_generator(name, reader)),
             Self::VoltageDependentLoad => {
                 ComponentKind::VoltageDependentLoad(read_voltage_dependent_load(name, reader))

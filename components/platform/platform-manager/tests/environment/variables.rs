@@ -2,6 +2,7 @@
 
 use gridloop_bus::{Authentication, BusUrl, Identity, Password};
 use gridloop_dummies::DummySettings;
+use gridloop_markets::dispatch::{Solver, StorageModel};
 use gridloop_messages::SimulationId;
 use gridloop_platform_manager::ComponentKind;
 use gridloop_platform_manager::environment::{
@@ -335,4 +336,40 @@ fn a_gateway_takes_its_configuration_and_the_pace_of_the_run() {
         told,
         ["GATEWAY_CONFIGURATION: expected the TOML file that has the device, but it is not set"]
     );
+}
+
+const DISPATCH: [(&str, &str); 2] = [
+    ("RESOURCES", "[['PriceForecaster', 'spot']]"),
+    ("SIMULATION_START_MESSAGE_FILENAME", "/start/start.json"),
+];
+
+#[test]
+fn an_economic_dispatch_has_the_horizon_of_the_python_platform_and_the_rest_in_its_start_message() {
+    let ComponentKind::Market(gridloop_markets::Kind::SimcesDispatch(dispatch)) =
+        kind(Kind::EconomicDispatch, &DISPATCH).unwrap()
+    else {
+        panic!()
+    };
+    assert_eq!((dispatch.steps, dispatch.step), (36, Duration::from_secs(3600)));
+    assert_eq!((dispatch.topic.as_str(), dispatch.market), ("ResourceForecastState.Dispatch", None));
+    assert_eq!(dispatch.start_file, PathBuf::from("/start/start.json"));
+    assert_eq!((dispatch.solver.solver, dispatch.storage_model), (Solver::Microlp, StorageModel::Rated));
+}
+
+#[test]
+fn an_economic_dispatch_tells_what_it_cannot_be() {
+    let told = [
+        ("DISPATCH_HORIZON", "PT36H"),
+        ("DISPATCH_TIMESTEP", "PT7H"),
+        ("COMMITMENT_TIME", "noon"),
+        ("DISPATCH_SOLVER", "cplex"),
+        ("SKIP_OPEN_OFFERS", "perhaps"),
+        ("MARKET_ID", "a market"),
+        ("OFFER_TOPIC", "Bid"),
+    ];
+    let errors = kind(Kind::EconomicDispatch, &[&DISPATCH[..], &told].concat()).unwrap_err();
+    let named: Vec<&str> = errors.iter().filter_map(|line| line.split(':').next()).collect();
+    for (variable, _) in told.iter().filter(|(variable, _)| *variable != "DISPATCH_TIMESTEP") {
+        assert!(named.contains(variable), "{variable}: {errors:?}");
+    }
 }
