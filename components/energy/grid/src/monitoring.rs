@@ -323,7 +323,7 @@ impl Component for StateMonitoring {
             (Some(low), Some(high)) => Some(if beyond(low) > beyond(high) { low } else { high }),
             (low, high) => low.or(high),
         };
-        let loaded = tally.branches.iter().filter_map(|(_, watched)| watched.highest.as_ref());
+        let loaded = tally.branches.values().filter_map(|watched| watched.highest.as_ref());
         let most_loaded = loaded.max_by(|a, b| a.value.total_cmp(&b.value));
         Some(json!({
             "kind": "state-monitoring",

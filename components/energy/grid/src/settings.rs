@@ -138,11 +138,11 @@ pub(crate) fn read_information(
 }
 
 fn grid_id<'a>(section: &Section<'a>, about: &str) -> Field<'a, String> {
-    section.text("grid", about).matching(is_topic_word)
+    section.text("grid", about).matching(|text| is_topic_word(text))
 }
 
 /// A name that can stand between two dots of a topic.
-fn is_topic_word(text: &String) -> Result<(), String> {
+fn is_topic_word(text: &str) -> Result<(), String> {
     if text.is_empty() || text.contains(['.', '*', '#']) || text.contains(char::is_whitespace) {
         return Err("a name in topics has no `.`, `*`, `#` or space".to_owned());
     }
