@@ -1,8 +1,8 @@
 //! `grid`: what it waits for, what it publishes, and how it ends when it cannot go on.
 
 use crate::rig::{
-    Rig, Said, branches, bus_info, buses, component_info, currents, customer_info, customers, description, error,
-    from_file, from_messages, is_ready, settings, state, voltage_kv, voltages,
+    Rig, Said, branches, bus_info, buses, component_info, currents, customer_info, customers, description,
+    error, from_file, from_messages, is_ready, settings, state, voltage_kv, voltages,
 };
 use gridloop_grid::Connected;
 use gridloop_messages::{Body, Conductor, NetworkBusInfo};
@@ -71,7 +71,11 @@ fn power_is_taken_for_what_it_says() {
         (a * deg.cos(), a * deg.sin())
     };
     let neutral = volts(Conductor::Neutral);
-    let phases = [(Conductor::Phase1, 10e3 / 3.0), (Conductor::Phase2, 10e3 / 3.0 - 4e3), (Conductor::Phase3, 10e3 / 3.0)];
+    let phases = [
+        (Conductor::Phase1, 10e3 / 3.0),
+        (Conductor::Phase2, 10e3 / 3.0 - 4e3),
+        (Conductor::Phase3, 10e3 / 3.0),
+    ];
     for (phase, drawn_w) in phases {
         let ((vx, vy), (ix, iy)) = (volts(phase), amperes(phase));
         let (vx, vy) = (vx - neutral.0, vy - neutral.1);
@@ -187,7 +191,10 @@ fn results_depend_on_no_order_and_no_repetition() {
 }
 
 fn results(said: &[Said]) -> Vec<Body> {
-    said.iter().map(|said| said.message.body.clone()).filter(|body| !matches!(body, Body::Status(_))).collect()
+    said.iter()
+        .map(|said| said.message.body.clone())
+        .filter(|body| !matches!(body, Body::Status(_)))
+        .collect()
 }
 
 #[test]

@@ -102,7 +102,8 @@ impl Rig {
 
     /// The next message, not delivered yet.
     pub(crate) fn message(&self, epoch: Option<u64>, sent: &Sent) -> Message {
-        let warnings = if sent.warned { vec![Warning::new(WarningKind::InputUnreliable, "stale")] } else { vec![] };
+        let warnings =
+            if sent.warned { vec![Warning::new(WarningKind::InputUnreliable, "stale")] } else { vec![] };
         let epoch = epoch.map(|epoch_number| EpochFields {
             epoch_number,
             triggering_message_ids: vec!["manager-1".into()],
@@ -131,10 +132,6 @@ impl Rig {
         self.handle(Input::WakeUp)
     }
 
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.core.wake_at().is_some()
-    }
-
     fn handle(&mut self, input: Input<'_>) -> Vec<Said> {
         let mut actions = Vec::new();
         self.core.handle(input, self.now, start(), &mut actions);
@@ -156,13 +153,18 @@ impl Rig {
 
 /// Whether the last of what was said is Status `ready`.
 pub(crate) fn is_ready(said: &[Said]) -> bool {
-    matches!(said.last().map(|said| &said.message.body), Some(Body::Status(Status { value: StatusValue::Ready, .. })))
+    matches!(
+        said.last().map(|said| &said.message.body),
+        Some(Body::Status(Status { value: StatusValue::Ready, .. }))
+    )
 }
 
 /// The Description of Status `error`.
 pub(crate) fn error(said: &[Said]) -> &str {
     match said.last().map(|said| &said.message.body) {
-        Some(Body::Status(status)) if status.value == StatusValue::Error => status.description.as_deref().unwrap(),
+        Some(Body::Status(status)) if status.value == StatusValue::Error => {
+            status.description.as_deref().unwrap()
+        }
         other => panic!("no error, but {other:?}"),
     }
 }
@@ -235,8 +237,13 @@ pub(crate) fn customer_info(info: CustomerInfo) -> Sent {
 pub(crate) fn state(name: &str, real_power_kw: f64, reactive_power_kvar: f64, node: Option<u8>) -> Sent {
     let category = if real_power_kw > 0.0 { "Generator" } else { "Load" };
     let customer_id = "c7".to_owned();
-    let state =
-        ResourceState { customer_id, real_power_kw, reactive_power_kvar, node, state_of_charge_percent: None };
+    let state = ResourceState {
+        customer_id,
+        real_power_kw,
+        reactive_power_kvar,
+        node,
+        state_of_charge_percent: None,
+    };
     sent(topic::resource_state(category, name), name, Body::ResourceState(state))
 }
 
@@ -265,7 +272,10 @@ pub(crate) fn description() -> NetworkDescription {
         network: PerUnitNetwork {
             base_power_va: 50e3,
             buses: vec![bus("src", BusKind::Root), bus("b1", BusKind::Dummy), bus("b2", BusKind::UsagePoint)],
-            branches: vec![branch("L1", "src", "b1", 0.05, 0.02, 1.2), branch("L2", "b1", "b2", 0.04, 0.01, 0.9)],
+            branches: vec![
+                branch("L1", "src", "b1", 0.05, 0.02, 1.2),
+                branch("L2", "b1", "b2", 0.04, 0.01, 0.9),
+            ],
             root_voltage_pu: 1.02,
             wires: Wires::NeutralEarthedEverywhere,
         },

@@ -110,5 +110,8 @@ fn an_order_beyond_the_end_stops_is_not_obeyed_and_warned_of() {
 fn taps_of_a_branch_without_taps_are_an_error() {
     let mut configured = settings(from_file(description()));
     configured.taps.insert("L2".into(), TapChanger::Commanded);
-    assert_eq!(error(&Rig::grid(configured).next_epoch()), "`taps.L2`: the network has no branch L2 with taps");
+    assert_eq!(
+        error(&Rig::grid(configured).next_epoch()),
+        "`taps.L2`: the network has no branch L2 with taps"
+    );
 }
