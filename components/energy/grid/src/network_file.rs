@@ -2,6 +2,7 @@
 
 use crate::connection::Connected;
 use crate::description::{NetworkDescription, Place};
+use crate::settings::is_topic_word;
 use crate::source::NEUTRALS;
 use crate::taps::read_range;
 use gridloop_power_flow::{BusKind, PerUnitBranch, PerUnitBus, PerUnitNetwork, Wires};
@@ -109,8 +110,13 @@ fn read_branch(
     tap_positions: &mut BTreeMap<String, i32>,
 ) -> PerUnitBranch {
     let name = section.name().to_owned();
-    let sending_bus = section.text("from", "The bus where it begins.").required();
-    let receiving_bus = section.text("to", "The bus where it ends.").required();
+    if let Err(reason) = is_topic_word(&name) {
+        section.error(None, format!("another name: {reason}"), None);
+    }
+    let bus =
+        |key: &str, about: &str| section.text(key, about).matching(|name| is_topic_word(name)).required();
+    let sending_bus = bus("from", "The bus where it begins.");
+    let receiving_bus = bus("to", "The bus where it ends.");
     if sending_bus == receiving_bus && !sending_bus.is_empty() {
         section.error(Some("to"), "another bus than the one where it begins", None);
     }

@@ -142,7 +142,7 @@ fn grid_id<'a>(section: &Section<'a>, about: &str) -> Field<'a, String> {
 }
 
 /// A name that can stand between two dots of a topic.
-fn is_topic_word(text: &str) -> Result<(), String> {
+pub(crate) fn is_topic_word(text: &str) -> Result<(), String> {
     if text.is_empty() || text.contains(['.', '*', '#']) || text.contains(char::is_whitespace) {
         return Err("a name in topics has no `.`, `*`, `#` or space".to_owned());
     }

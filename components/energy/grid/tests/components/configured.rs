@@ -81,6 +81,8 @@ fn what_is_wrong_with_a_network_file_is_told_with_its_place() {
         ("bus = \"src\"", "bus = \"b9\"", "network.toml:6:7", "a bus at an end of some branch"),
         ("neutral = 5", "neutral = 10", "network.toml:13:", "from 1 to 9"),
         ("[0.5, 0.25, 0.25]", "[0.5, 0.5]", "network.toml:24:7", "three shares that add up to 1"),
+        ("to = \"b2\"", "to = \"b 2\"", "network.toml:16:6", "a name in topics has no"),
+        ("[branch.L2]", "[branch.\"L.2\"]", "network.toml:", "another name"),
         ("power_kva = 50", "power_kva = 0", "network.toml:3:13", "wrong value for `power_kva`"),
     ] {
         let folder = folder(&NETWORK.replace(from, to));

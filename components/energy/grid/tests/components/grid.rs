@@ -60,6 +60,8 @@ fn the_golden_case_comes_out_for_the_powers_that_the_platform_makes_of_it() {
 #[test]
 fn power_is_taken_for_what_it_says() {
     let said = golden_case(-10.0, 4.0);
+    let (b2_kv, a) = (voltage_kv(&said, "b2", 1), currents(&said)[4].magnitude_sending_end_a);
+    assert!((b2_kv - 0.400_727).abs() < 1e-6 && (a - 14.465_64).abs() < 1e-5, "{b2_kv} kV, {a} A");
     let volts = |conductor: Conductor| {
         let at = voltages(&said).into_iter().find(|it| it.bus == "b2" && it.node == conductor).unwrap();
         let (v, deg) = (at.magnitude_kv * 1e3 / 3f64.sqrt(), at.angle_deg.to_radians());
@@ -137,7 +139,7 @@ fn losses_are_what_is_left_of_power() {
 }
 
 #[test]
-fn reactive_power_counts() {
+fn reactive_power_counts_too() {
     let at_b2 = |kvar| {
         let mut rig = Rig::grid(settings(from_file(description())));
         rig.next_epoch();

@@ -78,7 +78,7 @@ fn a_forecast_is_the_state_that_the_grid_would_have() {
 
 /// The platform's predictor puts radians where it says degrees.
 #[test]
-fn angles_are_degrees() {
+fn angles_are_true_degrees() {
     let mut predictor = rig(configured());
     predictor.hear_all(&states());
     predictor.hear(&forecast("pv", 1, &[0.0, 0.0]));
