@@ -9,6 +9,7 @@ mod endings;
 mod examples;
 mod fallback;
 mod faulty_device;
+mod grid;
 mod iteration;
 mod life_of_a_setpoint;
 mod overrun;

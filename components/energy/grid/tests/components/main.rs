@@ -1,0 +1,9 @@
+//! The components of the network, each through the kit's core: messages in, messages out.
+
+mod configured;
+mod grid;
+mod information;
+mod monitoring;
+mod predictor;
+mod rig;
+mod taps;

@@ -1,0 +1,65 @@
+//! The example of a network in whole runs: `configs/examples/grid-12-bus.toml`.
+
+use gridloop_hil_tests::world::{Run, World, simulated};
+use gridloop_messages::{Body, NetworkState};
+use gridloop_platform_manager::Configuration;
+use gridloop_realtime_manager::Outcome;
+use std::path::Path;
+
+const EPOCHS: u64 = 24;
+
+fn run(seed: u64, overrides: &[&str]) -> Run {
+    let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/examples/grid-12-bus.toml");
+    let configuration = Configuration::load(&path, &overrides).unwrap_or_else(|errors| panic!("{errors}"));
+    simulated(|clock| async move { World::new(&clock, seed).run(configuration).await }).expect("a run")
+}
+
+/// Every voltage of an epoch, by bus and phase.
+fn voltages(run: &Run, epoch: u64) -> Vec<(String, f64)> {
+    let mut voltages: Vec<(String, f64)> = run
+        .messages
+        .iter()
+        .filter(|heard| heard.message.as_ref().is_some_and(|message| message.epoch_number() == Some(epoch)))
+        .filter_map(|heard| match heard.body() {
+            Body::NetworkState(NetworkState::Voltage(voltage)) => {
+                Some((format!("{} {:?}", voltage.bus, voltage.node), voltage.magnitude_kv))
+            }
+            _ => None,
+        })
+        .collect();
+    voltages.sort_by(|one, other| one.0.cmp(&other.0));
+    voltages
+}
+
+#[test]
+fn the_feeder_has_the_same_state_whatever_the_order_on_the_bus() {
+    let first = run(0, &[]);
+    assert_eq!(first.report.manager.outcome, Outcome::Completed, "{}", first.report.manager.reason);
+    for epoch in 1..=EPOCHS {
+        let expected = voltages(&first, epoch);
+        assert_eq!(expected.len(), 12 * 3, "epoch {epoch}");
+        assert!(expected.iter().all(|(_, kv)| (0.34..0.46).contains(kv)), "{expected:?}");
+    }
+    for seed in 1..6 {
+        let other = run(seed, &[]);
+        assert_eq!(other.report.manager.outcome, Outcome::Completed, "{}", other.report.manager.reason);
+        for epoch in 1..=EPOCHS {
+            assert_eq!(voltages(&other, epoch), voltages(&first, epoch), "seed {seed}, epoch {epoch}");
+        }
+    }
+}
+
+#[test]
+fn a_network_that_cannot_carry_the_power_stops_the_run_and_says_where() {
+    let run = run(
+        3,
+        &["component.grid.network=\"../scenarios/network.toml\"", "component.grid.resources.EV={bus=\"99\"}"],
+    );
+    assert_eq!(run.report.manager.outcome, Outcome::Failed);
+    let reason = &run.report.manager.reason;
+    assert!(
+        reason.contains("resource EV is connected to bus 99, which the network does not have"),
+        "{reason}"
+    );
+}
