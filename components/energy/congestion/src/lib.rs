@@ -1,5 +1,21 @@
 //! What keeps a network within its limits, as SimCES components.
+//!
+//! [`RealTimeManagement`] answers the state of the network with setpoints for the next epoch. Both it and the planning
+//! kinds look at the network through a [`Feeder`]: an engine of power flow, and where each resource is connected.
 
+mod feeder;
 mod kind;
+mod least_change;
+mod limits;
+mod network;
+mod operational;
+mod places;
+mod realtime;
 
+pub use feeder::{Axis, Feeder, Point, Power, Slopes};
 pub use kind::{KINDS, Kind, ReadKind};
+pub use limits::Limits;
+pub use network::NetworkSource;
+pub use operational::*;
+pub use places::{Band, Place, Places, Quantity};
+pub use realtime::*;
