@@ -3,6 +3,7 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -24,7 +25,17 @@ pub type Watch = Arc<dyn Fn(Moment, &[u8]) -> bool + Send + Sync>;
 /// Forwards connections until it is dropped.
 pub struct ModbusTap {
     port: u16,
+    connections: Arc<AtomicUsize>,
     accepting: JoinHandle<()>,
+}
+
+/// A connection that counts while it lives.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl ModbusTap {
@@ -35,14 +46,27 @@ impl ModbusTap {
     pub async fn start(target: u16, watch: Watch) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&connections);
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let watch = Arc::clone(&watch);
-                // A connection that breaks is what tests are about.
-                tokio::spawn(async move { drop(forward(client, target, watch).await) });
+                count.fetch_add(1, Ordering::AcqRel);
+                let counted = Counted(Arc::clone(&count));
+                tokio::spawn(async move {
+                    // A connection that breaks is what tests are about.
+                    drop(forward(client, target, watch).await);
+                    drop(counted);
+                });
             }
         });
-        Ok(Self { port, accepting })
+        Ok(Self { port, connections, accepting })
+    }
+
+    /// How many connections it forwards. What a client that is gone had sent has been forwarded when it is none.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Acquire)
     }
 
     /// The port to connect to.

@@ -12,10 +12,7 @@ pub(super) fn filter(run: &SimulationId) -> Document {
 
 /// What a document says. Its time of the latest message is not there before the run has ended.
 pub(super) fn read(run: &SimulationId, document: &Document) -> Metadata {
-    let time = |field: &str| {
-        let time = document.get_datetime(field).ok()?;
-        Some(Timestamp::from(chrono_of(time.timestamp_millis())?))
-    };
+    let time = |field: &str| time_of(*document.get_datetime(field).ok()?);
     let text = |field: &str| document.get_str(field).ok().map(str::to_owned);
     let epochs = match document.get("Epochs") {
         Some(Bson::Int32(epochs)) => i64::from(*epochs),
@@ -57,6 +54,7 @@ pub(super) fn update(metadata: &Metadata) -> Document {
     update
 }
 
-fn chrono_of(unix_ms: i64) -> Option<gridloop_clock::Utc> {
-    gridloop_clock::Utc::from_timestamp_millis(unix_ms)
+/// A stored time.
+pub(super) fn time_of(time: mongodb::bson::DateTime) -> Option<Timestamp> {
+    gridloop_clock::Utc::from_timestamp_millis(time.timestamp_millis()).map(Timestamp::from)
 }

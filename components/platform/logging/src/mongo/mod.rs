@@ -103,9 +103,9 @@ impl MongoStore {
         let mut counts = Counts::default();
         let runs: Vec<_> = std::mem::take(&mut sorted.valid).into_iter().collect();
         let mut noted = std::mem::take(&mut sorted.noted);
-        for (run, messages) in runs {
+        for (run, mut messages) in runs {
             let name = format!("{}{run}", self.settings.collections.messages_prefix);
-            let filed = self.insert_messages(&name, &messages, &mut sorted.apart).await?;
+            let filed = self.insert_messages(&name, &mut messages, &mut sorted.apart).await?;
             counts.add(&filed);
             noted.extend(messages.into_iter().map(|message| message.index));
         }
@@ -139,7 +139,7 @@ impl MongoStore {
     async fn insert_messages(
         &mut self,
         name: &str,
-        messages: &[Valid<'_>],
+        messages: &mut [Valid<'_>],
         apart: &mut Vec<RawDocumentBuf>,
     ) -> Result<Counts, MongoError> {
         self.make_indexes(name, &MESSAGE_INDEXES).await?;
@@ -147,7 +147,7 @@ impl MongoStore {
         let refused = self.insert(&collection, messages.iter().map(|message| &message.bson)).await?;
         let mut counts = Counts { stored: count(messages.len() - refused.len()), ..Counts::default() };
         for (at, refusal) in refused {
-            let message = &messages[at];
+            let message = &mut messages[at];
             match refusal {
                 Refusal::Known if self.is_repetition(&collection, message).await? => counts.duplicates += 1,
                 Refusal::Known => apart.extend(documents_apart(message.record, REPEATED_ID)),
@@ -162,15 +162,20 @@ impl MongoStore {
         Ok(counts)
     }
 
-    /// Whether the stored document of this `_id` is the same message.
+    /// Whether the stored document of this `_id` is the same message. Then the message has the time of the stored one:
+    /// where it says none itself, it was heard later.
     async fn is_repetition(
         &mut self,
         collection: &Collection<RawDocumentBuf>,
-        message: &Valid<'_>,
+        message: &mut Valid<'_>,
     ) -> Result<bool, MongoError> {
         let filter = doc! {"_id": message.index.identity.to_string()};
         let stored = self.bounded(collection.find_one(filter)).await?;
-        Ok(stored.is_some_and(|stored| bson::says_the_same(&stored, &message.bson, &message.document)))
+        let stored = stored.filter(|stored| bson::says_the_same(stored, &message.bson, &message.document));
+        if let Some(time) = stored.as_ref().and_then(|stored| stored.get_datetime("Timestamp").ok()) {
+            message.index.timestamp = metadata::time_of(time).unwrap_or(message.index.timestamp);
+        }
+        Ok(stored.is_some())
     }
 
     /// Stores what is kept apart.

@@ -1,6 +1,6 @@
 //! One inverter, one tap, and the gridloop that is killed: [`Bench`].
 
-use gridloop_clock::{SharedClock, sleep};
+use gridloop_clock::{MonoTime, SharedClock, sleep};
 use gridloop_hil_tests::modbus_tap::{ModbusTap, Moment};
 use gridloop_hil_tests::peers::{Registers, mbpoll};
 use rustix::process::{Pid, Signal, kill_process};
@@ -48,8 +48,8 @@ struct Seen {
     writes: u32,
     /// Requests of all kinds that were answered.
     asked: u32,
-    /// Writes that put the limit in force, and reached the inverter.
-    limits: u32,
+    /// When the limit was put in force: writes that reached the inverter.
+    limited_at: Vec<MonoTime>,
     /// Limits other than the one of the run.
     others: Vec<u16>,
     /// The end of the run is allowed to take the limit away.
@@ -62,7 +62,7 @@ pub(crate) struct Bench {
     device: SocketAddr,
     seen: Arc<Mutex<Seen>>,
     _simulator: Process,
-    _tap: ModbusTap,
+    tap: ModbusTap,
 }
 
 /// A gridloop, killed when it is dropped.
@@ -95,7 +95,7 @@ impl Bench {
         let watch = Arc::new(move |moment, pdu: &[u8]| watch(&watched, &pause, moment, pdu));
         let tap = ModbusTap::start(device.port(), watch).await.expect("a port");
         configure(folder.path(), tap.port(), timer_s);
-        Self { folder, clock, device, seen, _simulator: simulator, _tap: tap }
+        Self { folder, clock, device, seen, _simulator: simulator, tap }
     }
 
     /// Starts a gridloop. What it prints is kept under its name.
@@ -114,11 +114,12 @@ impl Bench {
         seen.writes = 0;
     }
 
-    /// Waits until the run has been killed.
+    /// Waits until the run has been killed, and the last that it sent has reached the inverter.
     pub(crate) async fn killed(&self, mut run: Process) {
         eventually(&self.clock, "the run is killed", async || run.child.try_wait().unwrap().is_some()).await;
         let status = run.child.wait().expect("its end");
         assert!(status.code().is_none(), "it ended by itself: {status}: {}", run.output());
+        eventually(&self.clock, "the tap is idle", async || self.tap.connections() == 0).await;
     }
 
     pub(crate) fn folder_of_the_run(&self) -> String {
@@ -140,8 +141,15 @@ impl Bench {
     }
 
     /// Writes that put the limit in force, and reached the inverter.
-    pub(crate) fn times_limited(&self) -> u32 {
-        self.seen.lock().unwrap().limits
+    pub(crate) fn times_limited(&self) -> usize {
+        self.seen.lock().unwrap().limited_at.len()
+    }
+
+    /// Of those after the first `before`, how many came within `span` of the first.
+    pub(crate) fn limited_again(&self, before: usize, span: Duration) -> usize {
+        let seen = self.seen.lock().unwrap();
+        let after = seen.limited_at.get(before..).unwrap_or_default();
+        after.first().map_or(0, |first| after.iter().filter(|at| at.since(*first) <= span).count())
     }
 
     /// Other limits that anybody wrote.
@@ -207,7 +215,7 @@ fn watch(seen: &Arc<Mutex<Seen>>, clock: &SharedClock, moment: Moment, pdu: &[u8
     now.asked += u32::from(moment == Moment::Told);
     let Some((first, registers)) = written(pdu) else { return true };
     if moment == Moment::Answered {
-        now.note(first, &registers);
+        now.note(first, &registers, clock.now());
     }
     let Some((prey, crash)) = now.prey else { return true };
     if moment != crash.moment {
@@ -232,10 +240,10 @@ fn watch(seen: &Arc<Mutex<Seen>>, clock: &SharedClock, moment: Moment, pdu: &[u8
 
 impl Seen {
     /// Takes down what a write that the inverter has answered does to the limit.
-    fn note(&mut self, first: u16, registers: &[u16]) {
+    fn note(&mut self, first: u16, registers: &[u16], at: MonoTime) {
         for (address, value) in (first..).zip(registers) {
             match (address, *value) {
-                (ENABLE, 1) => self.limits += 1,
+                (ENABLE, 1) => self.limited_at.push(at),
                 (ENABLE, value) if !self.ending => self.others.push(value),
                 (LIMIT, value) if value != HELD => self.others.push(value),
                 _ => {}
