@@ -6,7 +6,7 @@
 /// What one unit of the sum of squared misses costs, with the whole range of one actuator costing one.
 const MISS: f64 = 1e6;
 /// Rounds over all rows.
-const ROUNDS: u32 = 2_000;
+const ROUNDS: u32 = 400;
 
 /// A value that has bounds: `value + slopes * moves` must lie from `low` to `high`.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,7 +55,7 @@ pub(crate) fn least_change(rows: &[Row], ranges: &[(f64, f64)]) -> Vec<f64> {
                 *x = after;
             }
         }
-        if moved < 1e-7 {
+        if moved < 1e-6 {
             break;
         }
     }

@@ -11,6 +11,8 @@ mod network;
 mod operational;
 mod places;
 mod realtime;
+#[cfg(test)]
+mod twelve_bus;
 
 pub use feeder::{Axis, Feeder, Point, Power, Slopes};
 pub use kind::{KINDS, Kind, ReadKind};

@@ -8,7 +8,8 @@
 mod core;
 mod program;
 mod settings;
-//t
+#[cfg(test)]
+mod tests;
 
 pub use self::core::{OperationalCore, OperationalTotals, Outlook, Plan, PlanStep, Planned, PlannedPower};
 //pub use component::OperationalOptimization;

@@ -11,8 +11,8 @@ mod core;
 mod kept;
 mod settings;
 mod tap;
-//t
-//mod tests;
+#[cfg(test)]
+mod tests;
 
 pub use self::core::{Base, Instructions, MismatchError, RealTimeCore, Sight, Totals, When};
 //pub use component::RealTimeManagement;

@@ -354,7 +354,13 @@ impl RealTimeCore {
         for actuator in actuators {
             let mut alone = actuator.clone();
             let goal = match actuator.stage {
-                Stage::LastResort => self.kept[actuator.resource].unhindered_w,
+                // What setpoints of its own keep away, not what the plan does.
+                Stage::LastResort if actuator.base >= 0.0 && actuator.obeys => {
+                    self.kept[actuator.resource].unhindered_w.min(actuator.base).max(actuator.expected)
+                }
+                Stage::LastResort if actuator.obeys => {
+                    self.kept[actuator.resource].unhindered_w.max(actuator.base).min(actuator.expected)
+                }
                 _ => actuator.base,
             };
             alone.shift(goal - actuator.expected, &mut unsupported);
