@@ -52,7 +52,10 @@ impl Feeder {
     ///
     /// # Errors
     /// The names of resources, with their bus, of which the engine has no such bus.
-    pub fn new(engine: Box<dyn Engine>, buses: &BTreeMap<String, String>) -> Result<Self, Vec<(String, String)>> {
+    pub fn new(
+        engine: Box<dyn Engine>,
+        buses: &BTreeMap<String, String>,
+    ) -> Result<Self, Vec<(String, String)>> {
         let topology = engine.topology();
         let places = Places::of(topology);
         let inside = buses.iter().filter(|(_, bus)| !bus.is_empty());

@@ -25,14 +25,18 @@ pub(crate) fn least_change(rows: &[Row], ranges: &[(f64, f64)]) -> Vec<f64> {
         .iter()
         .flat_map(|row| [(row, 1.0, row.high - row.value), (row, -1.0, row.value - row.low)])
         .filter(|(row, sign, room)| {
-            let rise = |(slope, (low, high)): (&f64, &(f64, f64))| (sign * slope * low).max(sign * slope * high);
+            let rise =
+                |(slope, (low, high)): (&f64, &(f64, f64))| (sign * slope * low).max(sign * slope * high);
             room.is_finite() && row.slopes.iter().zip(ranges).map(rise).sum::<f64>() > *room
         })
         .collect();
     let mut prices = vec![0.0; inequalities.len()];
     let mut pull = vec![0.0; ranges.len()];
     let moves = |pull: &[f64]| -> Vec<f64> {
-        pull.iter().zip(ranges).map(|(pull, (low, high))| (-pull).clamp(low.min(0.0), high.max(0.0))).collect()
+        pull.iter()
+            .zip(ranges)
+            .map(|(pull, (low, high))| (-pull).clamp(low.min(0.0), high.max(0.0)))
+            .collect()
     };
     let mut now = moves(&pull);
     for _ in 0..ROUNDS {

@@ -1,8 +1,10 @@
 //! What keeps a network within its limits, as SimCES components.
 //!
-//! [`RealTimeManagement`] answers the state of the network with setpoints for the next epoch. Both it and the planning
-//! kinds look at the network through a [`Feeder`]: an engine of power flow, and where each resource is connected.
+//! [`RealTimeManagement`] answers the state of the network with setpoints for the next epoch; [`OperationalOptimization`]
+//! plans the next epochs at least cost. Both look at the network through a [`Feeder`]: an engine of power flow, and
+//! where each resource is connected.
 
+mod commands;
 mod feeder;
 mod kind;
 mod least_change;
@@ -10,7 +12,9 @@ mod limits;
 mod network;
 mod operational;
 mod places;
+mod plan_message;
 mod realtime;
+mod states;
 #[cfg(test)]
 mod twelve_bus;
 

@@ -51,7 +51,11 @@ impl Place {
             Conductor::Phase3 => "phase 3",
             Conductor::Neutral => "neutral",
         };
-        if self.is_voltage() { format!("bus {} {phase}", self.name) } else { format!("{} {phase}", self.name) }
+        if self.is_voltage() {
+            format!("bus {} {phase}", self.name)
+        } else {
+            format!("{} {phase}", self.name)
+        }
     }
 
     /// The value as an operator reads it.
@@ -154,7 +158,11 @@ impl Places {
     pub fn worst(&self, values: &[f64], limits: &Limits) -> Option<(f64, usize)> {
         let bounds = self.bounds(&limits.red());
         let excess = values.iter().zip(&bounds).map(|(value, (low, high))| (value - high).max(low - value));
-        excess.enumerate().filter(|(_, by)| *by > 1e-9).map(|(at, by)| (by, at)).max_by(|a, b| a.0.total_cmp(&b.0))
+        excess
+            .enumerate()
+            .filter(|(_, by)| *by > 1e-9)
+            .map(|(at, by)| (by, at))
+            .max_by(|a, b| a.0.total_cmp(&b.0))
     }
 }
 

@@ -96,11 +96,8 @@ pub(crate) fn node(name: &str) -> Option<u8> {
 /// The point at which resources do this, in W and var.
 pub(crate) fn point(feeder: &Feeder, powers: &BTreeMap<String, (f64, f64)>, position: i32) -> Point {
     let power = |(name, (real_power_w, reactive_power_var)): (&String, &(f64, f64))| {
-        let power = Power {
-            real_power_w: *real_power_w,
-            reactive_power_var: *reactive_power_var,
-            node: node(name),
-        };
+        let power =
+            Power { real_power_w: *real_power_w, reactive_power_var: *reactive_power_var, node: node(name) };
         (name.clone(), power)
     };
     let branch = feeder.taps("T1").unwrap().0;

@@ -2,9 +2,9 @@
 
 use super::program::{Answer, Program, ProgramError, StepModel, solve};
 use super::settings::OperationalSettings;
+use crate::ResourceKind;
 use crate::feeder::{Axis, Feeder, Point, Power};
 use crate::realtime::MismatchError;
-use crate::ResourceKind;
 use gridloop_power_flow::{SolveError, TapRange};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -215,7 +215,8 @@ impl OperationalCore {
         for (at, step) in planned.plan.steps.iter().enumerate() {
             if let Some(what) = &step.unresolved {
                 let count = planned.plan.steps.iter().filter(|step| step.unresolved.is_some()).count();
-                let warning = format!("{count} steps of the plan do not meet the limits; in step {}: {what}", at + 1);
+                let warning =
+                    format!("{count} steps of the plan do not meet the limits; in step {}: {what}", at + 1);
                 planned.warnings.push(warning);
                 self.totals.plans_with_violation += 1;
                 break;
@@ -234,7 +235,9 @@ impl OperationalCore {
             }
             for settings in &self.settings.tap_changers {
                 let now = outlook.tap_positions.get(&settings.name);
-                let (Some(now), Some(next)) = (now, first.tap_positions.get(&settings.name)) else { continue };
+                let (Some(now), Some(next)) = (now, first.tap_positions.get(&settings.name)) else {
+                    continue;
+                };
                 let steps = next.abs_diff(*now);
                 self.totals.tap_operations += u64::from(steps);
                 self.totals.cost_eur += f64::from(steps) * settings.cost_eur_per_operation;
@@ -246,8 +249,11 @@ impl OperationalCore {
 
     fn cheapest(&mut self, outlook: &Outlook) -> Result<Plan, PlanError> {
         let positions: Vec<i32> = self.positions(outlook);
-        let powers: Vec<Vec<(f64, f64)>> =
-            outlook.powers.iter().map(|step| self.by_itself(step).into_iter().map(|kw| (kw, 0.0)).collect()).collect();
+        let powers: Vec<Vec<(f64, f64)>> = outlook
+            .powers
+            .iter()
+            .map(|step| self.by_itself(step).into_iter().map(|kw| (kw, 0.0)).collect())
+            .collect();
         let mut answer = Answer {
             positions: vec![positions; powers.len()],
             misses: vec![0.0; powers.len()],
@@ -267,9 +273,12 @@ impl OperationalCore {
             let helps = checked.worst <= promised + TOLERANCE && checked.worst <= idle.worst + TOLERANCE;
             if keeps || helps {
                 let better = best.as_ref().is_none_or(|best| {
-                    (checked.worst.max(TOLERANCE), checked.plan.cost_eur) < (best.worst.max(TOLERANCE), best.plan.cost_eur)
+                    (checked.worst.max(TOLERANCE), checked.plan.cost_eur)
+                        < (best.worst.max(TOLERANCE), best.plan.cost_eur)
                 });
-                let same = best.as_ref().is_some_and(|best| (best.plan.cost_eur - checked.plan.cost_eur).abs() < 1e-6);
+                let same = best
+                    .as_ref()
+                    .is_some_and(|best| (best.plan.cost_eur - checked.plan.cost_eur).abs() < 1e-6);
                 if better {
                     best = Some(checked);
                 }
@@ -277,7 +286,8 @@ impl OperationalCore {
                     break;
                 }
             } else {
-                broken = checked.plan.steps.iter().find_map(|step| step.unresolved.clone()).unwrap_or_default();
+                broken =
+                    checked.plan.steps.iter().find_map(|step| step.unresolved.clone()).unwrap_or_default();
             }
         }
         best.map(|best| best.plan).ok_or(PlanError::Broken(broken))
@@ -303,10 +313,12 @@ impl OperationalCore {
         let mut point = Point { powers: powers.clone(), ..Point::default() };
         for (settings, (kw, kvar)) in self.settings.resources.iter().zip(planned) {
             let power = point.powers.entry(settings.name.clone()).or_default();
-            let by_itself_var = if settings.max_reactive_power_var > 0.0 { 0.0 } else { power.reactive_power_var };
+            let by_itself_var =
+                if settings.max_reactive_power_var > 0.0 { 0.0 } else { power.reactive_power_var };
             (power.real_power_w, power.reactive_power_var) = (kw * 1000.0, by_itself_var + kvar * 1000.0);
         }
-        point.taps = self.taps.iter().zip(positions).map(|((branch, _), position)| (*branch, *position)).collect();
+        point.taps =
+            self.taps.iter().zip(positions).map(|((branch, _), position)| (*branch, *position)).collect();
         point
     }
 
@@ -317,9 +329,12 @@ impl OperationalCore {
         answer: &Answer,
         rows: &mut [BTreeSet<usize>],
     ) -> Result<Vec<StepModel>, PlanError> {
-        let names: Vec<String> = self.settings.resources.iter().map(|settings| settings.name.clone()).collect();
-        let controls: Vec<(&str, Axis)> =
-            names.iter().flat_map(|name| [(name.as_str(), Axis::Real), (name.as_str(), Axis::Reactive)]).collect();
+        let names: Vec<String> =
+            self.settings.resources.iter().map(|settings| settings.name.clone()).collect();
+        let controls: Vec<(&str, Axis)> = names
+            .iter()
+            .flat_map(|name| [(name.as_str(), Axis::Real), (name.as_str(), Axis::Reactive)])
+            .collect();
         let bounds = self.feeder.places().bounds(&self.settings.limits.target());
         let mut models = Vec::with_capacity(outlook.powers.len());
         for (at, powers) in outlook.powers.iter().enumerate() {
@@ -384,14 +399,16 @@ impl OperationalCore {
         for (at, powers) in outlook.powers.iter().enumerate() {
             let (planned, positions) = (&answer.powers[at], &answer.positions[at]);
             let point = self.point(powers, planned, positions);
-            let values = self.feeder.solve(&point).map_err(|source| PlanError::PowerFlow { step: at + 1, source })?;
+            let values =
+                self.feeder.solve(&point).map_err(|source| PlanError::PowerFlow { step: at + 1, source })?;
             let outside = self.feeder.places().worst(&values, &self.settings.limits);
             let outside = outside.filter(|(by, _)| *by > TOLERANCE);
             worst = worst.max(outside.map_or(0.0, |(by, _)| by));
             let moved = before.iter().zip(positions).map(|(a, b)| u64::from(a.abs_diff(*b)));
             plan.tap_operations += moved.sum::<u64>();
             before.clone_from(positions);
-            let unresolved = outside.map(|(_, place)| self.feeder.places().list()[place].describe(values[place]));
+            let unresolved =
+                outside.map(|(_, place)| self.feeder.places().list()[place].describe(values[place]));
             let by_itself = self.by_itself(powers);
             plan.steps.push(self.step(planned, &by_itself, positions, unresolved));
         }
@@ -407,7 +424,8 @@ impl OperationalCore {
     ) -> PlanStep {
         let resources = self.settings.resources.iter().zip(planned).zip(by_itself_kw);
         let power = |((settings, (kw, kvar)), by_itself): ((&super::PlannedResource, &(f64, f64)), &f64)| {
-            let curtailed_kw = if settings.kind == ResourceKind::Storage { 0.0 } else { (by_itself - kw).abs() };
+            let curtailed_kw =
+                if settings.kind == ResourceKind::Storage { 0.0 } else { (by_itself - kw).abs() };
             let curtailed_w = if curtailed_kw < 1e-3 { 0.0 } else { curtailed_kw * 1000.0 };
             let (real_power_w, reactive_power_var) = (tidy(kw * 1000.0), tidy(kvar * 1000.0));
             (settings.name.clone(), PlannedPower { real_power_w, reactive_power_var, curtailed_w })

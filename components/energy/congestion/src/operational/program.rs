@@ -238,7 +238,12 @@ impl Program<'_> {
         rows
     }
 
-    fn answer(&self, columns: &[Columns], solution: &impl Solution, cost_eur: f64) -> Result<Answer, ProgramError> {
+    fn answer(
+        &self,
+        columns: &[Columns],
+        solution: &impl Solution,
+        cost_eur: f64,
+    ) -> Result<Answer, ProgramError> {
         let mut answer = Answer { cost_eur, ..Answer::default() };
         for (step, columns) in self.steps.iter().zip(columns) {
             let value = |column: &Variable| solution.value(*column);

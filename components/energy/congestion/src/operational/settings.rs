@@ -1,7 +1,8 @@
 //! What operational grid optimisation plans with, as its configuration says.
 
-use crate::network::NetworkSource;
+use crate::network::{NetworkSource, read_taps};
 use crate::{Limits, ResourceKind};
+use gridloop_power_flow::TapRange;
 use gridloop_service::Section;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub struct OperationalSettings {
     pub steps: usize,
     /// Whether it commands its resources itself; else only the plan is published, for real-time congestion management.
     pub commands: bool,
+    /// Whether setpoints are sent once more at the beginning of each epoch.
+    pub renew_at_start: bool,
     /// What a voltage outside the target band by one part of the nominal one costs in an hour, in EUR.
     pub violation_cost_eur_per_pu_h: f64,
     /// How long it waits for forecasts and states in an epoch.
@@ -78,6 +81,8 @@ pub struct PlannedTap {
     pub name: String,
     /// The branch of the network that it belongs to.
     pub branch: String,
+    /// Where its taps can stand.
+    pub range: TapRange,
     /// What one operation costs, in EUR.
     pub cost_eur_per_operation: f64,
     /// By how many positions it may move from one epoch to the next.
@@ -101,14 +106,34 @@ impl OperationalSettings {
                 .try_into()
                 .unwrap_or(1),
             commands: section
-                .boolean("commands", "Whether it sends setpoints itself, or leaves that to real-time management.")
+                .boolean(
+                    "commands",
+                    "Whether it sends setpoints itself, or leaves that to real-time management.",
+                )
                 .or(true),
+            renew_at_start: section
+                .boolean(
+                    "renew_at_start",
+                    "Whether setpoints are sent again as an epoch begins, for who waits for them.",
+                )
+                .or(false),
             violation_cost_eur_per_pu_h: section
-                .number("violation_cost_eur_per_pu_h", "Price of 1 pu outside the target band for an hour, in EUR.")
+                .number(
+                    "violation_cost_eur_per_pu_h",
+                    "Price of 1 pu outside the target band for an hour, in EUR.",
+                )
                 .within(1.0..=1e6)
                 .or(10_000.0),
-            input_timeout: seconds("input_timeout_s", "How long it waits for its inputs in an epoch, in s.", 10),
-            solve_timeout: seconds("solve_timeout_s", "How long the solver may take for one program, in s.", 5),
+            input_timeout: seconds(
+                "input_timeout_s",
+                "How long it waits for its inputs in an epoch, in s.",
+                10,
+            ),
+            solve_timeout: seconds(
+                "solve_timeout_s",
+                "How long the solver may take for one program, in s.",
+                5,
+            ),
             resources: section
                 .named_sections("resource", "Resources that it plans with, by name.")
                 .iter()
@@ -121,7 +146,11 @@ impl OperationalSettings {
                 .collect(),
         };
         if settings.resources.is_empty() && settings.tap_changers.is_empty() {
-            section.error(None, "a table `resource.NAME` or `tap_changer.NAME`, something to plan with", None);
+            section.error(
+                None,
+                "a table `resource.NAME` or `tap_changer.NAME`, something to plan with",
+                None,
+            );
         }
         settings
     }
@@ -141,7 +170,8 @@ impl PlannedResource {
             ("contracted", Contract::Contracted),
             ("mandated", Contract::Mandated),
         ];
-        let contract = section.text("contract", "By what right it is used.").choice(&contracts).required_option();
+        let contract =
+            section.text("contract", "By what right it is used.").choice(&contracts).required_option();
         let contract = contract.unwrap_or(Contract::Owned);
         let usual_cost = match contract {
             Contract::Owned => 0.02,
@@ -151,26 +181,33 @@ impl PlannedResource {
         let positive = |key, about| section.number(key, about).within(0.001..=1e6);
         let number = |key, about| section.number(key, about).within(0.0..=1e6);
         let percent = |key, about, usual| section.number(key, about).within(0.0..=100.0).or(usual);
-        let rated_kw = positive("rated_power_kw", "Most real power that it gives or draws, in kW.").required();
-        let kva = positive("rated_apparent_power_kva", "Most apparent power of its inverter, in kVA.").or(rated_kw);
+        let rated_kw =
+            positive("rated_power_kw", "Most real power that it gives or draws, in kW.").required();
+        let kva =
+            positive("rated_apparent_power_kva", "Most apparent power of its inverter, in kVA.").or(rated_kw);
         let capacity = positive("capacity_kwh", "What a storage holds, in kWh.");
-        let efficiency =
-            |key, about| section.number(key, about).within(1.0..=100.0).or(95.0) / 100.0;
+        let efficiency = |key, about| section.number(key, about).within(1.0..=100.0).or(95.0) / 100.0;
         Self {
             name: section.name().to_owned(),
             kind,
             contract,
             rated_power_w: rated_kw * 1000.0,
             rated_apparent_power_va: kva * 1000.0,
-            max_reactive_power_var: number("max_reactive_power_kvar", "Most reactive power, in kvar; 0: none.")
-                .or(0.0)
-                .min(kva)
+            max_reactive_power_var: number(
+                "max_reactive_power_kvar",
+                "Most reactive power, in kvar; 0: none.",
+            )
+            .or(0.0)
+            .min(kva)
                 * 1000.0,
             cost_eur_per_kwh: number("cost_eur_per_kwh", "Price of a kWh given or drawn otherwise, in EUR.")
                 .or(usual_cost),
             cost_eur_per_kvarh: number("cost_eur_per_kvarh", "Price of a kvarh, in EUR.").or(0.001),
-            max_energy_kwh_per_day: number("max_energy_kwh_per_day", "How much may be used in a day, in kWh.")
-                .optional(),
+            max_energy_kwh_per_day: number(
+                "max_energy_kwh_per_day",
+                "How much may be used in a day, in kWh.",
+            )
+            .optional(),
             capacity_kwh: if kind == ResourceKind::Storage { capacity.required() } else { capacity.or(1.0) },
             efficiency: (
                 efficiency("charge_efficiency_percent", "What is left of energy after charging, in %."),
@@ -189,6 +226,7 @@ impl PlannedTap {
         Self {
             name: section.name().to_owned(),
             branch: section.text("branch", "Branch of the network that it belongs to.").required(),
+            range: read_taps(section),
             cost_eur_per_operation: section
                 .number("cost_eur_per_operation", "What one operation costs, in EUR.")
                 .within(0.0..=1e6)

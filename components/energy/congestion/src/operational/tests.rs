@@ -4,6 +4,7 @@ use super::*;
 use crate::network::NetworkSource;
 use crate::twelve_bus::{by_itself, extremes, feeder, node, point};
 use crate::{Limits, Power, ResourceKind};
+use gridloop_power_flow::TapRange;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,7 +31,8 @@ fn resource(name: &str, kind: ResourceKind, contract: Contract, kw: f64, cost: f
 
 fn settings() -> OperationalSettings {
     OperationalSettings {
-        network: NetworkSource::Messages,
+        network: NetworkSource { root_voltage_pu: 1.0 },
+        renew_at_start: false,
         limits: Limits {
             min_voltage_pu: 0.92,
             max_voltage_pu: 1.08,
@@ -51,6 +53,7 @@ fn settings() -> OperationalSettings {
         tap_changers: vec![PlannedTap {
             name: "oltc1".into(),
             branch: "T1".into(),
+            range: TapRange { lowest: -4, highest: 4, neutral: 0, step: STEP },
             cost_eur_per_operation: 0.1,
             operations_per_epoch: 2,
         }],
@@ -95,7 +98,10 @@ fn the_plan_for_noon_and_the_one_for_the_evening_keep_the_network_in_its_limits(
         assert_eq!((&planned.fallback, planned.warnings.len()), (&None, 0), "{planned:?}");
         for step in 0..6 {
             let (low, high) = voltages(&outlook, &planned.plan, step);
-            assert!(low >= 0.92 - 1e-3 && high <= 1.08 + 1e-3, "from {first}, {step}: {low} {high} {planned:?}");
+            assert!(
+                low >= 0.92 - 1e-3 && high <= 1.08 + 1e-3,
+                "from {first}, {step}: {low} {high} {planned:?}"
+            );
         }
         assert!(planned.plan.cost_eur > 0.0 && planned.plan.cost_eur < 5.0, "{}", planned.plan.cost_eur);
     }
@@ -134,7 +140,10 @@ fn a_day_by_plans_costs_less_than_one_by_mandated_curtailment_alone_and_stays_in
             let (low, high) = voltages(&outlook, &planned.plan, 0);
             worst = (worst.0.min(low), worst.1.max(high));
             position = planned.plan.steps[0].tap_positions.get("oltc1").copied().unwrap_or(position);
-            let kw = planned.plan.steps[0].powers.get("battery10").map_or(0.0, |power| power.real_power_w / 1000.0);
+            let kw = planned.plan.steps[0]
+                .powers
+                .get("battery10")
+                .map_or(0.0, |power| power.real_power_w / 1000.0);
             stored -= HOURS * if kw > 0.0 { kw / 0.95 } else { kw * 0.95 };
             assert!((0.9..=9.1).contains(&stored), "{stored}");
         }
@@ -172,7 +181,10 @@ fn a_load_that_no_network_can_carry_ends_in_the_rest_of_the_last_plan_and_a_reas
     outlook.powers[2].get_mut("house7").unwrap().real_power_w = -5e6;
     let planned = core.plan(&outlook);
     assert_eq!(planned.plan.steps[..], good.plan.steps[1..]);
-    assert!(planned.warnings[0].contains("step 3") && planned.warnings[0].contains("rest of the last plan"), "{planned:?}");
+    assert!(
+        planned.warnings[0].contains("step 3") && planned.warnings[0].contains("rest of the last plan"),
+        "{planned:?}"
+    );
     assert_eq!(core.totals().fallbacks, 1);
 }
 

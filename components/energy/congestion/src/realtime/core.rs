@@ -45,6 +45,8 @@ pub struct When {
 pub struct Base {
     /// Real power in W (of generators and loads: the most) and reactive power in var, by resource.
     pub powers: BTreeMap<String, (f64, f64)>,
+    /// Generators and loads among them that are to do what they can.
+    pub uncurtailed: BTreeSet<String>,
     /// Positions by tap changer.
     pub tap_positions: BTreeMap<String, i32>,
 }
@@ -182,7 +184,8 @@ impl RealTimeCore {
         } else {
             self.totals.epochs_released += 1;
             let since = self.blind;
-            let warning = format!("{reason}; {since} epochs without a state, setpoints go back to their base");
+            let warning =
+                format!("{reason}; {since} epochs without a state, setpoints go back to their base");
             instructions.warnings.push(warning);
             for (kept, settings) in self.kept.iter_mut().zip(&self.settings.resources) {
                 kept.go_back(settings, settings.base(base));
@@ -198,8 +201,10 @@ impl RealTimeCore {
     pub fn decide(&mut self, sight: &Sight, base: &Base, when: When) -> Result<Instructions, SolveError> {
         let point = self.point(sight);
         let controls = self.controls();
-        let names: Vec<(&str, Axis)> =
-            controls.iter().map(|(at, axis, _)| (self.settings.resources[*at].name.as_str(), *axis)).collect();
+        let names: Vec<(&str, Axis)> = controls
+            .iter()
+            .map(|(at, axis, _)| (self.settings.resources[*at].name.as_str(), *axis))
+            .collect();
         let (model, slopes) = self.feeder.linearise(&point, &names)?;
         self.blind = 0;
         let mut warnings = Vec::new();
@@ -220,9 +225,10 @@ impl RealTimeCore {
     }
 
     fn point(&self, sight: &Sight) -> Point {
-        let positions = self.taps.iter().filter_map(|tap| {
-            Some((tap.branch, *sight.tap_positions.get(&tap.settings.name)?))
-        });
+        let positions = self
+            .taps
+            .iter()
+            .filter_map(|tap| Some((tap.branch, *sight.tap_positions.get(&tap.settings.name)?)));
         Point { powers: sight.powers.clone(), taps: positions.collect() }
     }
 
@@ -333,7 +339,10 @@ impl RealTimeCore {
             let position = sight.tap_positions.get(&tap.settings.name).copied();
             warnings.extend(tap.observe(position, day));
             if position.is_none() {
-                warnings.push(format!("the position of {} is not known for certain; it stays", tap.settings.name));
+                warnings.push(format!(
+                    "the position of {} is not known for certain; it stays",
+                    tap.settings.name
+                ));
             }
             moving |= position.is_some() && tap.is_busy(position);
         }
@@ -382,7 +391,9 @@ impl RealTimeCore {
             let wanted = base.tap_positions.get(&name).and_then(|target| tap.towards(*target));
             let candidates = match (due, wanted) {
                 (true, _) => tap.neighbours(),
-                (false, Some(position)) if before.above <= OUTSIDE && before.below <= OUTSIDE => vec![position],
+                (false, Some(position)) if before.above <= OUTSIDE && before.below <= OUTSIDE => {
+                    vec![position]
+                }
                 (false, _) => continue,
             };
             for position in candidates {
@@ -390,7 +401,8 @@ impl RealTimeCore {
                 there.taps.insert(branch, position);
                 let change: Vec<f64> =
                     self.feeder.solve(&there)?.iter().zip(model).map(|(there, here)| there - here).collect();
-                let shifted: Vec<f64> = unsupported.iter().zip(&change).map(|(value, by)| value + by).collect();
+                let shifted: Vec<f64> =
+                    unsupported.iter().zip(&change).map(|(value, by)| value + by).collect();
                 let after = self.excess(&shifted);
                 let stays = after.above <= 0.0 && after.below <= 0.0;
                 if if due { repairs(before, after, OUTSIDE) } else { stays } {
@@ -407,14 +419,17 @@ impl RealTimeCore {
         let places = self.feeder.places();
         let bounds = places.bounds(&self.settings.limits.target());
         let voltages = places.list().iter().zip(values).zip(bounds);
-        Excess::of(voltages.filter(|((place, _), _)| place.is_voltage()).map(|((_, value), bound)| (*value, bound)))
+        Excess::of(
+            voltages.filter(|((place, _), _)| place.is_voltage()).map(|((_, value), bound)| (*value, bound)),
+        )
     }
 
     /// Takes measures where values are outside; else takes measures back.
     fn move_resources(&self, values: &mut [f64], actuators: &mut [Actuator], tap_moves: bool) {
         let (limits, places) = (&self.settings.limits, self.feeder.places());
         let margin = limits.release_margin_pu;
-        let band = |stage: Stage| if stage == Stage::LastResort { limits.last_resort() } else { limits.target() };
+        let band =
+            |stage: Stage| if stage == Stage::LastResort { limits.last_resort() } else { limits.target() };
         let mut acted = false;
         for stage in Stage::ALL {
             let bounds = places.bounds(&band(stage));

@@ -48,7 +48,9 @@ impl Kept {
         let Some((told_w, _)) = self.commanded else { return };
         let tolerance = settings.tolerance_w();
         self.unhindered_w = match settings.kind {
-            ResourceKind::Generator if told_w < settings.rated_power_w && measured_w >= told_w - tolerance => {
+            ResourceKind::Generator
+                if told_w < settings.rated_power_w && measured_w >= told_w - tolerance =>
+            {
                 self.unhindered_w.max(measured_w)
             }
             ResourceKind::Load if told_w > -settings.rated_power_w && measured_w <= told_w + tolerance => {
@@ -130,7 +132,8 @@ impl ControlledResource {
             ResourceKind::Load => -self.rated_power_w,
         };
         let (real_w, reactive_var) = base.powers.get(&self.name).copied().unwrap_or((usual, 0.0));
-        let real_w = if real_w.is_finite() { real_w } else { usual };
+        let free = self.kind != ResourceKind::Storage && base.uncurtailed.contains(&self.name);
+        let real_w = if real_w.is_finite() && !free { real_w } else { usual };
         let reactive_var = if reactive_var.is_finite() { reactive_var } else { 0.0 };
         let (low, high) = match self.kind {
             ResourceKind::Generator => (0.0, self.rated_power_w),

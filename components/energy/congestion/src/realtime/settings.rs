@@ -1,7 +1,8 @@
 //! What real-time congestion management controls, as its configuration says.
 
 use crate::Limits;
-use crate::network::NetworkSource;
+use crate::network::{NetworkSource, read_taps};
+use gridloop_power_flow::TapRange;
 use gridloop_service::Section;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub struct RealTimeSettings {
     pub hold_epochs: u32,
     /// How long it waits for the state of the network in an epoch.
     pub state_timeout: Duration,
+    /// Whether setpoints are sent once more at the beginning of each epoch.
+    pub renew_at_start: bool,
     /// What it controls.
     pub resources: Vec<ControlledResource>,
     /// The tap changers that it controls.
@@ -65,6 +68,8 @@ pub struct ControlledTap {
     pub name: String,
     /// The branch of the network that it belongs to.
     pub branch: String,
+    /// Where its taps can stand.
+    pub range: TapRange,
     /// How many epochs a violation must last before it moves.
     pub delay_epochs: u32,
     /// How many epochs lie between two operations at least.
@@ -83,10 +88,16 @@ impl RealTimeSettings {
             network: NetworkSource::read(section),
             limits: Limits::read(section),
             base: section
-                .text("base", "Operational grid optimisation whose plan it follows where nothing stands against it.")
+                .text(
+                    "base",
+                    "Operational grid optimisation whose plan it follows where nothing stands against it.",
+                )
                 .optional(),
             hold_epochs: section
-                .integer("hold_epochs", "Epochs without a complete network state in which it holds its setpoints.")
+                .integer(
+                    "hold_epochs",
+                    "Epochs without a complete network state in which it holds its setpoints.",
+                )
                 .within(0..=1_000_000)
                 .fits()
                 .or(3),
@@ -94,6 +105,12 @@ impl RealTimeSettings {
                 .duration_s("state_timeout_s", "How long it waits for the network state in an epoch, in s.")
                 .at_most(3_600.0)
                 .or(Duration::from_secs(10)),
+            renew_at_start: section
+                .boolean(
+                    "renew_at_start",
+                    "Whether setpoints are sent again as an epoch begins, for who waits for them.",
+                )
+                .or(false),
             resources: section
                 .named_sections("resource", "Generators, storages and loads that it controls, by name.")
                 .iter()
@@ -129,7 +146,11 @@ impl ControlledResource {
             .within(0.0..=1e6)
             .or(0.0);
         if kvar > kva {
-            section.error(Some("max_reactive_power_kvar"), format!("at most {kva}, the apparent power"), None);
+            section.error(
+                Some("max_reactive_power_kvar"),
+                format!("at most {kva}, the apparent power"),
+                None,
+            );
         }
         let percent = |key, about, usual| section.number(key, about).within(0.0..=100.0).or(usual);
         Self {
@@ -158,6 +179,7 @@ impl ControlledTap {
         Self {
             name: section.name().to_owned(),
             branch: section.text("branch", "Branch of the network that it belongs to.").required(),
+            range: read_taps(section),
             delay_epochs: epochs("delay_epochs", "Epochs that a violation must last before it moves.", 2),
             interval_epochs: epochs("interval_epochs", "Epochs between two operations at least.", 2),
             operations_per_day: epochs("operations_per_day", "Operations that a simulated day may have.", 20),

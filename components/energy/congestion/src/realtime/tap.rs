@@ -119,11 +119,8 @@ impl TapLogic {
 
     /// Whether the rest between operations and the budget of the day allow one.
     pub(super) fn is_free(&self) -> bool {
-        self.rested >= self.settings.interval_epochs && self.operations_today < self.settings.operations_per_day
-    }
-
-    pub(super) fn has_budget(&self) -> bool {
-        self.operations_today < self.settings.operations_per_day
+        self.rested >= self.settings.interval_epochs
+            && self.operations_today < self.settings.operations_per_day
     }
 
     /// The neighbouring positions, the one that lowers the voltage of the receiving side first.

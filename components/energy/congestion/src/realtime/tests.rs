@@ -5,6 +5,7 @@ use crate::feeder::Feeder;
 use crate::network::NetworkSource;
 use crate::twelve_bus::{by_itself, extremes, feeder, node, point};
 use crate::{Limits, Power};
+use gridloop_power_flow::TapRange;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,7 +29,8 @@ fn resource(name: &str, kind: ResourceKind, kw: f64, kvar: f64) -> ControlledRes
 fn settings() -> RealTimeSettings {
     RealTimeSettings {
         grid: "grid".into(),
-        network: NetworkSource::Messages,
+        network: NetworkSource { root_voltage_pu: 1.0 },
+        renew_at_start: false,
         limits: Limits {
             min_voltage_pu: 0.92,
             max_voltage_pu: 1.08,
@@ -47,6 +49,7 @@ fn settings() -> RealTimeSettings {
         tap_changers: vec![ControlledTap {
             name: "oltc1".into(),
             branch: "T1".into(),
+            range: TapRange { lowest: -4, highest: 4, neutral: 0, step: STEP },
             delay_epochs: 2,
             interval_epochs: 2,
             operations_per_day: 20,
@@ -134,7 +137,9 @@ fn day(core: &mut RealTimeCore, plant: &mut Plant) -> (Vec<(f64, f64)>, Vec<i32>
 }
 
 fn outside(voltages: &[(f64, f64)], limits: &Limits) -> (usize, usize) {
-    let bad = |(low, high): &(f64, f64)| *low < limits.min_voltage_pu - 1e-6 || *high > limits.max_voltage_pu + 1e-6;
+    let bad = |(low, high): &(f64, f64)| {
+        *low < limits.min_voltage_pu - 1e-6 || *high > limits.max_voltage_pu + 1e-6
+    };
     let longest = voltages.split(|voltage| !bad(voltage)).map(<[_]>::len).max().unwrap_or(0);
     (voltages.iter().filter(|voltage| bad(voltage)).count(), longest)
 }
@@ -143,10 +148,12 @@ fn outside(voltages: &[(f64, f64)], limits: &Limits) -> (usize, usize) {
 fn a_day_with_sun_at_noon_and_cars_in_the_evening_stays_in_the_band_with_few_tap_operations() {
     let settings = settings();
     let mut alone = Plant::new(1.0, &settings);
-    let uncontrolled: Vec<_> = (0..96).map(|quarter| {
-        let values = alone.see(&by_itself(quarter)).values;
-        extremes(&alone.feeder, &values)
-    }).collect();
+    let uncontrolled: Vec<_> = (0..96)
+        .map(|quarter| {
+            let values = alone.see(&by_itself(quarter)).values;
+            extremes(&alone.feeder, &values)
+        })
+        .collect();
     let (bad, longest) = outside(&uncontrolled, &settings.limits);
     assert!(bad > 20 && longest > 10, "the day needs control: {bad} {longest}");
     for stretched in [0.85, 1.0, 1.15] {
@@ -376,8 +383,12 @@ fn a_plan_is_followed_where_nothing_stands_against_it() {
     let mut plant = Plant::new(1.0, &settings);
     let mut core = core(settings);
     let base = Base {
-        powers: BTreeMap::from([("battery10".to_owned(), (-3_000.0, 0.0)), ("pv7".to_owned(), (2_000.0, 500.0))]),
+        powers: BTreeMap::from([
+            ("battery10".to_owned(), (-3_000.0, 0.0)),
+            ("pv7".to_owned(), (2_000.0, 500.0)),
+        ]),
         tap_positions: BTreeMap::from([("oltc1".to_owned(), -1)]),
+        ..Base::default()
     };
     for _ in 0..10 {
         let sight = plant.see(&by_itself(40));
