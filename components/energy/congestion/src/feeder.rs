@@ -18,6 +18,25 @@ pub struct Power {
     pub node: Option<u8>,
 }
 
+/// Where and how a resource is connected.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Site {
+    /// The bus.
+    pub bus: String,
+    /// How it is connected where its state names no phase.
+    pub connection: Connection,
+    /// What its power does when the voltage is not nominal.
+    pub dependence: VoltageDependence,
+}
+
+impl Site {
+    /// In wye, of constant power.
+    #[must_use]
+    pub fn at(bus: impl Into<String>) -> Self {
+        Self { bus: bus.into(), connection: Connection::Wye, dependence: VoltageDependence::ConstantPower }
+    }
+}
+
 /// For what a feeder is to be solved.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Point {
@@ -42,31 +61,30 @@ pub type Slopes = Vec<f64>;
 /// A network with resources.
 pub struct Feeder {
     engine: Box<dyn Engine>,
-    buses: BTreeMap<String, usize>,
+    sites: BTreeMap<String, (usize, Connection, VoltageDependence)>,
     places: Places,
 }
 
 impl Feeder {
-    /// The network of `engine`, with resources at the buses of these names. Resources with an empty bus, which are
-    /// outside the network, are passed over.
+    /// The network of `engine`, with resources at these sites. Resources with an empty bus, which are outside the
+    /// network, are passed over.
     ///
     /// # Errors
     /// The names of resources, with their bus, of which the engine has no such bus.
     pub fn new(
         engine: Box<dyn Engine>,
-        buses: &BTreeMap<String, String>,
+        sites: &BTreeMap<String, Site>,
     ) -> Result<Self, Vec<(String, String)>> {
         let topology = engine.topology();
         let places = Places::of(topology);
-        let inside = buses.iter().filter(|(_, bus)| !bus.is_empty());
         let (mut known, mut unknown) = (BTreeMap::new(), Vec::new());
-        for (resource, bus) in inside {
-            match topology.bus(bus) {
-                Some(index) => drop(known.insert(resource.clone(), index)),
-                None => unknown.push((resource.clone(), bus.clone())),
+        for (resource, site) in sites.iter().filter(|(_, site)| !site.bus.is_empty()) {
+            match topology.bus(&site.bus) {
+                Some(bus) => drop(known.insert(resource.clone(), (bus, site.connection, site.dependence))),
+                None => unknown.push((resource.clone(), site.bus.clone())),
             }
         }
-        if unknown.is_empty() { Ok(Self { engine, buses: known, places }) } else { Err(unknown) }
+        if unknown.is_empty() { Ok(Self { engine, sites: known, places }) } else { Err(unknown) }
     }
 
     /// What is watched.
@@ -78,12 +96,12 @@ impl Feeder {
     /// Whether a resource is connected to the network.
     #[must_use]
     pub fn has(&self, resource: &str) -> bool {
-        self.buses.contains_key(resource)
+        self.sites.contains_key(resource)
     }
 
     /// The resources in the network, by name.
     pub fn resources(&self) -> impl Iterator<Item = &str> {
-        self.buses.keys().map(String::as_str)
+        self.sites.keys().map(String::as_str)
     }
 
     /// The number of a branch and its tap positions, if it has any.
@@ -155,23 +173,24 @@ impl Feeder {
     }
 
     fn operation(&self, point: &Point, moved: Option<(&str, Axis, f64)>) -> Operation {
-        let injection = |(resource, bus): (&String, &usize)| {
-            let mut power = point.powers.get(resource).copied().unwrap_or_default();
-            match moved {
-                Some((name, Axis::Real, by)) if name == resource => power.real_power_w += by,
-                Some((name, Axis::Reactive, by)) if name == resource => power.reactive_power_var += by,
-                _ => {}
-            }
-            Injection {
-                bus: *bus,
-                connection: power.node.and_then(Conductor::phase).map_or(Connection::Wye, Connection::Phase),
-                real_power_w: power.real_power_w,
-                reactive_power_var: power.reactive_power_var,
-                dependence: VoltageDependence::ConstantPower,
-            }
-        };
+        let injection =
+            |(resource, (bus, usual, dependence)): (&String, &(usize, Connection, VoltageDependence))| {
+                let mut power = point.powers.get(resource).copied().unwrap_or_default();
+                match moved {
+                    Some((name, Axis::Real, by)) if name == resource => power.real_power_w += by,
+                    Some((name, Axis::Reactive, by)) if name == resource => power.reactive_power_var += by,
+                    _ => {}
+                }
+                Injection {
+                    bus: *bus,
+                    connection: power.node.and_then(Conductor::phase).map_or(*usual, Connection::Phase),
+                    real_power_w: power.real_power_w,
+                    reactive_power_var: power.reactive_power_var,
+                    dependence: *dependence,
+                }
+            };
         Operation {
-            injections: self.buses.iter().map(injection).collect(),
+            injections: self.sites.iter().map(injection).collect(),
             tap_positions: point.taps.clone(),
             source_voltage_pu: None,
         }
@@ -183,6 +202,6 @@ const PROBE: f64 = 100.0;
 
 impl std::fmt::Debug for Feeder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Feeder").field("buses", &self.buses).finish_non_exhaustive()
+        f.debug_struct("Feeder").field("sites", &self.sites).finish_non_exhaustive()
     }
 }

@@ -18,7 +18,7 @@ mod states;
 #[cfg(test)]
 mod twelve_bus;
 
-pub use feeder::{Axis, Feeder, Point, Power, Slopes};
+pub use feeder::{Axis, Feeder, Point, Power, Site, Slopes};
 pub use kind::{KINDS, Kind, ReadKind};
 pub use limits::Limits;
 pub use network::NetworkSource;

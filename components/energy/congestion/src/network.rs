@@ -1,7 +1,7 @@
 //! How a controller learns its network: a [`NetworkInbox`] collects what NIS and CIS say in epoch 1 (wire contract 2.5
 //! and 6.7) and makes a [`Feeder`] of it. Tap ranges, which those messages do not have, come from the configuration.
 
-use crate::feeder::Feeder;
+use crate::feeder::{Feeder, Site};
 use gridloop_component::Fault;
 use gridloop_messages::{Body, BusType, CustomerInfo, NetworkBusInfo, NetworkComponentInfo, topic};
 use gridloop_power_flow::{
@@ -106,7 +106,7 @@ impl NetworkInbox {
         };
         let engine = Network::from_per_unit(&network).and_then(|network| BuiltIn::new(&network));
         let engine = engine.map_err(|error| Fault::caused_by(&error))?;
-        let connections = customers.resource_id.iter().cloned().zip(customers.bus_name.iter().cloned());
+        let connections = customers.resource_id.iter().cloned().zip(customers.bus_name.iter().map(Site::at));
         Feeder::new(Box::new(engine), &connections.collect()).map(Some).map_err(|unknown| {
             let list = unknown.iter().take(5).map(|(resource, bus)| format!("{resource} at {bus:?}"));
             let list = list.collect::<Vec<_>>().join(", ");

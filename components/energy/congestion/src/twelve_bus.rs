@@ -1,6 +1,6 @@
 //! For tests: the network of the paper's grid scenario, its transformer with taps, resources of our own choice.
 
-use crate::feeder::{Feeder, Point, Power};
+use crate::feeder::{Feeder, Point, Power, Site};
 use gridloop_power_flow::{
     BuiltIn, BusKind, Network, PerUnitBranch, PerUnitBus, PerUnitNetwork, TapRange, Wires,
 };
@@ -58,8 +58,8 @@ pub(crate) fn feeder(stretched: f64, step: f64) -> Feeder {
         wires: Wires::NeutralEarthedEverywhere,
     };
     let engine = BuiltIn::new(&Network::from_per_unit(&network).unwrap()).unwrap();
-    let buses: BTreeMap<String, String> =
-        RESOURCES.iter().map(|(name, bus)| ((*name).to_owned(), (*bus).to_owned())).collect();
+    let buses: BTreeMap<String, Site> =
+        RESOURCES.iter().map(|(name, bus)| ((*name).to_owned(), Site::at(*bus))).collect();
     Feeder::new(Box::new(engine), &buses).unwrap()
 }
 

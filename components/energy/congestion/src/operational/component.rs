@@ -80,11 +80,16 @@ impl OperationalOptimization {
         planned.iter().any(|resource| resource.name == name && resource.kind == ResourceKind::Storage)
     }
 
+    fn is_persistent(&self, name: &str) -> bool {
+        self.settings.persistent.iter().any(|persistent| persistent == name)
+    }
+
     /// What has not come in this epoch.
     fn missing(&self, feeder: &Feeder) -> Vec<String> {
         let mut missing = Vec::new();
         for name in feeder.resources() {
-            if !self.fresh.contains(name) && !self.is_planned_storage(name) {
+            let forecast = !self.is_planned_storage(name) && !self.is_persistent(name);
+            if forecast && !self.fresh.contains(name) {
                 missing.push(format!("forecast of {name}"));
             }
             if !self.states.powers.contains_key(name) {
@@ -134,9 +139,10 @@ impl OperationalOptimization {
         let mut powers = BTreeMap::new();
         for name in feeder.resources().filter(|name| !self.is_planned_storage(name)) {
             let known = self.known.get(name).copied();
-            let forecast = self.forecasts.get(name).and_then(|forecast| value_at(forecast, time));
+            let forecast = self.forecasts.get(name).filter(|_| !self.is_persistent(name));
+            let forecast = forecast.and_then(|forecast| value_at(forecast, time));
             // Nobody forecasts it: what it does now it will do next.
-            let forecast_ever = self.forecasts.contains_key(name);
+            let forecast_ever = self.forecasts.contains_key(name) && !self.is_persistent(name);
             let real_power_w = match (forecast, known) {
                 (Some(kw), _) => kw * 1000.0,
                 (None, Some(power)) if !forecast_ever => power.real_power_w,

@@ -16,6 +16,8 @@ pub struct OperationalSettings {
     pub network: NetworkSource,
     /// The limits.
     pub limits: Limits,
+    /// Resources that nobody forecasts: they are taken to go on as they are.
+    pub persistent: Vec<String>,
     /// How many epochs a plan has.
     pub steps: usize,
     /// Whether it commands its resources itself; else only the plan is published, for real-time congestion management.
@@ -98,6 +100,9 @@ impl OperationalSettings {
         let settings = Self {
             network: NetworkSource::read(section),
             limits: Limits::read(section),
+            persistent: section
+                .texts("persistent", "Resources that nobody forecasts: they are taken to go on as they are.")
+                .or(Vec::new()),
             steps: section
                 .integer("steps", "How many epochs a plan has.")
                 .within(1..=STEPS_MAX)
@@ -225,7 +230,9 @@ impl PlannedTap {
     fn read(section: &Section<'_>) -> Self {
         Self {
             name: section.name().to_owned(),
-            branch: section.text("branch", "Branch of the network that it belongs to.").required(),
+            branch: section
+                .text("branch", "Branch of the network that it belongs to; usually of its name.")
+                .or(section.name().to_owned()),
             range: read_taps(section),
             cost_eur_per_operation: section
                 .number("cost_eur_per_operation", "What one operation costs, in EUR.")

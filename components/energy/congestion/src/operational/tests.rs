@@ -40,6 +40,7 @@ fn settings() -> OperationalSettings {
             release_margin_pu: 0.005,
             max_loading: 1.0,
         },
+        persistent: Vec::new(),
         steps: 6,
         commands: true,
         violation_cost_eur_per_pu_h: 10_000.0,

@@ -178,7 +178,9 @@ impl ControlledTap {
         let epochs = |key, about, usual| section.integer(key, about).within(0..=1_000_000).fits().or(usual);
         Self {
             name: section.name().to_owned(),
-            branch: section.text("branch", "Branch of the network that it belongs to.").required(),
+            branch: section
+                .text("branch", "Branch of the network that it belongs to; usually of its name.")
+                .or(section.name().to_owned()),
             range: read_taps(section),
             delay_epochs: epochs("delay_epochs", "Epochs that a violation must last before it moves.", 2),
             interval_epochs: epochs("interval_epochs", "Epochs between two operations at least.", 2),

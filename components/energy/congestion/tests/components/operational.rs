@@ -122,3 +122,15 @@ fn the_order_of_messages_and_repetitions_change_nothing() {
     }
     assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{seen:?}");
 }
+
+#[test]
+fn what_nobody_forecasts_is_taken_to_go_on_and_not_waited_for() {
+    let text = OPERATIONAL.replace("steps = 4", "steps = 4\npersistent = [\"house7\", \"pv7\"]");
+    let (mut component, mut plant) = (component(&text), Plant::new());
+    let (mut told, _) = plant.states(1, 12_000.0);
+    told.extend(network_messages());
+    let outputs = run(&mut *component, 1, &told);
+    assert!(outputs.last().unwrap().warnings.is_empty(), "{outputs:?}");
+    let plan = &dispatch(&outputs).dispatch["pv7"];
+    assert_eq!(plan.numbers("RealPower").unwrap().len(), 4);
+}

@@ -2,7 +2,7 @@
 
 use gridloop_clock::MonoTime;
 use gridloop_component::{Component, OpenEpoch, Output, Step};
-use gridloop_congestion::{Feeder, KINDS, Kind, Place, Point, Power, Quantity};
+use gridloop_congestion::{Feeder, KINDS, Kind, Place, Point, Power, Quantity, Site};
 use gridloop_messages::{
     Body, BranchCurrent, BusType, BusVoltage, Conductor, CustomerInfo, DeviceState, EpochFields, Header,
     Message, NetworkBusInfo, NetworkComponentInfo, NetworkState, PointQuality, PointSource, PointState,
@@ -15,8 +15,11 @@ use gridloop_service::{Diagnostics, Document, Section};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+type Branch = (&'static str, &'static str, &'static str, f64, f64, f64);
+type Reader = dyn Fn(&Section<'_>) -> Kind;
+
 /// Name, from, to, R, X, rated current: the way from the transformer to the large PV system of the paper's network.
-const BRANCHES: [(&str, &str, &str, f64, f64, f64); 4] = [
+const BRANCHES: [Branch; 4] = [
     ("T1", "source", "1", 0.072, 0.134, 1.739_13),
     ("L1", "1", "2", 0.056, 0.008, 1.12),
     ("L5", "2", "6", 0.249, 0.038, 1.12),
@@ -83,8 +86,7 @@ pub(crate) fn read(text: &str) -> Result<Box<dyn Component>, Diagnostics> {
     let root = document.root();
     let readers: Vec<_> =
         KINDS.iter().map(|(word, read)| (*word, move |section: &Section<'_>| read(section))).collect();
-    let kinds: Vec<(&str, &dyn Fn(&Section<'_>) -> Kind)> =
-        readers.iter().map(|(word, read)| (*word, read as &dyn Fn(&Section<'_>) -> Kind)).collect();
+    let kinds: Vec<(&str, &Reader)> = readers.iter().map(|(word, read)| (*word, read as &Reader)).collect();
     let kind = root.variants("kind", "What it is.", &kinds);
     document.finish()?;
     Ok(kind.unwrap().make("ogo1").unwrap())
@@ -137,11 +139,9 @@ pub(crate) type Told = Vec<(String, Message)>;
 
 /// What NIS and CIS say in epoch 1.
 pub(crate) fn network_messages() -> Told {
-    let numbers =
-        |of: fn(&(&str, &str, &str, f64, f64, f64)) -> f64| BRANCHES.iter().map(of).collect::<Vec<_>>();
-    let texts = |of: fn(&(&'static str, &'static str, &'static str, f64, f64, f64)) -> &'static str| {
-        BRANCHES.iter().map(of).map(str::to_owned).collect::<Vec<_>>()
-    };
+    let numbers = |of: fn(&Branch) -> f64| BRANCHES.iter().map(of).collect::<Vec<_>>();
+    let texts =
+        |of: fn(&Branch) -> &'static str| BRANCHES.iter().map(of).map(str::to_owned).collect::<Vec<_>>();
     let buses = NetworkBusInfo {
         bus_voltage_base_kv: vec![0.4; BUSES.len()],
         bus_name: BUSES.map(str::to_owned).to_vec(),
@@ -212,7 +212,7 @@ impl Plant {
             wires: Wires::NeutralEarthedEverywhere,
         };
         let engine = BuiltIn::new(&Network::from_per_unit(&network).unwrap()).unwrap();
-        let places = RESOURCES.iter().map(|it| (it.0.to_owned(), it.1.to_owned())).collect();
+        let places = RESOURCES.iter().map(|it| (it.0.to_owned(), Site::at(it.1))).collect();
         let feeder = Feeder::new(Box::new(engine), &places).unwrap();
         let branch = feeder.taps("T1").unwrap().0;
         Self { feeder, branch, position: 0, told: BTreeMap::new(), stored_kwh: 5.0 }
