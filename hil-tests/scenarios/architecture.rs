@@ -167,11 +167,14 @@ fn every_crate_sits_where_the_tree_says() {
     assert_eq!(actual, BTreeMap::from(stated));
 }
 
-/// The one file that may: it has a single system call that no library wraps.
+/// The file with a single system call that no library wraps.
 const UNWRAPPED: &str = "realtime-manager/src/rt.rs";
 
+/// The file that calls OpenDSS.
+const FOREIGN: &str = "components/energy/opendss/src/library.rs";
+
 #[test]
-fn no_rust_file_but_one_steps_outside_the_language_s_safety_and_that_one_once() {
+fn no_rust_file_but_two_steps_outside_the_language_s_safety_and_one_of_them_once() {
     // Put together from two halves, so that this file passes its own test.
     let forbidden = concat!("un", "safe");
     let files = rust_files(&root());
@@ -184,7 +187,8 @@ fn no_rust_file_but_one_steps_outside_the_language_s_safety_and_that_one_once() 
         let name = file.strip_prefix(root()).unwrap_or(&file).display().to_string();
         found.extend(wrong.map(|(at, _)| (name.clone(), at + 1)));
     }
-    let files: Vec<&str> = found.iter().map(|(file, _)| file.as_str()).collect();
+    let files: Vec<&str> =
+        found.iter().map(|(file, _)| file.as_str()).filter(|file| *file != FOREIGN).collect();
     assert_eq!(files, [UNWRAPPED], "{found:?}");
 }
 

@@ -2,7 +2,7 @@
 //! asked for, each [`Refusal`] what that costs and how to obtain it. Everything is optional, and nothing is assumed: the
 //! scheduler is read back.
 //!
-//! The only unsafe code of gridloop is here: one system call that no library wraps.
+//! One of the two files with unsafe code: one system call that no library wraps.
 
 use rustix::io::Errno;
 use rustix::mm::{MlockAllFlags, mlockall};
