@@ -21,7 +21,6 @@ mod twelve_bus;
 pub use feeder::{Axis, Feeder, Point, Power, Site, Slopes};
 pub use kind::{KINDS, Kind, ReadKind};
 pub use limits::Limits;
-pub use network::NetworkSource;
 pub use operational::*;
 pub use places::{Band, Place, Places, Quantity};
 pub use realtime::*;

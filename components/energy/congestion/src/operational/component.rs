@@ -66,9 +66,7 @@ impl OperationalOptimization {
         if self.core.is_some() {
             return Ok(());
         }
-        let taps = &self.settings.tap_changers;
-        let taps: BTreeMap<_, _> = taps.iter().map(|tap| (tap.branch.as_str(), tap.range)).collect();
-        if let Some(feeder) = self.network.feeder(&self.settings.network, &taps)? {
+        if let Some(feeder) = self.network.feeder()? {
             let core = OperationalCore::new(self.settings.clone(), feeder);
             self.core = Some(core.map_err(|error| Fault::caused_by(&error))?);
         }
@@ -230,8 +228,12 @@ fn value_at(forecast: &TimeSeries, time: Timestamp) -> Option<f64> {
 }
 
 impl Component for OperationalOptimization {
+    fn start(&mut self) -> Result<(), Fault> {
+        self.network.begin(&self.settings.network)
+    }
+
     fn inputs(&self) -> Vec<String> {
-        let mut topics: Vec<String> = NetworkInbox::TOPICS.map(str::to_owned).into();
+        let mut topics: Vec<String> = self.settings.network.topics();
         topics.push("ResourceState.#".to_owned());
         topics.extend(
             ["Load", "Generator", "Storage"].map(|category| format!("ResourceForecastState.{category}.#")),
@@ -248,7 +250,7 @@ impl Component for OperationalOptimization {
     }
 
     fn take(&mut self, topic: &str, message: &Message, _: MonoTime) -> Result<(), Fault> {
-        self.network.take(&message.body);
+        self.network.take(&message.body)?;
         self.states.take(topic, message);
         if let Body::ResourceForecast(forecast) = &message.body {
             let name = &forecast.resource_id;

@@ -1,7 +1,8 @@
 //! What operational grid optimisation plans with, as its configuration says.
 
-use crate::network::{NetworkSource, read_taps};
+use crate::network::{add_taps, read_taps};
 use crate::{Limits, ResourceKind};
+use gridloop_grid::NetworkSource;
 use gridloop_power_flow::TapRange;
 use gridloop_service::Section;
 use std::time::Duration;
@@ -83,8 +84,8 @@ pub struct PlannedTap {
     pub name: String,
     /// The branch of the network that it belongs to.
     pub branch: String,
-    /// Where its taps can stand.
-    pub range: TapRange,
+    /// Where its taps can stand, if the network does not say it.
+    pub range: Option<TapRange>,
     /// What one operation costs, in EUR.
     pub cost_eur_per_operation: f64,
     /// By how many positions it may move from one epoch to the next.
@@ -97,7 +98,7 @@ impl OperationalSettings {
         let seconds = |key, about, usual| {
             section.duration_s(key, about).at_most(3_600.0).or(Duration::from_secs(usual))
         };
-        let settings = Self {
+        let mut settings = Self {
             network: NetworkSource::read(section),
             limits: Limits::read(section),
             persistent: section
@@ -150,6 +151,8 @@ impl OperationalSettings {
                 .map(PlannedTap::read)
                 .collect(),
         };
+        let taps = settings.tap_changers.iter().map(|tap| (tap.branch.as_str(), tap.range));
+        add_taps(section, &mut settings.network, taps);
         if settings.resources.is_empty() && settings.tap_changers.is_empty() {
             section.error(
                 None,

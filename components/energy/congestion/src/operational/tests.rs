@@ -1,9 +1,9 @@
 //! Plans for a day of the paper's network, and the loop closed over the power flow.
 
 use super::*;
-use crate::network::NetworkSource;
 use crate::twelve_bus::{by_itself, extremes, feeder, node, point};
 use crate::{Limits, Power, ResourceKind};
+use gridloop_grid::{NetworkSource, Unsaid};
 use gridloop_power_flow::TapRange;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ fn resource(name: &str, kind: ResourceKind, contract: Contract, kw: f64, cost: f
 
 fn settings() -> OperationalSettings {
     OperationalSettings {
-        network: NetworkSource { root_voltage_pu: 1.0 },
+        network: NetworkSource::Messages(Unsaid::default()),
         renew_at_start: false,
         limits: Limits {
             min_voltage_pu: 0.92,
@@ -54,7 +54,7 @@ fn settings() -> OperationalSettings {
         tap_changers: vec![PlannedTap {
             name: "oltc1".into(),
             branch: "T1".into(),
-            range: TapRange { lowest: -4, highest: 4, neutral: 0, step: STEP },
+            range: Some(TapRange { lowest: -4, highest: 4, neutral: 0, step: STEP }),
             cost_eur_per_operation: 0.1,
             operations_per_epoch: 2,
         }],

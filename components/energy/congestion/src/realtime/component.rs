@@ -10,7 +10,6 @@ use gridloop_clock::MonoTime;
 use gridloop_component::{Component, Fault, OpenEpoch, Output, Step};
 use gridloop_messages::{Body, Dispatch, Message};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 /// Answers the state of the network in an epoch with the setpoints of the next.
 ///
@@ -54,9 +53,7 @@ impl RealTimeManagement {
         if self.core.is_some() {
             return Ok(());
         }
-        let taps = &self.settings.tap_changers;
-        let taps: BTreeMap<_, _> = taps.iter().map(|tap| (tap.branch.as_str(), tap.range)).collect();
-        if let Some(feeder) = self.network.feeder(&self.settings.network, &taps)? {
+        if let Some(feeder) = self.network.feeder()? {
             let core = RealTimeCore::new(self.settings.clone(), feeder);
             self.core = Some(core.map_err(|error| Fault::caused_by(&error))?);
         }
@@ -154,8 +151,12 @@ fn look(core: &mut RealTimeCore, sight: &Sight, base: &Base, epoch: &OpenEpoch) 
 }
 
 impl Component for RealTimeManagement {
+    fn start(&mut self) -> Result<(), Fault> {
+        self.network.begin(&self.settings.network)
+    }
+
     fn inputs(&self) -> Vec<String> {
-        let mut topics: Vec<String> = NetworkInbox::TOPICS.map(str::to_owned).into();
+        let mut topics: Vec<String> = self.settings.network.topics();
         topics.push(format!("NetworkState.{}.#", self.settings.grid));
         topics.push("ResourceState.#".to_owned());
         topics.extend(
@@ -172,7 +173,7 @@ impl Component for RealTimeManagement {
     }
 
     fn take(&mut self, topic: &str, message: &Message, _: MonoTime) -> Result<(), Fault> {
-        self.network.take(&message.body);
+        self.network.take(&message.body)?;
         self.states.take(topic, message);
         if let Body::Dispatch(dispatch) = &message.body {
             self.plan = Some(dispatch.clone());

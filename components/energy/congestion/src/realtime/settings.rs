@@ -1,7 +1,8 @@
 //! What real-time congestion management controls, as its configuration says.
 
 use crate::Limits;
-use crate::network::{NetworkSource, read_taps};
+use crate::network::{add_taps, read_taps};
+use gridloop_grid::NetworkSource;
 use gridloop_power_flow::TapRange;
 use gridloop_service::Section;
 use std::time::Duration;
@@ -68,8 +69,8 @@ pub struct ControlledTap {
     pub name: String,
     /// The branch of the network that it belongs to.
     pub branch: String,
-    /// Where its taps can stand.
-    pub range: TapRange,
+    /// Where its taps can stand, if the network does not say it.
+    pub range: Option<TapRange>,
     /// How many epochs a violation must last before it moves.
     pub delay_epochs: u32,
     /// How many epochs lie between two operations at least.
@@ -83,7 +84,7 @@ pub struct ControlledTap {
 impl RealTimeSettings {
     /// Reads the component's table.
     pub(crate) fn read(section: &Section<'_>) -> Self {
-        let settings = Self {
+        let mut settings = Self {
             grid: section.text("grid", "Name of the grid whose NetworkState messages it obeys.").required(),
             network: NetworkSource::read(section),
             limits: Limits::read(section),
@@ -122,6 +123,8 @@ impl RealTimeSettings {
                 .map(ControlledTap::read)
                 .collect(),
         };
+        let taps = settings.tap_changers.iter().map(|tap| (tap.branch.as_str(), tap.range));
+        add_taps(section, &mut settings.network, taps);
         if settings.resources.is_empty() && settings.tap_changers.is_empty() {
             section.error(None, "a table `resource.NAME` or `tap_changer.NAME`, something to control", None);
         }

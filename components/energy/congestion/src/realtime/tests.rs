@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::feeder::Feeder;
-use crate::network::NetworkSource;
 use crate::twelve_bus::{by_itself, extremes, feeder, node, point};
 use crate::{Limits, Power};
+use gridloop_grid::{NetworkSource, Unsaid};
 use gridloop_power_flow::TapRange;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ fn resource(name: &str, kind: ResourceKind, kw: f64, kvar: f64) -> ControlledRes
 fn settings() -> RealTimeSettings {
     RealTimeSettings {
         grid: "grid".into(),
-        network: NetworkSource { root_voltage_pu: 1.0 },
+        network: NetworkSource::Messages(Unsaid::default()),
         renew_at_start: false,
         limits: Limits {
             min_voltage_pu: 0.92,
@@ -49,7 +49,7 @@ fn settings() -> RealTimeSettings {
         tap_changers: vec![ControlledTap {
             name: "oltc1".into(),
             branch: "T1".into(),
-            range: TapRange { lowest: -4, highest: 4, neutral: 0, step: STEP },
+            range: Some(TapRange { lowest: -4, highest: 4, neutral: 0, step: STEP }),
             delay_epochs: 2,
             interval_epochs: 2,
             operations_per_day: 20,

@@ -89,7 +89,9 @@ pub(crate) fn read(text: &str) -> Result<Box<dyn Component>, Diagnostics> {
     let kinds: Vec<(&str, &Reader)> = readers.iter().map(|(word, read)| (*word, read as &Reader)).collect();
     let kind = root.variants("kind", "What it is.", &kinds);
     document.finish()?;
-    Ok(kind.unwrap().make("ogo1").unwrap())
+    let mut component = kind.unwrap().make("ogo1").unwrap();
+    component.start().unwrap();
+    Ok(component)
 }
 
 pub(crate) fn component(text: &str) -> Box<dyn Component> {
