@@ -12,33 +12,24 @@ use std::collections::BTreeMap;
 /// Reads where the taps of a branch can stand from a tap changer's table; `None` if the table leaves that to the
 /// network.
 pub(crate) fn read_taps(section: &Section<'_>) -> Option<TapRange> {
-    let position = |key, about| section.integer(key, about).within(-1_000..=1_000).fits::<i32>().optional();
-    let lowest = position("lowest_position", "Lower end stop, where the network does not say it.");
-    let highest = position("highest_position", "Upper end stop, where the network does not say it.");
-    let neutral =
-        position("neutral_position", "Position of nominal ratio, where the network does not say it.");
+    let range = section.section("range", "Where its taps can stand, for a network that does not tell it.");
+    if !range.is_present() {
+        return None;
+    }
+    let section = &range;
+    let position = |key, about| section.integer(key, about).within(-1_000..=1_000).fits::<i32>().required();
+    let lowest = position("lowest", "Lower end stop.");
+    let highest = position("highest", "Upper end stop.");
+    let neutral = position("neutral", "Position of nominal ratio.");
     let percent = section
         .number(
             "step_percent",
-            "By how much a position up raises the voltage, in %, where the network does not say it.",
+            "By how much one position up raises the voltage of the bus where it ends, in %.",
         )
-        .within(-20.0..=20.0)
-        .optional();
-    let (lowest, highest, neutral, percent) = match (lowest, highest, neutral, percent) {
-        (None, None, None, None) => return None,
-        (Some(lowest), Some(highest), Some(neutral), Some(percent)) => (lowest, highest, neutral, percent),
-        _ => {
-            let all =
-                "`lowest_position`, `highest_position`, `neutral_position` and `step_percent`, all or none";
-            section.error(None, all, None);
-            return None;
-        }
-    };
+        .within(0.001..=20.0)
+        .required();
     if lowest > highest || !(lowest..=highest).contains(&neutral) {
-        section.error(Some("neutral_position"), "a position between the end stops", None);
-    }
-    if percent.abs() < 1e-3 {
-        section.error(Some("step_percent"), "a step that is not 0", None);
+        section.error(Some("neutral"), "a position between the end stops", None);
     }
     Some(TapRange { lowest, highest, neutral, step: percent / 100.0 })
 }

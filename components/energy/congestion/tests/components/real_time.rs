@@ -172,7 +172,7 @@ fn what_is_wrong_in_a_configuration_is_told_at_its_place() {
         .replace("step_percent = 2.5", "step_percent = 0");
     let Err(diagnostics) = read(&wrong) else { panic!("accepted") };
     let text = format!("{diagnostics:?}");
-    for part in ["generator", "max_reactive_power_kvar", "step that is not 0"] {
+    for part in ["generator", "max_reactive_power_kvar", "step_percent"] {
         assert!(text.contains(part), "{part}: {text}");
     }
 }

@@ -46,10 +46,7 @@ max_reactive_power_kvar = 6
 
 [tap_changer.oltc1]
 branch = "T1"
-lowest_position = -4
-highest_position = 4
-neutral_position = 0
-step_percent = 2.5
+range = { lowest = -4, highest = 4, neutral = 0, step_percent = 2.5 }
 "#;
 
 pub(crate) const OPERATIONAL: &str = r#"
@@ -74,10 +71,7 @@ capacity_kwh = 10
 
 [tap_changer.oltc1]
 branch = "T1"
-lowest_position = -4
-highest_position = 4
-neutral_position = 0
-step_percent = 2.5
+range = { lowest = -4, highest = 4, neutral = 0, step_percent = 2.5 }
 "#;
 
 /// The component that a table describes.
