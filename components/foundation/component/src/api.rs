@@ -103,6 +103,10 @@ pub enum Step {
     Waiting,
     /// Call again at this instant, or earlier with an input or a poke.
     WakeAt(MonoTime),
+    /// Results that others need before this component can complete the epoch, such as a plan whose effects it waits
+    /// for. They are published at once on their plain topics, in this order, and the component is asked again. They
+    /// are not withdrawn: what is still to come with [`Step::Done`] adds to them.
+    Publish(Vec<Output>),
     /// Intermediate results, for the others to answer. They are published at once, and the epoch stays open.
     Round(Round),
     /// The epoch is completed with these outputs. They are published in this order, then Status `ready`.

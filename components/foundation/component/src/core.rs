@@ -92,6 +92,9 @@ pub struct ComponentCore<C> {
 /// waiting for so little would take longer.
 const NEAR: Duration = Duration::from_micros(200);
 
+/// A component that answers so often in a row with results that complete nothing will never do anything else.
+const MOST_PUBLISHED_AHEAD: usize = 1_000;
+
 /// The time of an input.
 #[derive(Clone, Copy)]
 struct Present {
@@ -402,8 +405,31 @@ impl<C: Component> ComponentCore<C> {
 
     fn step(&mut self, epoch: OpenEpoch, at: Present, actions: &mut Vec<Action>) {
         self.wake_at = None;
-        match guarded(&mut self.component, |component| component.step(&epoch, at.now)) {
-            Ok(Step::Waiting) => {}
+        for _ in 0..MOST_PUBLISHED_AHEAD {
+            match guarded(&mut self.component, |component| component.step(&epoch, at.now)) {
+                Ok(Step::Publish(outputs)) => {
+                    let status = self.rounds_max.map(|_| IterationStatus::Final);
+                    if let Err(fault) = self.outbox.ahead(outputs, status, at.utc, actions) {
+                        return self.fail(fault, at, actions);
+                    }
+                }
+                answer => return self.stepped(epoch, answer, at, actions),
+            }
+        }
+        let name = &self.outbox.identity().name;
+        let fault = format!("internal error: {name} publishes without end in epoch {}", epoch.number);
+        self.fail(Fault::new(fault), at, actions);
+    }
+
+    fn stepped(
+        &mut self,
+        epoch: OpenEpoch,
+        answer: Result<Step, Fault>,
+        at: Present,
+        actions: &mut Vec<Action>,
+    ) {
+        match answer {
+            Ok(Step::Waiting | Step::Publish(_)) => {}
             Ok(Step::WakeAt(instant)) => self.wake_at = Some(instant),
             Ok(Step::Round(round)) => {
                 if let Err(fault) = self.round(epoch, round, at, actions) {

@@ -32,6 +32,8 @@ pub(crate) struct Outbox {
     /// First what opened the epoch, then the inputs; empty before the first SimState.
     triggers: Vec<String>,
     trigger_bytes: usize,
+    /// Results that were published before the epoch is completed.
+    ahead: Vec<Sent>,
     /// The results of the epoch or, as long as it is iterated, of its latest round.
     outputs: Vec<Sent>,
     status: Option<(String, Sent)>,
@@ -48,6 +50,7 @@ impl Outbox {
             epoch: 0,
             triggers: Vec::new(),
             trigger_bytes: 0,
+            ahead: Vec::new(),
             outputs: Vec::new(),
             status: None,
         }
@@ -65,6 +68,7 @@ impl Outbox {
     /// An epoch begins, because of the message `trigger`. What was said before is over.
     pub(crate) fn begin(&mut self, epoch: u64, trigger: &str) {
         self.epoch = epoch;
+        self.ahead.clear();
         self.outputs.clear();
         self.status = None;
         self.triggers.clear();
@@ -101,8 +105,36 @@ impl Outbox {
         utc: Timestamp,
         actions: &mut Vec<Action>,
     ) -> Result<Vec<String>, Fault> {
-        let mut message_ids = Vec::with_capacity(outputs.len());
         self.outputs.clear();
+        let (message_ids, sent) = self.written(outputs, status, utc)?;
+        actions.extend(sent.iter().map(Sent::publish));
+        self.outputs = sent;
+        Ok(message_ids)
+    }
+
+    /// Says results of the epoch that is not completed by them, or none if one of them cannot be written.
+    pub(crate) fn ahead(
+        &mut self,
+        outputs: Vec<Output>,
+        status: Option<IterationStatus>,
+        utc: Timestamp,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), Fault> {
+        let (_, sent) = self.written(outputs, status, utc)?;
+        actions.extend(sent.iter().map(Sent::publish));
+        self.ahead.extend(sent);
+        Ok(())
+    }
+
+    /// The results with their MessageIds, in their order.
+    fn written(
+        &mut self,
+        outputs: Vec<Output>,
+        status: Option<IterationStatus>,
+        utc: Timestamp,
+    ) -> Result<(Vec<String>, Vec<Sent>), Fault> {
+        let mut message_ids = Vec::with_capacity(outputs.len());
+        let mut sent = Vec::with_capacity(outputs.len());
         for Output { topic, body, warnings, last_updated_in_epoch } in outputs {
             let intermediate = status == Some(IterationStatus::Intermediate);
             let topic = if intermediate { iteration_topic(&topic) } else { topic };
@@ -111,16 +143,14 @@ impl Outbox {
             match self.write(body, about, utc) {
                 Ok((id, body)) => {
                     message_ids.push(id);
-                    self.outputs.push(Sent { topic: topic.into(), body });
+                    sent.push(Sent { topic: topic.into(), body });
                 }
                 Err(fault) => {
-                    self.outputs.clear();
                     return Err(Fault::new(format!("the result for {topic} cannot be sent: {fault}")));
                 }
             }
         }
-        actions.extend(self.outputs.iter().map(Sent::publish));
-        Ok(message_ids)
+        Ok((message_ids, sent))
     }
 
     /// Says how the epoch ended, or again how it ended, with a new id; and how much time was left, where that is known.
@@ -151,7 +181,7 @@ impl Outbox {
 
     /// Everything said in the latest epoch, once more as it was.
     pub(crate) fn repeat(&self, actions: &mut Vec<Action>) {
-        actions.extend(self.outputs.iter().map(Sent::publish));
+        actions.extend(self.ahead.iter().chain(&self.outputs).map(Sent::publish));
         actions.extend(self.status.iter().map(|(_, sent)| sent.publish()));
     }
 

@@ -1,6 +1,7 @@
-//! The component kit from outside: the rules one by one, iteration within an epoch, any order of
+//! The component kit from outside: the rules one by one, iteration within an epoch, results before its end, any order of
 //! events, and the loop on a bus in memory.
 
+mod ahead;
 mod interleavings;
 mod iteration;
 mod probe;
