@@ -78,6 +78,8 @@ pub struct BranchInfo {
     pub rated_current_a: Option<f64>,
     /// Where its taps can stand; `None` for a branch without.
     pub taps: Option<TapRange>,
+    /// Where they stand unless an operation says otherwise. Without meaning for a branch without.
+    pub tap_position: i32,
 }
 
 /// The positions of a tap changer.
@@ -233,6 +235,40 @@ pub enum SolveError {
     /// The engine itself failed.
     #[error("{0}")]
     Engine(String),
+}
+
+impl Solution {
+    /// The voltage of a conductor at a bus, in V against earth; `None` if there is none.
+    #[must_use]
+    pub fn voltage(&self, topology: &Topology, bus: usize, conductor: Conductor) -> Option<Complex64> {
+        let at = topology.buses.get(bus)?.conductors.iter().position(|one| *one == conductor)?;
+        self.voltages_v.get(bus)?.get(at).copied()
+    }
+
+    /// The voltage of a conductor against the neutral of its bus (against earth, where it has none), in V.
+    #[must_use]
+    pub fn voltage_to_neutral(
+        &self,
+        topology: &Topology,
+        bus: usize,
+        conductor: Conductor,
+    ) -> Option<Complex64> {
+        let neutral = self.voltage(topology, bus, Conductor::Neutral).unwrap_or_default();
+        Some(self.voltage(topology, bus, conductor)? - neutral)
+    }
+
+    /// Its magnitude as a part of the nominal phase voltage.
+    #[must_use]
+    pub fn magnitude_pu(&self, topology: &Topology, bus: usize, conductor: Conductor) -> Option<f64> {
+        let nominal_v = topology.buses.get(bus)?.base_voltage_v / 3f64.sqrt();
+        Some(self.voltage_to_neutral(topology, bus, conductor)?.norm() / nominal_v)
+    }
+
+    /// What all branches lose in series and in their shunts, in VA.
+    #[must_use]
+    pub fn losses_va(&self) -> Complex64 {
+        self.branches.iter().map(|branch| branch.series_loss_va + branch.shunt_loss_va).sum()
+    }
 }
 
 /// Something that solves a network.

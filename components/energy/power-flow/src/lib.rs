@@ -6,10 +6,24 @@
 //!
 //! Everything is in SI units, positive towards the grid. Voltages are complex phasors of r.m.s. value against earth.
 
+mod built_in;
 mod engine;
+mod line;
+mod network;
+mod per_unit;
+mod sensitivity;
+mod transformer;
 
+pub use built_in::BuiltIn;
 pub use engine::{
     BranchFlow, BranchInfo, BusInfo, Conductor, ConductorFlow, Connection, Engine, Injection, Operation,
     Solution, SolveError, TapRange, Topology, VoltageDependence,
 };
+pub use line::{Line, SequenceValues};
+pub use network::{
+    AdmittanceBranch, Branch, Bus, Element, Network, NetworkError, SequenceImpedance, Shunt, Source,
+};
 pub use num_complex::Complex64;
+pub use per_unit::{BusKind, PerUnitBranch, PerUnitBus, PerUnitNetwork, Wires};
+pub use sensitivity::{CurrentChange, Probe, Sensitivities, Sensitivity, sensitivities};
+pub use transformer::{Coil, Transformer, Winding, Windings};
