@@ -1,24 +1,32 @@
 //! The kinds of component here: [`Kind`], by the words of [`KINDS`].
 
+use crate::{FlexibilityMarket, FlexibilityMarketSettings};
 use gridloop_component::{Component, Fault};
 use gridloop_service::Section;
 
 /// A component of this crate as its configuration describes it.
 #[derive(Debug)]
-pub enum Kind {}
+pub enum Kind {
+    /// `local-flexibility-market`
+    FlexibilityMarket(FlexibilityMarketSettings),
+}
 
 /// Reads the table of one kind; what is wrong with it is noted there.
 pub type ReadKind = fn(&Section<'_>) -> Kind;
 
 /// What `kind` says in a configuration, and what reads the rest of the table.
-pub const KINDS: &[(&str, ReadKind)] = &[];
+pub const KINDS: &[(&str, ReadKind)] = &[("local-flexibility-market", |section| {
+    Kind::FlexibilityMarket(FlexibilityMarketSettings::read(section))
+})];
 
 impl Kind {
     /// The component, called `name`.
     ///
     /// # Errors
     /// When what it needs cannot be had, such as a file that changed since it was read.
-    pub fn make(&self, _name: &str) -> Result<Box<dyn Component>, Fault> {
-        match *self {}
+    pub fn make(&self, name: &str) -> Result<Box<dyn Component>, Fault> {
+        Ok(match self {
+            Self::FlexibilityMarket(settings) => Box::new(FlexibilityMarket::new(name, settings.clone())),
+        })
     }
 }
