@@ -11,7 +11,11 @@ mod engine;
 mod line;
 mod network;
 mod per_unit;
+#[cfg(any(test, feature = "random"))]
+pub mod random;
 mod sensitivity;
+#[cfg(test)]
+mod tests;
 mod transformer;
 
 pub use built_in::BuiltIn;

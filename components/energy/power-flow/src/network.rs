@@ -279,3 +279,10 @@ impl Branch {
         }
     }
 }
+
+pub(crate) fn positive(what: &str, value: f64) -> Result<(), NetworkError> {
+    if value.is_finite() && value > 0.0 {
+        return Ok(());
+    }
+    Err(NetworkError::Value { what: what.to_owned(), expected: "a number above 0", found: value.to_string() })
+}

@@ -6,6 +6,7 @@
 //! transformer of nominal ratio, wye to wye.
 
 use crate::line::diagonal;
+use crate::network::positive;
 use crate::{
     Branch, Bus, Conductor, Element, Line, Network, NetworkError, Source, TapRange, Transformer, Winding,
     Windings,
@@ -144,13 +145,6 @@ fn convert(from: &PerUnitNetwork) -> Result<Network, NetworkError> {
 
 fn is_root(from: &PerUnitNetwork, at: usize) -> bool {
     from.buses.get(at).is_some_and(|bus| bus.kind == BusKind::Root)
-}
-
-fn positive(what: &str, value: f64) -> Result<(), NetworkError> {
-    if value.is_finite() && value > 0.0 {
-        return Ok(());
-    }
-    Err(NetworkError::Value { what: what.to_owned(), expected: "a number above 0", found: value.to_string() })
 }
 
 /// The shunts lie between phase and earth even where there is a neutral: the sweep has them so.
