@@ -1,6 +1,7 @@
 //! The kinds of component here: [`Kind`], by the words of [`KINDS`].
 
 use crate::dispatch::{DispatchSettings, EconomicDispatch, SimcesDispatch};
+use crate::{FlexibilityMarket, FlexibilityMarketSettings};
 use gridloop_component::{Component, Fault};
 use gridloop_service::Section;
 
@@ -11,14 +12,20 @@ pub enum Kind {
     EconomicDispatch(Box<DispatchSettings>),
     /// EconomicDispatch of a SimCES run; it has no table.
     SimcesDispatch(Box<SimcesDispatch>),
+    /// `local-flexibility-market`
+    FlexibilityMarket(FlexibilityMarketSettings),
 }
 
 /// Reads the table of one kind; what is wrong with it is noted there.
 pub type ReadKind = fn(&Section<'_>) -> Kind;
 
 /// What `kind` says in a configuration, and what reads the rest of the table.
-pub const KINDS: &[(&str, ReadKind)] =
-    &[("economic-dispatch", |section| Kind::EconomicDispatch(Box::new(DispatchSettings::read(section))))];
+pub const KINDS: &[(&str, ReadKind)] = &[
+    ("economic-dispatch", |section| Kind::EconomicDispatch(Box::new(DispatchSettings::read(section)))),
+    ("local-flexibility-market", |section| {
+        Kind::FlexibilityMarket(FlexibilityMarketSettings::read(section))
+    }),
+];
 
 impl Kind {
     /// The component, called `name`.
@@ -26,11 +33,10 @@ impl Kind {
     /// # Errors
     /// When what it needs cannot be had, such as a file that changed since it was read.
     pub fn make(&self, name: &str) -> Result<Box<dyn Component>, Fault> {
-        match self {
-            Self::EconomicDispatch(settings) => {
-                Ok(Box::new(EconomicDispatch::new(name, (**settings).clone())))
-            }
-            Self::SimcesDispatch(simces) => Ok(Box::new(EconomicDispatch::new(name, simces.settings(name)?))),
-        }
+        Ok(match self {
+            Self::EconomicDispatch(settings) => Box::new(EconomicDispatch::new(name, (**settings).clone())),
+            Self::SimcesDispatch(simces) => Box::new(EconomicDispatch::new(name, simces.settings(name)?)),
+            Self::FlexibilityMarket(settings) => Box::new(FlexibilityMarket::new(name, settings.clone())),
+        })
     }
 }
