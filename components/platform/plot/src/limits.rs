@@ -1,5 +1,7 @@
 //! What a voltage and a current may be: [`Limits`].
 
+use serde_json::Value;
+
 /// The limits of a state monitoring. Voltages in per unit, loading in parts of the rated current.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Limits {
@@ -22,6 +24,26 @@ impl Limits {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// The limits in the findings of a state monitoring (docs/report.md); `None` where they are of another kind or tell
+    /// none.
+    #[must_use]
+    pub fn of_findings(findings: &Value) -> Option<Self> {
+        if findings.get("kind")?.as_str()? != "state-monitoring" {
+            return None;
+        }
+        let limits = findings.get("limits")?;
+        let number = |name: &str| limits.get(name)?.as_f64().filter(|number| number.is_finite());
+        let limits = Self {
+            min_pu: number("min_voltage_pu"),
+            max_pu: number("max_voltage_pu"),
+            amber_min_pu: number("amber_min_voltage_pu"),
+            amber_max_pu: number("amber_max_voltage_pu"),
+            loading: number("loading"),
+            amber_loading: number("amber_loading"),
+        };
+        (!limits.is_empty()).then_some(limits)
     }
 
     /// How far a voltage is beyond its red limits; negative inside. Without limits, how far it is from 1.

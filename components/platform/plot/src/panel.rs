@@ -21,6 +21,8 @@ const PANEL_TITLE: f64 = 24.0;
 const TIME_LABELS: f64 = 40.0;
 const GAP: f64 = 16.0;
 const NOTE_ROW: f64 = 15.0;
+/// Between a mark and the edge beyond it.
+const MARK_ROOM: f64 = 25.0;
 
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +69,7 @@ pub(crate) struct Limit {
     pub(crate) colour: &'static str,
     /// Whether what lies above is beyond it, else what lies below.
     pub(crate) upper: bool,
-    /// Where what lies beyond ends; at the edge if there is none.
+    /// Where what lies beyond ends; at the edge if there is none. The label of one with an end stands on this side of it.
     pub(crate) until: Option<f64>,
 }
 
@@ -155,9 +157,18 @@ impl Panel {
         if low > high {
             return ValueAxis::new(0.0, 1.0, self.whole);
         }
-        // Room for a line that would lie on the edge.
-        let room = if self.whole { 0.5 } else { (high - low) * 0.04 };
-        ValueAxis::new(low - room, high + room, self.whole)
+        // Room for a line that would lie on the edge; nothing beyond 0 where there is nothing.
+        let room = if self.whole { 0.5 } else { (high - low) * 0.05 };
+        let least = if low >= 0.0 && !self.whole { 0.0 } else { f64::NEG_INFINITY };
+        let most = if high <= 0.0 && !self.whole { 0.0 } else { f64::INFINITY };
+        let axis = if low == high && !self.whole {
+            ValueAxis::new(low, high, false)
+        } else {
+            ValueAxis::new((low - room).max(least), (high + room).min(most), self.whole)
+        };
+        // What a mark says stands beyond it, where it hides nothing.
+        let share = MARK_ROOM / self.frame_height();
+        self.marks.iter().fold(axis, |axis, mark| axis.with_room(mark.value, share))
     }
 
     fn legend_rows(&self) -> usize {
@@ -296,7 +307,8 @@ fn limit_lines(svg: &mut Svg, panel: &Panel, scale: &Scale<'_>) {
         }
         let style = format!("stroke=\"{}\" stroke-width=\"1\" class=\"limit\"", limit.colour);
         svg.line((frame.left, y), (frame.right(), y), &style);
-        let y = if limit.upper { y - 3.0 } else { y + 11.0 };
+        let above = limit.upper == limit.until.is_none();
+        let y = if above { y - 3.0 } else { y + 11.0 };
         let style = format!("font-size=\"10.5\" fill=\"{}\"", limit.colour);
         svg.text((frame.left + 5.0, y), Anchor::Start, &style, &limit.label);
     }
@@ -349,8 +361,8 @@ fn draw_mark(svg: &mut Svg, mark: &Mark, scale: &Scale<'_>) {
         share if share > 0.75 => (Anchor::End, x.min(frame.right() - 6.0)),
         _ => (Anchor::Middle, x),
     };
-    // On the side where there is more room.
-    let y = if y - frame.top > frame.height / 2.0 { y - 10.0 } else { y + 19.0 };
+    // Beyond it: values lie on the other side.
+    let y = if y - frame.top > frame.height / 2.0 { y + 18.0 } else { y - 9.0 };
     let style = format!(
         "font-size=\"11.5\" font-weight=\"bold\" fill=\"{}\" stroke=\"#FFFFFF\" stroke-width=\"3.5\" \
          stroke-linejoin=\"round\" paint-order=\"stroke\" class=\"mark\"",

@@ -2,15 +2,15 @@
 
 use crate::track::{Span, Track};
 use gridloop_messages::{
-    Body, BranchCurrent, BusVoltage, Conductor, Decoded, DeviceState, Dispatch, IterationStatus, Message,
-    NetworkBusInfo, NetworkComponentInfo, NetworkState, PointQuality, PriceForecastState, ResourceState,
-    TimeSeries, Timestamp, decode,
+    Body, BranchCurrent, BusVoltage, Conductor, Decoded, DeviceState, Dispatch, DmsVoltage, IterationStatus,
+    Message, NetworkBusInfo, NetworkComponentInfo, NetworkState, PointQuality, PriceForecastState,
+    ResourceState, TimeSeries, Timestamp, decode,
 };
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// The types of message that are drawn; others are not looked at.
-const DRAWN: [&str; 9] = [
+const DRAWN: [&str; 10] = [
     "NetworkState",
     "ResourceState",
     "ControlState.PowerSetpoint",
@@ -18,6 +18,7 @@ const DRAWN: [&str; 9] = [
     "DeviceState",
     "PriceForecastState",
     "ResourceForecastState.Dispatch",
+    "DMSNetworkStatus.Voltage",
     "Init.NIS.NetworkBusInfo",
     "Init.NIS.NetworkComponentInfo",
 ];
@@ -41,7 +42,18 @@ pub struct Recording {
     pub(crate) markets: BTreeMap<String, Market>,
     /// The plan of each unit of a dispatch, kW, by epoch.
     pub(crate) plans: BTreeMap<String, BTreeMap<u64, Plan>>,
+    /// The first voltage above and the first below a limit.
+    pub(crate) violations: [Option<Violation>; 2],
     unreadable: u64,
+}
+
+/// A voltage that was judged unacceptable.
+#[derive(Debug, Clone)]
+pub(crate) struct Violation {
+    pub(crate) epoch: u64,
+    pub(crate) place: (String, Conductor),
+    /// How far beyond the limit, pu; negative below.
+    pub(crate) beyond_pu: f64,
 }
 
 /// A branch of the network.
@@ -177,6 +189,7 @@ impl Recording {
             Body::DeviceState(state) => self.device(epoch, doubtful, state),
             Body::PriceForecastState(prices) => self.prices(epoch, doubtful, *prices),
             Body::Dispatch(dispatch) => self.dispatch(epoch, doubtful, dispatch),
+            Body::DmsVoltage(judgement) => self.judged(epoch, judgement),
             Body::NetworkBusInfo(info) => self.buses(info),
             Body::NetworkComponentInfo(info) => self.components(&info),
             _ => {}
@@ -227,6 +240,22 @@ impl Recording {
         for (unit, series) in dispatch.dispatch {
             if let Some(plan) = Plan::new(&series, "RealPower", doubtful) {
                 self.plans.entry(unit).or_default().insert(epoch, plan);
+            }
+        }
+    }
+
+    fn judged(&mut self, epoch: u64, judgement: DmsVoltage) {
+        for status in judgement.voltage_status {
+            let beyond_pu = status.violation;
+            let conductor = match status.node {
+                1 => Conductor::Phase1,
+                2 => Conductor::Phase2,
+                _ => Conductor::Phase3,
+            };
+            let [above, below] = &mut self.violations;
+            let first = if beyond_pu > 0.0 { above } else { below };
+            if beyond_pu != 0.0 && first.is_none() {
+                *first = Some(Violation { epoch, place: (status.bus_name, conductor), beyond_pu });
             }
         }
     }

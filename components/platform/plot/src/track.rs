@@ -44,6 +44,10 @@ impl Track {
         self.0.is_empty()
     }
 
+    pub(crate) fn at(&self, epoch: u64) -> Option<f64> {
+        self.0.get(&epoch).map(|reading| reading.value)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, Reading)> {
         self.0.iter().map(|(epoch, reading)| (*epoch, *reading))
     }

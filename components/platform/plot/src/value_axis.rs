@@ -26,8 +26,19 @@ impl ValueAxis {
         if whole {
             step = step.max(1.0);
         }
-        let (lowest, highest) = ((low / step).floor() * step, (high / step).ceil() * step);
-        Self { lowest, highest, step }
+        Self { lowest: low, highest: high, step }
+    }
+
+    /// The same with room for this value and `share` of the axis beyond it, on the side where it lies.
+    pub(crate) fn with_room(self, value: f64, share: f64) -> Self {
+        let place = self.place(value);
+        if place < 0.5 && place < share {
+            Self { lowest: (value - share * self.highest) / (1.0 - share), ..self }
+        } else if place > 1.0 - share {
+            Self { highest: (value - share * self.lowest) / (1.0 - share), ..self }
+        } else {
+            self
+        }
     }
 
     /// As it is, from here to there.
@@ -38,7 +49,7 @@ impl ValueAxis {
     /// Every tick and its label.
     pub(crate) fn ticks(&self) -> Vec<(f64, String)> {
         let mut ticks = Vec::new();
-        let first = (self.lowest / self.step).round();
+        let first = (self.lowest / self.step - 0.01).ceil();
         for index in 0..=40 {
             let value = (first + f64::from(index)) * self.step;
             if value > self.highest + self.step * 0.01 {
@@ -91,9 +102,9 @@ mod tests {
 
     #[test]
     fn ticks_are_round_numbers_around_the_values() {
-        assert_eq!(labels(0.913, 1.082, false), ["0.90", "0.95", "1.00", "1.05", "1.10"]);
-        assert_eq!(labels(-3.1, 4.0, false), ["\u{2212}4", "\u{2212}2", "0", "2", "4"]);
-        assert_eq!(labels(4.0, 6.0, true), ["4", "5", "6"]);
+        assert_eq!(labels(0.898, 1.101, false), ["0.90", "0.95", "1.00", "1.05", "1.10"]);
+        assert_eq!(labels(-4.1, 4.0, false), ["\u{2212}4", "\u{2212}2", "0", "2", "4"]);
+        assert_eq!(labels(3.5, 6.5, true), ["4", "5", "6"]);
     }
 
     #[test]
@@ -104,13 +115,21 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_at_the_edge_gets_room_beyond_it() {
+        let axis = ValueAxis::new(0.0, 10.0, false);
+        assert!((axis.clone().with_room(0.0, 0.2).place(0.0) - 0.2).abs() < 1e-12);
+        assert!((axis.clone().with_room(10.0, 0.2).place(10.0) - 0.8).abs() < 1e-12);
+        assert_eq!(axis.clone().with_room(5.0, 0.2), axis);
+    }
+
+    #[test]
     fn any_two_numbers_make_an_axis_of_few_ticks() {
         let some = [0.0, 1.0, -1.0, 1e-300, 1e300, -1e300, 1.0 + 1e-12, f64::MIN_POSITIVE, 12_345.678];
         for low in some {
             for high in some {
                 let axis = ValueAxis::new(low, high, false);
                 let ticks = axis.ticks();
-                assert!((2..=14).contains(&ticks.len()), "{low} {high}: {ticks:?}");
+                assert!((1..=14).contains(&ticks.len()), "{low} {high}: {ticks:?}");
                 assert!(axis.place(low).is_finite() && axis.place(high).is_finite(), "{low} {high}");
             }
         }

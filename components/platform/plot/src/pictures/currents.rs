@@ -35,7 +35,8 @@ pub(super) fn panels(recording: &Recording, options: &Options, height: f64) -> V
     if let (Some((name, step)), Some(range)) = (most, recording.range()) {
         let instant = TimeAxis::new(range).instant(step.from_ms);
         let unit = if rated { "%" } else { "A" };
-        let label = format!("highest: {name}, {:.1} {unit} at {instant}", step.value);
+        let unsure = if step.doubtful { ", not reliable" } else { "" };
+        let label = format!("highest: {name}, {:.1} {unit} at {instant}{unsure}", step.value);
         let at_ms = step.from_ms + (step.to_ms - step.from_ms) / 2;
         panel.marks.push(Mark { at_ms, value: step.value, label });
     }

@@ -4,6 +4,7 @@ use crate::palette;
 use crate::panel::{Envelope, Line, Look};
 use crate::path::Reach;
 use crate::track::Step;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// Beyond so many others each is no longer a line of its own.
@@ -31,9 +32,9 @@ pub(super) struct Ranked {
 /// Gives colours to those that weigh most; where all weigh the same, to the first by name.
 pub(super) fn rank(mut all: Vec<Named>) -> Ranked {
     all.retain(|named| !named.steps.is_empty());
-    all.sort_by(|a, b| b.weight.total_cmp(&a.weight).then_with(|| a.name.cmp(&b.name)));
+    all.sort_by(|a, b| b.weight.total_cmp(&a.weight).then_with(|| by_name(&a.name, &b.name)));
     let others = all.split_off(all.len().min(palette::LINES.len()));
-    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all.sort_by(|a, b| by_name(&a.name, &b.name));
     let colours: BTreeMap<String, &'static str> =
         all.iter().enumerate().map(|(index, named)| (named.name.clone(), palette::line(index))).collect();
     let plain = |(index, named): (usize, Named)| Line {
@@ -56,6 +57,16 @@ pub(super) fn rank(mut all: Vec<Named>) -> Ranked {
         }));
     }
     Ranked { lines, colours, envelope }
+}
+
+/// The order in which people count: `L9` before `L10`.
+fn by_name(a: &str, b: &str) -> Ordering {
+    let parts = |text: &str| {
+        let start = text.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+        let (name, number) = text.split_at(start);
+        (name.to_owned(), number.len(), number.to_owned())
+    };
+    parts(a).cmp(&parts(b))
 }
 
 /// From the lowest to the highest of all.

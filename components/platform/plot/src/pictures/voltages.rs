@@ -5,7 +5,7 @@ use super::many::{Named, envelope};
 use crate::limits::Limits;
 use crate::palette;
 use crate::panel::{Limit, Line, Look, Mark, Panel};
-use crate::recording::Recording;
+use crate::recording::{Recording, Violation};
 use crate::time_axis::TimeAxis;
 use crate::track::Step;
 use gridloop_messages::Conductor;
@@ -32,16 +32,21 @@ pub(super) fn panels(recording: &Recording, options: &Options, height: f64) -> V
     let (voltages, unit, mut notes) = collect(recording, options);
     let per_unit = unit == "pu";
     let mut panel = Panel { title: "Voltages".into(), unit: unit.into(), height, ..Panel::default() };
-    let Some((worst, at)) = worst(&voltages, &options.limits, per_unit) else { return Vec::new() };
+    let judged_by = effective(recording, options);
+    let Some((worst, at)) = worst(&voltages, &judged_by, per_unit) else { return Vec::new() };
     if let (Some(voltage), Some(range)) = (voltages.get(worst), recording.range()) {
         let instant = TimeAxis::new(range).instant(at.from_ms);
         let what = if per_unit { "worst" } else { "lowest" };
         let digits = if unit == "V" { 1 } else { 4 };
-        let label = format!("{what}: {}, {:.digits$} {unit} at {instant}", voltage.name(), at.value);
+        let unsure = if at.doubtful { ", not reliable" } else { "" };
+        let label = format!("{what}: {}, {:.digits$} {unit} at {instant}{unsure}", voltage.name(), at.value);
         panel.marks.push(Mark { at_ms: at.from_ms + (at.to_ms - at.from_ms) / 2, value: at.value, label });
     }
     if per_unit {
-        panel.limits = limits(&options.limits);
+        panel.limits = limits(&judged_by);
+        if judged_by != options.limits {
+            notes.push("Limits as the violations in DMSNetworkStatus messages tell them.".into());
+        }
         if panel.limits.is_empty() {
             notes
                 .push("No limits: no state monitoring in the report or the configuration of the run.".into());
@@ -109,6 +114,23 @@ fn worst(voltages: &[Voltage], limits: &Limits, per_unit: bool) -> Option<(usize
     let all = voltages.iter().enumerate();
     let all = all.flat_map(|(index, voltage)| voltage.steps.iter().map(move |step| (index, *step)));
     all.reduce(|worst, next| if badness(&next.1) > badness(&worst.1) { next } else { worst })
+}
+
+/// The limits that are given, or those that the judgements of a state monitoring show: a voltage less its violation.
+fn effective(recording: &Recording, options: &Options) -> Limits {
+    let given = options.limits;
+    if given.min_pu.is_some() || given.max_pu.is_some() {
+        return given;
+    }
+    let limit = |violation: &Option<Violation>| {
+        let Violation { epoch, place, beyond_pu } = violation.as_ref()?;
+        let base = recording.buses_kv.get(&place.0).copied().or(options.nominal_kv)?;
+        let voltage = recording.voltages.get(place)?.at(*epoch)?;
+        // Limits are round numbers; the difference of two measured ones need not be.
+        Some(((voltage / base - beyond_pu) * 1e5).round() / 1e5)
+    };
+    let [above, below] = &recording.violations;
+    Limits { max_pu: limit(above), min_pu: limit(below), ..given }
 }
 
 /// The limits as the panel shows them.

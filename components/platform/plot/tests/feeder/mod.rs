@@ -11,10 +11,14 @@ pub(crate) struct Feeder {
     pub(crate) epoch_s: u64,
     pub(crate) buses: usize,
     pub(crate) resources: usize,
+    /// At most 10.
+    pub(crate) branches: u8,
     /// Whether there are messages of NIS.
     pub(crate) nis: bool,
     /// Whether some values come with warnings, and a position of bad quality.
     pub(crate) doubt: bool,
+    /// Whether there are messages of a state monitoring.
+    pub(crate) judged: bool,
     /// What all powers are, instead of a day.
     pub(crate) flat: Option<f64>,
     /// The battery's.
@@ -24,7 +28,17 @@ pub(crate) struct Feeder {
 impl Default for Feeder {
     fn default() -> Self {
         let (epochs, epoch_s, buses, resources) = (24, 3600, 12, 3);
-        Self { epochs, epoch_s, buses, resources, nis: true, doubt: false, flat: None, name: "battery" }
+        Self {
+            epochs,
+            epoch_s,
+            buses,
+            resources,
+            nis: true,
+            doubt: false,
+            judged: false,
+            flat: None,
+            name: "battery",
+        }
     }
 }
 
@@ -97,13 +111,25 @@ impl Feeder {
                 ));
             }
         }
-        for line in 1..=10_u8 {
+        for line in 1..=self.branches {
             let load = if line == 9 { 1.04 * peak } else { 0.08 * f64::from(line) * evening };
             let amperes = json!({"Value": load * 50.0 / (3.0_f64.sqrt() * 0.4), "UnitOfMeasure": "A"});
             let angle = json!({"Value": 0.0, "UnitOfMeasure": "deg"});
             let content = json!({"MagnitudeSendingEnd": amperes, "MagnitudeReceivingEnd": amperes,
                 "AngleSendingEnd": angle, "AngleReceivingEnd": angle, "DeviceId": format!("L{line}"), "Phase": 2});
             messages.push(message("NetworkState", "NetworkState.grid.Current.x", epoch, false, content));
+        }
+        let worst = 1.0 - 0.119 * peak;
+        if self.judged && worst < 0.9 && self.buses > 9 {
+            let content = json!({"VoltageStatus": [{"BusName": self.bus(9), "Node": 2, "Status": "unacceptable",
+                "Violation": worst - 0.9}, {"BusName": self.bus(0), "Node": 1, "Status": "acceptable", "Violation": 0.0}]});
+            messages.push(message(
+                "DMSNetworkStatus.Voltage",
+                "DMSNetworkStatus.Voltage",
+                epoch,
+                false,
+                content,
+            ));
         }
         self.resources(epoch, sun, evening, unsure, &mut messages);
         self.plans(epoch, start, evening, &mut messages);
