@@ -56,38 +56,32 @@ fn of_component(name: &str, findings: &Value) -> Vec<String> {
 
 /// The worst bus with its instant, the time outside the limits, the most loaded branch. `None` where it does not say.
 fn of_state_monitoring(fields: &Map<String, Value>) -> Option<Vec<String>> {
-    let worst = fields.get("worst_voltage")?;
-    let voltage = format!(
+    let worst = fields.get("worst")?;
+    let mut lines = vec![format!(
         "worst bus {} phase {}, {:.4} pu {}",
         short(worst.get("bus")?),
-        short(worst.get("phase")?),
+        short(worst.get("node")?),
         worst.get("voltage_pu")?.as_f64()?,
         instant(worst)?
-    );
-    let mut lines = vec![voltage];
-    if let Some(most) = fields.get("highest_loading").filter(|most| most.is_object()) {
+    )];
+    if let Some(most) = fields.get("most_loaded").filter(|most| most.is_object()) {
         lines.push(format!(
-            "most loaded {} phase {}, {:.1} % {}",
+            "most loaded branch {} phase {}, {:.1} % {}",
             short(most.get("branch")?),
             short(most.get("phase")?),
             most.get("loading")?.as_f64()? * 100.0,
             instant(most)?
         ));
     }
-    let seconds = |name: &str| fields.get(name).and_then(Value::as_f64);
-    let outside = |what: &str, amber: Option<f64>, red: Option<f64>| {
-        let (amber, red) = (amber?, red?);
-        let said = match (amber > 0.0, red > 0.0) {
-            (false, false) => format!("{what} inside the limits all the time"),
-            _ => format!("{what} beyond amber for {} s, BEYOND RED for {} s", number(amber), number(red)),
-        };
-        Some(if red > 0.0 { said } else { said.replace("BEYOND RED for 0 s", "never beyond red") })
-    };
-    let voltages = outside("voltages", seconds("voltage_amber_s"), seconds("voltage_red_s"));
-    let currents = outside("currents", seconds("current_amber_s"), seconds("current_red_s"));
-    let times: Vec<String> = voltages.into_iter().chain(currents).collect();
-    if !times.is_empty() {
-        lines.push(times.join("; "));
+    let seconds = |name: &str| fields.get(name)?.get("seconds")?.as_f64();
+    if let (Some(amber), Some(red)) = (seconds("amber"), seconds("red")) {
+        lines.push(match (amber > 0.0, red > 0.0) {
+            (false, false) => "inside its limits all the time".to_owned(),
+            (true, false) => format!("close to its limits for {} s, never beyond them", number(amber)),
+            (_, true) => {
+                format!("BEYOND ITS LIMITS for {} s, close to them for {} s", number(red), number(amber))
+            }
+        });
     }
     Some(lines)
 }
@@ -95,7 +89,7 @@ fn of_state_monitoring(fields: &Map<String, Value>) -> Option<Vec<String>> {
 /// `in epoch 20 at 2026-06-21 19:00:00 UTC`
 fn instant(place: &Value) -> Option<String> {
     let epoch = place.get("epoch")?;
-    let time = place.get("start_time").and_then(Value::as_str);
+    let time = place.get("time").and_then(Value::as_str);
     let time = time.map(|time| {
         let time = time.trim_end_matches('Z').replacen('T', " ", 1);
         format!(" at {} UTC", time.strip_suffix(".000").unwrap_or(&time))
@@ -111,6 +105,10 @@ fn plain(fields: &Map<String, Value>) -> Vec<String> {
         match value {
             Value::Null => {}
             Value::Object(inner) if inner.is_empty() => {}
+            // One for each bus or device: the report has them.
+            Value::Object(inner) if inner.len() > MOST_ELEMENTS && inner.values().all(is_large) => {
+                single.push(format!("{} {}", inner.len(), words(key)));
+            }
             Value::Object(inner) => {
                 let values: Vec<String> = inner.iter().map(|(key, value)| named(key, value)).collect();
                 tables.push(format!("{}: {}", words(key), values.join(", ")));
@@ -224,18 +222,16 @@ mod tests {
     fn a_state_monitoring_names_the_worst_bus_its_minute_and_the_most_loaded_branch() {
         let findings = json!({"kind": "state-monitoring", "grid": "grid",
             "limits": {"min_voltage_pu": 0.9, "max_voltage_pu": 1.1},
-            "worst_voltage": {"bus": "10", "phase": 2, "voltage_pu": 0.88104, "epoch": 20,
-                "start_time": "2026-06-21T19:00:00.000Z"},
-            "highest_loading": {"branch": "L9", "phase": 2, "loading": 1.0402, "epoch": 20,
-                "start_time": "2026-06-21T19:00:00.500Z"},
-            "voltage_amber_s": 7200.0, "voltage_red_s": 3600.0, "current_amber_s": 0, "current_red_s": 0});
+            "worst": {"bus": "10", "node": 2, "voltage_pu": 0.88104, "epoch": 20, "time": "2026-06-21T19:00:00.000Z"},
+            "most_loaded": {"branch": "L9", "phase": 2, "loading": 1.0402, "epoch": 20,
+                "time": "2026-06-21T19:00:00.500Z"},
+            "amber": {"epochs": 2, "seconds": 7200.0}, "red": {"epochs": 1, "seconds": 3600.0}});
         assert_eq!(
             told("monitor", findings),
             [
                 "monitor     state-monitoring: worst bus 10 phase 2, 0.8810 pu in epoch 20 at 2026-06-21 19:00:00 UTC",
-                "            most loaded L9 phase 2, 104.0 % in epoch 20 at 2026-06-21 19:00:00.500 UTC",
-                "            voltages beyond amber for 7200 s, BEYOND RED for 3600 s; currents inside the limits all the \
-                 time",
+                "            most loaded branch L9 phase 2, 104.0 % in epoch 20 at 2026-06-21 19:00:00.500 UTC",
+                "            BEYOND ITS LIMITS for 3600 s, close to them for 7200 s",
             ]
         );
     }

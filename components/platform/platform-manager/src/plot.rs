@@ -9,6 +9,7 @@ use gridloop_logging::StoreUrl;
 use gridloop_logging::archive::{Archive, Epochs, Order, Select};
 use gridloop_messages::SimulationId;
 use gridloop_plot::{About, Limits, Options, Picture, Recording, draw};
+use gridloop_service::{Document, Section};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -175,13 +176,32 @@ async fn read(found: &Found) -> anyhow::Result<(About, Recording)> {
     Ok((about, recording))
 }
 
-/// The limits that a state monitoring of the run tells in its report.
+/// The limits that a state monitoring of the run tells in its report; before there is one, those of the configuration.
 fn limits(folder: &Path) -> Limits {
     let report = fs::read(folder.join("report.json")).ok();
     let report: Option<Value> = report.and_then(|text| serde_json::from_slice(&text).ok());
     let components = report.as_ref().and_then(|report| report.get("components")?.as_object());
     let mut findings = components.into_iter().flat_map(|components| components.values());
-    findings.find_map(Limits::of_findings).unwrap_or_default()
+    findings.find_map(Limits::of_findings).or_else(|| configured_limits(folder)).unwrap_or_default()
+}
+
+/// The limits of the first `state-monitoring` in the run's copy of its configuration, with the defaults of that kind.
+fn configured_limits(folder: &Path) -> Option<Limits> {
+    let document = Document::load(&folder.join("configuration.toml")).ok()?;
+    let components = document.root().named_sections("component", "");
+    let is_it =
+        |section: &Section<'_>| section.text("kind", "").optional().as_deref() == Some("state-monitoring");
+    let section = components.into_iter().find(is_it)?;
+    let number = |key: &str, usual: f64| section.number(key, "").optional().unwrap_or(usual);
+    let (min_pu, max_pu) = (number("min_voltage_pu", 0.9), number("max_voltage_pu", 1.1));
+    Some(Limits {
+        min_pu: Some(min_pu),
+        max_pu: Some(max_pu),
+        amber_min_pu: Some(min_pu + number("lower_amber_band_pu", 0.0)),
+        amber_max_pu: Some(max_pu - number("upper_amber_band_pu", 0.0)),
+        loading: Some(number("overloading_baseline", 1.0)),
+        amber_loading: Some(number("amber_loading_baseline", 0.9)),
+    })
 }
 
 fn write(out: &Path, picture: Picture, svg: &str, png: bool) -> anyhow::Result<()> {
@@ -219,6 +239,21 @@ fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn before_the_report_the_configuration_tells_the_limits() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(limits(folder.path()), Limits::default());
+        let text = "[component.a]\nkind = \"dummy\"\n[component.m]\nkind = \"state-monitoring\"\n\
+                    max_voltage_pu = 1.05\nlower_amber_band_pu = 0.02\n";
+        fs::write(folder.path().join("configuration.toml"), text).unwrap();
+        let found = limits(folder.path());
+        assert_eq!((found.min_pu, found.max_pu, found.amber_min_pu), (Some(0.9), Some(1.05), Some(0.92)));
+        let report =
+            r#"{"components": {"m": {"kind": "state-monitoring", "limits": {"max_voltage_pu": 1.2}}}}"#;
+        fs::write(folder.path().join("report.json"), report).unwrap();
+        assert_eq!(limits(folder.path()), Limits { max_pu: Some(1.2), ..Limits::default() });
+    }
 
     #[test]
     fn the_name_of_a_folder_is_the_id_of_its_run() {

@@ -38,10 +38,10 @@ impl Limits {
         let limits = Self {
             min_pu: number("min_voltage_pu"),
             max_pu: number("max_voltage_pu"),
-            amber_min_pu: number("amber_min_voltage_pu"),
-            amber_max_pu: number("amber_max_voltage_pu"),
-            loading: number("loading"),
-            amber_loading: number("amber_loading"),
+            amber_min_pu: number("lower_amber_voltage_pu"),
+            amber_max_pu: number("upper_amber_voltage_pu"),
+            loading: number("overloading_baseline"),
+            amber_loading: number("amber_loading_baseline"),
         };
         (!limits.is_empty()).then_some(limits)
     }
@@ -56,5 +56,35 @@ impl Limits {
                 below.max(above)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_state_monitoring_tells_its_limits() {
+        let limits = json!({"min_voltage_pu": 0.9, "max_voltage_pu": 1.1, "lower_amber_voltage_pu": 0.92,
+            "upper_amber_voltage_pu": 1.08, "overloading_baseline": 1.0, "amber_loading_baseline": 0.9});
+        let found = Limits::of_findings(&json!({"kind": "state-monitoring", "limits": limits})).unwrap();
+        assert_eq!((found.min_pu, found.max_pu, found.amber_min_pu), (Some(0.9), Some(1.1), Some(0.92)));
+        assert_eq!(
+            (found.amber_max_pu, found.loading, found.amber_loading),
+            (Some(1.08), Some(1.0), Some(0.9))
+        );
+        assert!(found.beyond(0.88) > 0.0 && found.beyond(1.0) < 0.0);
+    }
+
+    #[test]
+    fn whoever_is_no_state_monitoring_tells_none() {
+        for other in [json!(1), json!({}), json!({"kind": "storage", "limits": {"max_voltage_pu": 1.1}})] {
+            assert_eq!(Limits::of_findings(&other), None);
+        }
+        assert_eq!(
+            Limits::of_findings(&json!({"kind": "state-monitoring", "limits": {"max_voltage_pu": "x"}})),
+            None
+        );
     }
 }

@@ -9,6 +9,12 @@ use gridloop_messages::{
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
+/// Whether a warning is about the values of its message. What was asked for and moved to a limit makes no value less true:
+/// `warning.input-range`, which SimCES also spells with a second dot.
+fn casts_doubt(warning: &Warning) -> bool {
+    !["warning.input-range", "warning.input.range"].iter().any(|range| warning.as_str().starts_with(range))
+}
+
 /// The types of message that are drawn; others are not looked at.
 const DRAWN: [&str; 10] = [
     "NetworkState",
@@ -170,7 +176,7 @@ impl Recording {
         if header.iteration_status == Some(IterationStatus::Intermediate) {
             return;
         }
-        let (epoch, doubtful) = (header.epoch_number, !header.warnings.is_empty());
+        let (epoch, doubtful) = (header.epoch_number, header.warnings.iter().any(casts_doubt));
         // Only the topic says which resource it is of: names have dots in no topic of the contract.
         let last = topic.rsplit('.').next().unwrap_or_default();
         match message.body {
@@ -312,6 +318,13 @@ mod tests {
         assert_eq!(found, [None, Some(1.0), Some(1.0), Some(2.0), Some(3.0), None]);
         assert_eq!(plan(&[(0, 1.0)]).at(1_000_000), Some(1.0));
         assert_eq!(plan(&[]).at(0), None);
+    }
+
+    #[test]
+    fn a_setpoint_that_was_limited_makes_no_measured_value_doubtful() {
+        let doubt = |text| casts_doubt(&Warning::parse(text).unwrap());
+        assert!(doubt("warning.input-unreliable: stale") && doubt("warning.other") && doubt("warning.input"));
+        assert!(!doubt("warning.input-range: ramp") && !doubt("warning.input.range"));
     }
 
     #[test]

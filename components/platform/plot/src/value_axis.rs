@@ -1,7 +1,7 @@
 //! The axis of values: [`ValueAxis`] finds a range with round ticks and writes their labels.
 
-/// Ticks that are wished for; there may be half as many or nearly twice.
-const WISHED: f64 = 5.0;
+/// Ticks at most, but for one; there may be half as many.
+const WISHED: f64 = 7.0;
 /// A range narrower than this part of its values is widened: their digits would all be the same.
 const NARROWEST: f64 = 1e-6;
 

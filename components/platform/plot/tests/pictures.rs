@@ -242,7 +242,6 @@ fn a_png_is_a_png_with_letters_in_it() {
     let text = svg(&recording, Picture::Voltages);
     let png = gridloop_plot::png(&text).unwrap();
     assert_eq!(png[..8], *b"\x89PNG\r\n\x1a\n");
-    assert_eq!(png, gridloop_plot::png(&text).unwrap());
     // Without its texts the same picture is another one: the font was found.
     let silent: String =
         text.lines().filter(|line| !line.starts_with("<text")).map(|line| line.to_owned() + "\n").collect();

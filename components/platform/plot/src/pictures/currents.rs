@@ -86,8 +86,13 @@ fn highest_of_phases(recording: &Recording) -> BTreeMap<&str, Track> {
 
 fn limits(options: &Options) -> Vec<Limit> {
     let red = options.limits.loading.unwrap_or(1.0) * 100.0;
-    let limit =
-        |value: f64, colour, until| Limit { value, label: format!("{value} %"), colour, upper: true, until };
+    let limit = |value: f64, colour, until| Limit {
+        value,
+        label: format!("{} %", (value * 1e4).round() / 1e4),
+        colour,
+        upper: true,
+        until,
+    };
     let amber = options.limits.amber_loading.map(|amber| limit(amber * 100.0, palette::AMBER, Some(red)));
     [Some(limit(red, palette::RED, None)), amber].into_iter().flatten().collect()
 }

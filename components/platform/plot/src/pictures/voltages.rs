@@ -137,7 +137,8 @@ fn effective(recording: &Recording, options: &Options) -> Limits {
 fn limits(limits: &Limits) -> Vec<Limit> {
     let limit = |value: f64, word: &str, colour, upper, until| Limit {
         value,
-        label: format!("{word} {value}"),
+        // Sums and differences of round numbers are shown as such.
+        label: format!("{word} {}", (value * 1e6).round() / 1e6),
         colour,
         upper,
         until,
@@ -146,8 +147,14 @@ fn limits(limits: &Limits) -> Vec<Limit> {
     let amber = palette::AMBER;
     [
         limits.max_pu.map(|value| limit(value, "max", red, true, None)),
-        limits.amber_max_pu.map(|value| limit(value, "amber", amber, true, limits.max_pu)),
-        limits.amber_min_pu.map(|value| limit(value, "amber", amber, false, limits.min_pu)),
+        limits
+            .amber_max_pu
+            .filter(|amber| Some(*amber) != limits.max_pu)
+            .map(|value| limit(value, "amber", amber, true, limits.max_pu)),
+        limits
+            .amber_min_pu
+            .filter(|amber| Some(*amber) != limits.min_pu)
+            .map(|value| limit(value, "amber", amber, false, limits.min_pu)),
         limits.min_pu.map(|value| limit(value, "min", red, false, None)),
     ]
     .into_iter()
