@@ -4,7 +4,7 @@ use crate::track::{Span, Track};
 use gridloop_messages::{
     Body, BranchCurrent, BusVoltage, Conductor, Decoded, DeviceState, Dispatch, DmsVoltage, IterationStatus,
     Message, NetworkBusInfo, NetworkComponentInfo, NetworkState, PointQuality, PriceForecastState,
-    ResourceState, TimeSeries, Timestamp, decode,
+    ResourceState, TimeSeries, Timestamp, Warning, decode,
 };
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;

@@ -33,6 +33,7 @@ impl Default for Feeder {
             epoch_s,
             buses,
             resources,
+            branches: 10,
             nis: true,
             doubt: false,
             judged: false,
