@@ -157,7 +157,7 @@ impl Feeder {
             messages.push(message("ResourceState", &topic, epoch, unsure && index == 0, content));
         }
         let power = self.flat.unwrap_or(if evening > 0.5 { 4.0 } else { -3.0 * sun });
-        let charge = 50.0 + 30.0 * (f64::from(hour) / 24.0 * 6.283).sin();
+        let charge = 50.0 + 30.0 * (f64::from(hour) / 24.0 * std::f64::consts::TAU).sin();
         let content = json!({"CustomerId": "c", "RealPower": kw(power), "ReactivePower": kvar(0.0),
             "StateOfCharge": {"Value": charge, "UnitOfMeasure": "%"}});
         messages.push(message(
