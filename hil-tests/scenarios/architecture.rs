@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Every crate of the workspace and its folder. A new crate earns its line by keeping a dependency out of the others.
-const TREE: [(&str, &str); 25] = [
+const TREE: [(&str, &str); 26] = [
     ("gridloop", "components/platform/platform-manager"),
     ("gridloop-bus", "components/foundation/bus"),
     ("gridloop-clock", "components/foundation/clock"),
@@ -30,6 +30,7 @@ const TREE: [(&str, &str); 25] = [
     ("gridloop-mqtt", "adapters/mqtt"),
     ("gridloop-opendss", "components/energy/opendss"),
     ("gridloop-plant", "adapters/plant"),
+    ("gridloop-plot", "components/platform/plot"),
     ("gridloop-power-flow", "components/energy/power-flow"),
     ("gridloop-realtime-manager", "realtime-manager"),
     ("gridloop-resources", "components/energy/resources"),
@@ -38,7 +39,7 @@ const TREE: [(&str, &str); 25] = [
 ];
 
 /// Libraries that one crate keeps away from all others.
-const KEPT_BY: [(&str, &str); 17] = [
+const KEPT_BY: [(&str, &str); 18] = [
     ("axum", "gridloop-log-reader"),
     ("bollard", "gridloop"),
     ("faer", "gridloop-power-flow"),
@@ -51,6 +52,7 @@ const KEPT_BY: [(&str, &str); 17] = [
     ("lapin", "gridloop-bus"),
     ("libloading", "gridloop-opendss"),
     ("mongodb", "gridloop-logging"),
+    ("resvg", "gridloop-plot"),
     ("roxmltree", "gridloop-iec61850"),
     ("rumqttc", "gridloop-mqtt"),
     ("rusqlite", "gridloop-logging"),

@@ -1,8 +1,8 @@
 //! What people type: [`Cli`].
 
 use crate::{
-    check, device, doctor, drill, export, log_reader, log_writer, platform_command, probe, run, services,
-    token,
+    check, device, doctor, drill, export, log_reader, log_writer, platform_command, plot, probe, run,
+    services, token,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gridloop_platform_manager::Configuration;
@@ -44,6 +44,7 @@ One service of a run:
 
 Stored runs:
   export      Write a whole run as CSV or JSON lines
+  plot        Draw pictures of a run: voltages, powers, taps, charge, prices, currents
   token       Say who may ask the Log Reader
 
 This computer and devices:
@@ -95,6 +96,12 @@ enum Command {
     LogReader(log_reader::LogReaderArgs),
     /// Write a whole run as CSV or JSON lines.
     Export(export::ExportArgs),
+    /// Draw pictures of a run: voltages against their limits, powers, tap positions, states of charge, prices, currents.
+    ///
+    /// Each is a file, and `overview` has all of them on one axis of time. What came with a warning or of bad quality is
+    /// dotted and hatched. A run may still be going on. What could not be drawn is told with the reason; exit code 1: one
+    /// that was named with --only could not, or nothing at all.
+    Plot(plot::PlotArgs),
     /// Say who may ask the Log Reader.
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -327,6 +334,7 @@ impl Cli {
             Some(Command::LogWriter(args)) => log_writer::log_writer(&args),
             Some(Command::LogReader(args)) => log_reader::log_reader(&args),
             Some(Command::Export(args)) => export::export(&args),
+            Some(Command::Plot(args)) => plot::plot(&args),
             Some(Command::Token(command)) => token::run(command),
             Some(Command::Probe(args)) => probe::probe(&args),
             Some(Command::Platform(args)) => platform_command::platform(&args),

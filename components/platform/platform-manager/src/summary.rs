@@ -1,5 +1,6 @@
 //! The closing words of a run, for people.
 
+use crate::findings;
 use gridloop_gateway::{DeviceReport, StepReport};
 use gridloop_metrics::Distribution;
 use gridloop_platform_manager::RunReport;
@@ -67,6 +68,9 @@ fn write(text: &mut String, report: &RunReport, file: &Path) -> std::fmt::Result
         write!(text, ", BROKEN OFF: {error}")?;
     }
     writeln!(text)?;
+    for line in findings::lines(&report.components) {
+        writeln!(text, "{line}")?;
+    }
     for device in &report.devices {
         write_device(text, device)?;
     }

@@ -3,7 +3,7 @@
 //! Every test runs the built binary in an empty folder. `arguments`, `bus` and `configuration` are about what is refused
 //! before anything starts, `runs` about whole runs, `resume` about those that break off, `real_time` about what is seen of
 //! it, `device` about the hand tool, `gateway` about one that is told things while it runs, `drill` about the proof of a
-//! fail-safe, `examples` about the configurations that are shipped as examples.
+//! fail-safe, `plot` about pictures of stored runs, `examples` about the configurations that are shipped as examples.
 
 mod arguments;
 mod bus;
@@ -12,6 +12,7 @@ mod device;
 mod drill;
 mod examples;
 mod gateway;
+mod plot;
 mod real_time;
 mod resume;
 mod runs;
