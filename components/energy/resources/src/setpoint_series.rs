@@ -195,7 +195,7 @@ impl Columns {
 }
 
 /// Whether SimCES can carry the name in a topic (wire contract 7.2, "Naming traps").
-fn is_nameable(name: &str) -> bool {
+pub(crate) fn is_nameable(name: &str) -> bool {
     let trap = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '.' | ',' | '#' | '*');
     !name.is_empty() && !name.contains(trap)
 }

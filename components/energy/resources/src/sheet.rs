@@ -86,6 +86,12 @@ impl Flaws {
     }
 }
 
+impl From<Flaw> for Flaws {
+    fn from(flaw: Flaw) -> Self {
+        Self { listed: vec![flaw], unlisted: 0 }
+    }
+}
+
 /// One flaw a line.
 impl fmt::Display for Flaws {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,7 +138,6 @@ pub(crate) struct Sheet {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Column {
     index: usize,
-    name: &'static str,
 }
 
 /// A line of a sheet.
@@ -141,6 +146,7 @@ pub(crate) struct Row<'a> {
     text: &'a str,
     delimiter: u8,
     record: &'a StringRecord,
+    header: &'a StringRecord,
     flaws: &'a mut Flaws,
 }
 
@@ -169,7 +175,7 @@ impl Sheet {
     }
 
     /// The column of this name, if there is one. Two are a flaw.
-    pub(crate) fn optional(&mut self, name: &'static str) -> Option<Column> {
+    pub(crate) fn optional(&mut self, name: &str) -> Option<Column> {
         let mut indices =
             self.header.iter().enumerate().filter(|(_, it)| *it == name).map(|(index, _)| index);
         let index = indices.next()?;
@@ -178,16 +184,21 @@ impl Sheet {
             let expected = format!("one column {name}");
             self.flaws.push(flaw(&self.file, place, expected, "a second one"));
         }
-        Some(Column { index, name })
+        Some(Column { index })
     }
 
     /// The column of this name. None is a flaw.
-    pub(crate) fn required(&mut self, name: &'static str) -> Option<Column> {
+    pub(crate) fn required(&mut self, name: &str) -> Option<Column> {
         let column = self.optional(name);
         if column.is_none() && !self.header.is_empty() {
             let place = place_of(&self.text, self.delimiter, &self.header, 0);
-            let found: Vec<&str> = self.header.iter().collect();
-            let found = shortened(&found.join(", "));
+            let cells: Vec<&str> = self.header.iter().collect();
+            let mut found = shortened(&cells.join(", "));
+            if let [cell] = cells[..]
+                && let Some(other) = [';', '\t', ',', '|'].into_iter().find(|it| cell.contains(*it))
+            {
+                found.push_str(&format!("; is {other:?} the delimiter?"));
+            }
             self.flaws.push(flaw(&self.file, place, format!("a column {name} in the header row"), found));
         }
         column
@@ -205,7 +216,8 @@ impl Sheet {
         let _ = reader.read_record(&mut record);
         while reader.read_record(&mut record).unwrap_or(false) {
             if record.len() == header.len() {
-                read(&mut Row { file: &file, text: &text, delimiter, record: &record, flaws: &mut flaws });
+                let (record, header) = (&record, &header);
+                read(&mut Row { file: &file, text: &text, delimiter, record, header, flaws: &mut flaws });
             } else {
                 let place = place_of(&text, delimiter, &record, 0);
                 let expected = format!("{} cells as in the header row", header.len());
@@ -213,6 +225,19 @@ impl Sheet {
             }
         }
         flaws.none_or_error()
+    }
+
+    /// Notes that the header row is not as expected.
+    pub(crate) fn reject_header(&mut self, expected: &str, found: &str) {
+        if !self.header.is_empty() {
+            let place = place_of(&self.text, self.delimiter, &self.header, 0);
+            self.flaws.push(flaw(&self.file, place, expected, found));
+        }
+    }
+
+    /// The names of the columns, in their order.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.header.iter().map(ToOwned::to_owned).collect()
     }
 
     /// Ends the reading of a sheet whose header row lacks something.
@@ -241,7 +266,8 @@ impl Row<'_> {
 
     /// Notes that the cell of `column` is not as expected.
     pub(crate) fn reject(&mut self, column: Option<Column>, expected: &str) {
-        let Some(Column { index, name }) = column else { return };
+        let Some(Column { index }) = column else { return };
+        let name = self.header.get(index).unwrap_or_default();
         let found = match self.text(column) {
             "" => "an empty cell".to_owned(),
             text => format!("`{}`", shortened(text)),

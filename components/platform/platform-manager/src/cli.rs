@@ -310,6 +310,14 @@ pub(crate) enum KindArg {
     Dummy,
     /// A component that adds up the numbers of others: SimCES's SimpleComponent.
     Simple,
+    /// A storage that obeys setpoints or a CSV file: SimCES's StorageResource.
+    Storage,
+    /// What loads and generators will do, from CSV files: SimCES's StaticTimeSeriesResourceForecaster.
+    ResourceForecaster,
+    /// What energy will cost, from a CSV file: SimCES's PriceForecaster.
+    PriceForecaster,
+    /// Setpoints by the plans of an economic dispatch: SimCES's Controller.
+    Controller,
     /// A plan of an energy community at least cost: SimCES's EconomicDispatch.
     EconomicDispatch,
     /// A generator that settles with its loads on a voltage in each epoch.

@@ -10,8 +10,7 @@ use gridloop_gateway::{DeviceSettings, TotalLimits, read_devices, read_total};
 use gridloop_messages::{SimulationId, Timestamp};
 use gridloop_realtime_manager::{Overrun, PacerSettings, Settings, SettingsError, Speed, StartAt};
 use gridloop_resources::{
-    RESOURCE_STATE_TOPIC, ResourceType, SeriesError, SetpointSeries, SetpointSeriesSettings,
-    StaticTimeSeries, StaticTimeSeriesSettings,
+    SetpointSeriesSettings, StaticTimeSeriesSettings, read_setpoint_series, read_static_time_series,
 };
 use gridloop_service::{Diagnostics, Document, NumberOrWord, Section};
 use std::collections::HashMap;
@@ -383,24 +382,9 @@ fn kinds() -> Vec<(&'static str, ReadKind)> {
     let mut kinds: Vec<(&str, ReadKind)> = vec![
         (
             "static-time-series",
-            Box::new(|section| {
-                let settings = read_static_time_series(section);
-                note_flaws(section, StaticTimeSeries::new(section.name(), &settings).err());
-                ComponentKind::StaticTimeSeries(settings)
-            }),
+            Box::new(|section| ComponentKind::StaticTimeSeries(read_static_time_series(section))),
         ),
-        (
-            "setpoint-series",
-            Box::new(|section| {
-                let file = section
-                    .file("file", "CSV: Epoch,Resource,RealPower,ReactivePower,TapPosition,Voltage.")
-                    .must_exist()
-                    .required();
-                let settings = SetpointSeriesSettings { file, delimiter: read_delimiter(section) };
-                note_flaws(section, SetpointSeries::new(&settings).err());
-                ComponentKind::SetpointSeries(settings)
-            }),
-        ),
+        ("setpoint-series", Box::new(|section| ComponentKind::SetpointSeries(read_setpoint_series(section)))),
         ("dummy", Box::new(|section| ComponentKind::Dummy(read_dummy(section)))),
         ("simple", Box::new(|section| ComponentKind::Simple(read_simple(section)))),
         ("droop-generator", Box::new(|section| ComponentKind::DroopGenerator(read_droop_generator(section)))),
@@ -434,44 +418,6 @@ fn read_components(root: &Section<'_>) -> Vec<ComponentSettings> {
         Some(ComponentSettings { name: section.name().to_owned(), kind })
     });
     components.collect()
-}
-
-fn read_static_time_series(section: &Section<'_>) -> StaticTimeSeriesSettings {
-    let words = [("Load", ResourceType::Load), ("Generator", ResourceType::Generator)];
-    StaticTimeSeriesSettings {
-        resource_type: section
-            .text(
-                "resource_type",
-                "Load or Generator; the middle of its topic. Signs are taken from the file.",
-            )
-            .choice(&words)
-            .required_option()
-            .unwrap_or(ResourceType::Load),
-        file: section
-            .file("file", "CSV: RealPower (kW), ReactivePower (kV.A{r}), CustomerId and, if wanted, Node.")
-            .must_exist()
-            .required(),
-        delimiter: read_delimiter(section),
-        topic: RESOURCE_STATE_TOPIC.into(),
-    }
-}
-
-/// The file is read now, so that its errors are known before anything starts.
-fn note_flaws(section: &Section<'_>, error: Option<SeriesError>) {
-    if let Some(error) = error {
-        section.error(Some("file"), format!("a sound file: {error}"), None);
-    }
-}
-
-fn read_delimiter(section: &Section<'_>) -> char {
-    let single = |text: &str| {
-        let mut characters = text.chars();
-        match (characters.next(), characters.next()) {
-            (Some(only), None) if only.is_ascii() => Ok(only),
-            _ => Err("it is not one ASCII character".to_owned()),
-        }
-    };
-    section.text("delimiter", "Between the columns.").parsed(single).or(',')
 }
 
 /// Names must be fit for topics (wire contract 7.2) and unique across components, devices and the manager.

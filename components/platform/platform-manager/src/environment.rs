@@ -13,6 +13,7 @@ mod bus;
 mod common;
 mod component;
 mod dispatch;
+mod energy;
 mod gateway;
 mod iteration;
 mod log_writer;

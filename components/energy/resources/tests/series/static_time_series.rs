@@ -4,7 +4,7 @@ use crate::{File, step};
 use gridloop_component::{Component, Fault};
 use gridloop_messages::{Body, ResourceState};
 use gridloop_resources::{
-    MAX_FILE_BYTES, RESOURCE_STATE_TOPIC, ResourceType, SeriesError, StaticTimeSeries,
+    MAX_FILE_BYTES, RESOURCE_STATE_TOPIC, ResourceType, SeriesError, SeriesFile, StaticTimeSeries,
     StaticTimeSeriesSettings,
 };
 use proptest::prelude::*;
@@ -13,7 +13,8 @@ use std::path::PathBuf;
 
 fn load_from(file: PathBuf, delimiter: char) -> Result<StaticTimeSeries, SeriesError> {
     let topic = RESOURCE_STATE_TOPIC.into();
-    let settings = StaticTimeSeriesSettings { resource_type: ResourceType::Load, file, delimiter, topic };
+    let series = SeriesFile { delimiter, ..SeriesFile::new(file) };
+    let settings = StaticTimeSeriesSettings { resource_type: ResourceType::Load, series, topic };
     StaticTimeSeries::new("home1", &settings)
 }
 

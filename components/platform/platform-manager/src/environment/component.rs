@@ -3,11 +3,13 @@
 use super::Reader;
 use super::common::{is_sound, read_topic};
 use super::dispatch::read_economic_dispatch;
+use super::energy::{read_controller, read_price_forecaster, read_resource_forecaster, read_storage};
 use super::iteration::{read_droop_generator, read_voltage_dependent_load};
 use crate::configuration::ComponentKind;
 use gridloop_dummies::{Dummy, DummySettings, SIMPLE_TOPIC, SimpleComponent, SimpleSettings};
 use gridloop_resources::{
-    RESOURCE_STATE_TOPIC, ResourceType, SetpointSeriesSettings, StaticTimeSeriesSettings,
+    Interpolation, RESOURCE_STATE_TOPIC, ResourceType, SeriesFile, SetpointSeriesSettings,
+    StaticTimeSeriesSettings, TimeIndex,
 };
 use std::time::Duration;
 
@@ -22,6 +24,14 @@ pub enum Kind {
     Dummy,
     /// `simple`: SimpleComponent of the Python platform.
     Simple,
+    /// `storage`: StorageResource of the Python platform.
+    Storage,
+    /// `resource-forecaster`: StaticTimeSeriesResourceForecaster of the Python platform.
+    ResourceForecaster,
+    /// `price-forecaster`: PriceForecaster of the Python platform.
+    PriceForecaster,
+    /// `controller`: Controller of the Python platform.
+    Controller,
     /// `economic-dispatch`: EconomicDispatch of the Python platform.
     EconomicDispatch,
     /// `droop-generator`
@@ -38,6 +48,10 @@ impl Kind {
             Self::SetpointSeries => ComponentKind::SetpointSeries(read_setpoint_series(reader)),
             Self::Dummy => ComponentKind::Dummy(read_dummy(name, reader)),
             Self::Simple => ComponentKind::Simple(read_simple(name, reader)),
+            Self::Storage => ComponentKind::Resource(read_storage(reader)),
+            Self::ResourceForecaster => ComponentKind::Resource(read_resource_forecaster(reader)),
+            Self::PriceForecaster => ComponentKind::Resource(read_price_forecaster(reader)),
+            Self::Controller => ComponentKind::Resource(read_controller(reader)),
             Self::EconomicDispatch => ComponentKind::Market(read_economic_dispatch(reader)),
             Self::DroopGenerator => ComponentKind::DroopGenerator(read_droop_generator(name, reader)),
             Self::VoltageDependentLoad => {
@@ -48,7 +62,7 @@ impl Kind {
 }
 
 /// A blank may be the delimiter, so the value is taken as it stands.
-fn read_delimiter(reader: &Reader<'_>, variable: &'static str) -> char {
+pub(crate) fn read_delimiter(reader: &Reader<'_>, variable: &'static str) -> char {
     let text =
         reader.verbatim(variable).filter(|text| !text.is_empty() && !text.eq_ignore_ascii_case("none"));
     let Some(text) = text else { return ',' };
@@ -68,8 +82,13 @@ fn read_static_time_series(reader: &Reader<'_>) -> StaticTimeSeriesSettings {
     let expected = "the CSV file with the resource's states";
     StaticTimeSeriesSettings {
         resource_type: reader.required_choice("RESOURCE_TYPE", &words).unwrap_or(ResourceType::Load),
-        file: reader.required_text("RESOURCE_STATE_CSV_FILE", expected).into(),
-        delimiter: read_delimiter(reader, "RESOURCE_STATE_CSV_DELIMITER"),
+        series: SeriesFile {
+            file: reader.required_text("RESOURCE_STATE_CSV_FILE", expected).into(),
+            delimiter: read_delimiter(reader, "RESOURCE_STATE_CSV_DELIMITER"),
+            time_zone: None,
+            interpolation: Interpolation::Hold,
+            time_index: TimeIndex::Ignored,
+        },
         topic: read_topic(reader, "RESOURCE_STATE_TOPIC", RESOURCE_STATE_TOPIC),
     }
 }

@@ -82,7 +82,7 @@ fn check_topics(reader: &Reader<'_>) {
 }
 
 /// `P1DT12H`, `PT15M`, `PT3600S`; above zero.
-fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let rest = text.strip_prefix('P')?;
     let (days, times) = rest.split_once('T').map_or((rest, None), |(days, times)| (days, Some(times)));
     let sum = sum_of(days, &[('D', 86_400)])?;

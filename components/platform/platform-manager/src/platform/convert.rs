@@ -144,9 +144,9 @@ impl Converter<'_> {
                 let mut keys = vec![
                     ("kind", text("static-time-series")),
                     ("resource_type", text(resource_type)),
-                    ("file", self.file(&settings.file)),
+                    ("file", self.file(&settings.series.file)),
                 ];
-                keys.extend(delimiter(settings.delimiter));
+                keys.extend(delimiter(settings.series.delimiter));
                 keys
             }
             ComponentKind::SetpointSeries(settings) => {

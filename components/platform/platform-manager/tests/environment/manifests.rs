@@ -10,7 +10,11 @@ use gridloop_platform_manager::platform::{Manifest, Manifests};
 use std::collections::BTreeSet;
 
 /// Variables that a process reads and a manifest does not have, for the Python platform has no attribute for them.
-const WITHOUT_ATTRIBUTE: [&str; 4] = [
+const WITHOUT_ATTRIBUTE: [&str; 8] = [
+    "CONTROL_STATE_POWERSETPOINT_TOPIC",
+    "CONTROL_STATE_TOPIC",
+    "PRICE_FORECAST_STATE_TOPIC",
+    "RESOURCE_FORECASTE_STATE_DISPTCH_TOPIC",
     "RESOURCE_STATE_TOPIC",
     "SIMULATION_RESULT_MESSAGE_TOPIC",
     "SIMPLE_TOPIC",
@@ -18,13 +22,17 @@ const WITHOUT_ATTRIBUTE: [&str; 4] = [
     "SIMULATION_START_MESSAGE_FILENAME",
 ];
 
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 14] = [
     "SimulationManager",
     "LogWriter",
     "StaticTimeSeriesResource",
     "SetpointSeries",
     "Dummy",
     "SimpleComponent",
+    "StorageResource",
+    "StaticTimeSeriesResourceForecaster",
+    "PriceForecaster",
+    "Controller",
     "EconomicDispatch",
     "DroopGenerator",
     "VoltageDependentLoad",
@@ -53,6 +61,10 @@ fn asked(name: &str) -> Option<BTreeSet<&'static str>> {
         "SetpointSeries" => Some(Kind::SetpointSeries),
         "Dummy" => Some(Kind::Dummy),
         "SimpleComponent" => Some(Kind::Simple),
+        "StorageResource" => Some(Kind::Storage),
+        "StaticTimeSeriesResourceForecaster" => Some(Kind::ResourceForecaster),
+        "PriceForecaster" => Some(Kind::PriceForecaster),
+        "Controller" => Some(Kind::Controller),
         "EconomicDispatch" => Some(Kind::EconomicDispatch),
         "DroopGenerator" => Some(Kind::DroopGenerator),
         "VoltageDependentLoad" => Some(Kind::VoltageDependentLoad),
@@ -82,12 +94,14 @@ fn exactly_the_required_attributes_are_missed_when_nothing_is_given() {
     for name in NAMES.into_iter().filter(|name| *name != "SimulationManager") {
         let Some(asked) = asked(name) else { continue };
         let manifest = manifest(name);
-        let required: BTreeSet<&str> = manifest
+        let mut required: BTreeSet<&str> = manifest
             .attributes
             .iter()
             .filter(|attribute| !attribute.optional)
             .map(|attribute| attribute.environment.as_str())
             .collect();
+        // Needed without the file that takes its place.
+        required.extend((name == "StorageResource").then_some("CUSTOMER_ID"));
         let command: Vec<&str> = manifest.command.iter().flatten().skip(1).map(String::as_str).collect();
         let done = Process::start(&command, &[]).end();
         let missed = done.stderr.lines().filter_map(|line| line.split(": expected").next());
@@ -125,6 +139,18 @@ fn attributes_and_variables_of_types_that_the_python_platform_has_are_the_same()
         (
             "StaticTimeSeriesResource",
             "ResourceType=RESOURCE_TYPE ResourceStateFile=RESOURCE_STATE_CSV_FILE ResourceFileDelimiter=RESOURCE_STATE_CSV_DELIMITER",
+        ),
+        (
+            "StorageResource",
+            "ResourceStateFile=RESOURCE_STATE_CSV_FILE ResourceFileDelimiter=RESOURCE_STATE_CSV_DELIMITER CustomerId=CUSTOMER_ID Node=NODE ChargeRate=CHARGE_RATE DischargeRate=DISCHARGE_RATE ChargeEfficiency=CHARGE_EFFICIENCY DischargeEfficiency=DISCHARGE_EFFICIENCY KwhRated=KWH_RATED KwRated=KW_RATED InitialStateOfCharge=INITIAL_STATE_OF_CHARGE SelfDischarge=SELF_DISCHARGE",
+        ),
+        (
+            "StaticTimeSeriesResourceForecaster",
+            "ResourceForecastComponentIds=RESOURCE_FORECAST_COMPONENT_IDS ResourceTypes=RESOURCE_TYPES ResourceForecastStateCsvFolder=RESOURCE_FORECAST_STATE_CSV_FOLDER ResourceFileDelimiter=RESOURCE_STATE_CSV_DELIMITER ResourceForecastTopic=RESOURCE_FORECAST_TOPIC ForecastHorizon=FORECAST_HORIZON UnitOfMeasure=UNIT_OF_MEASURE ResourceType=RESOURCE_TYPE",
+        ),
+        (
+            "PriceForecaster",
+            "PriceForecasterStateCsvFile=PRICE_FORECASTER_STATE_CSV_FILE ForecastHorizon=FORECAST_HORIZON PriceForecasterStateCsvDelimiter=PRICE_FORECASTER_STATE_CSV_DELIMITER",
         ),
         (
             "Dummy",

@@ -9,6 +9,7 @@ use gridloop_platform_manager::environment::{
     Common, GatewayVariables, Kind, ManagerVariables, Reader, Variables,
 };
 use gridloop_realtime_manager::{Overrun, Settings, Speed, StartAt};
+use gridloop_resources::StorageMode;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -271,7 +272,8 @@ fn a_static_time_series_needs_its_type_and_file() {
         ],
     );
     let ComponentKind::StaticTimeSeries(settings) = read.unwrap() else { panic!("another kind") };
-    assert_eq!((settings.delimiter, settings.topic.as_str()), ('\t', "Measured"));
+    assert_eq!((settings.series.delimiter, settings.topic.as_str()), ('\t', "Measured"));
+    assert_eq!(settings.series.time_index, gridloop_resources::TimeIndex::Ignored);
 }
 
 #[test]
@@ -372,4 +374,64 @@ fn an_economic_dispatch_tells_what_it_cannot_be() {
     for (variable, _) in told.iter().filter(|(variable, _)| *variable != "DISPATCH_TIMESTEP") {
         assert!(named.contains(variable), "{variable}: {errors:?}");
     }
+}
+
+const STORAGE: [(&str, &str); 4] =
+    [("CUSTOMER_ID", "c7"), ("KWH_RATED", "10"), ("KW_RATED", "4"), ("INITIAL_STATE_OF_CHARGE", "50")];
+
+#[test]
+fn a_storage_has_the_defaults_of_the_python_platform_and_needs_a_customer_or_a_file() {
+    let read = |given: &[(&str, &str)]| match kind(Kind::Storage, given) {
+        Ok(ComponentKind::Resource(gridloop_resources::Kind::Storage(settings))) => Ok(settings),
+        Ok(other) => panic!("{other:?}"),
+        Err(told) => Err(told),
+    };
+    let settings = read(&STORAGE).unwrap();
+    let rating = settings.rating;
+    assert_eq!((rating.charge_rate_percent, rating.discharge_efficiency_percent), (100.0, 90.0));
+    assert_eq!((rating.self_discharge_percent_per_h, settings.node), (0.0, None));
+    assert!(matches!(settings.mode, StorageMode::Controlled { .. }));
+    let told = read(&STORAGE[1..]).unwrap_err();
+    assert_eq!(
+        told,
+        ["CUSTOMER_ID: expected a name, unless RESOURCE_STATE_CSV_FILE is given, but it is not set"]
+    );
+    let file = read(&[&STORAGE[1..], &[("RESOURCE_STATE_CSV_FILE", "b.csv")]].concat()).unwrap();
+    assert!(matches!(file.mode, StorageMode::File(_)));
+    let wrong = [("KW_RATED", "0"), ("NODE", "4"), ("CHARGE_EFFICIENCY", "0"), ("SELF_DISCHARGE", "101")];
+    assert_eq!(read(&[&STORAGE[..1], &wrong].concat()).unwrap_err().len(), 6);
+}
+
+#[test]
+fn forecasters_take_lists_folders_and_horizons_of_the_python_platform() {
+    let given = [
+        ("RESOURCE_FORECAST_COMPONENT_IDS", "home1, pv"),
+        ("RESOURCE_TYPES", "Load,Generator"),
+        ("RESOURCE_FORECAST_STATE_CSV_FOLDER", "forecasts/"),
+    ];
+    let Ok(ComponentKind::Resource(gridloop_resources::Kind::ResourceForecaster(settings))) =
+        kind(Kind::ResourceForecaster, &given)
+    else {
+        panic!()
+    };
+    let files: Vec<_> = settings.resources.iter().map(|one| one.file.display().to_string()).collect();
+    assert_eq!(files, ["forecasts/home1.csv", "forecasts/pv.csv"]);
+    assert_eq!(settings.horizon, Duration::from_secs(36 * 3600));
+    let wrong = [given[0], ("RESOURCE_TYPES", "Load"), given[2], ("UNIT_OF_MEASURE", "W")];
+    let told = kind(Kind::ResourceForecaster, &wrong).unwrap_err();
+    assert!(told[0].contains("which is 2") && told[1].starts_with("UNIT_OF_MEASURE"), "{told:?}");
+    let told = kind(Kind::PriceForecaster, &[("FORECAST_HORIZON", "36")]).unwrap_err();
+    assert!(told[0].starts_with("PRICE_FORECASTER_STATE_CSV_FILE") && told[1].contains("PT36H"), "{told:?}");
+}
+
+#[test]
+fn a_controller_takes_its_dispatchers_from_the_start_message() {
+    let given = [("SIMULATION_START_MESSAGE_FILENAME", "/start/start.json")];
+    let Ok(ComponentKind::Resource(gridloop_resources::Kind::SimcesController(controller))) =
+        kind(Kind::Controller, &given)
+    else {
+        panic!()
+    };
+    assert_eq!(controller.start_file, Some(PathBuf::from("/start/start.json")));
+    assert_eq!(controller.setpoint_topic, "ControlState.PowerSetpoint");
 }
