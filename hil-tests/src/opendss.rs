@@ -174,16 +174,24 @@ struct Side<'a> {
     voltage_v: f64,
 }
 
+/// A transformer of a script, without its windings.
+struct Unit<'a> {
+    name: String,
+    phases: u8,
+    power_va: f64,
+    /// At the tap where it stands.
+    ratio: f64,
+    /// Whether the low voltage leads or lags.
+    lead: &'a str,
+}
+
 fn add_unit(
     text: &mut String,
-    name: &str,
-    phases: u8,
+    unit: Unit<'_>,
     sides: [Side<'_>; 2],
     transformer: &Transformer,
-    power_va: f64,
-    ratio: f64,
-    lead: &str,
 ) -> anyhow::Result<()> {
+    let Unit { name, phases, power_va, ratio, lead } = unit;
     let half = transformer.resistance_percent / 2.0;
     let [from, to] = sides;
     write!(
@@ -226,16 +234,9 @@ fn add_transformer(
                 connection: "wye",
                 voltage_v,
             });
-            return add_unit(
-                text,
-                &format!("e{at}"),
-                1,
-                sides,
-                transformer,
-                transformer.rated_power_va,
-                ratio,
-                "lag",
-            );
+            let power_va = transformer.rated_power_va;
+            let unit = Unit { name: format!("e{at}"), phases: 1, power_va, ratio, lead: "lag" };
+            return add_unit(text, unit, sides, transformer);
         }
         Windings::Three { sending, receiving, clock } => (sending, receiving, clock),
     };
@@ -271,16 +272,9 @@ fn add_transformer(
                 voltage_v: voltages[1],
             },
         ];
-        return add_unit(
-            text,
-            &format!("e{at}"),
-            3,
-            sides,
-            transformer,
-            transformer.rated_power_va,
-            ratio,
-            lead,
-        );
+        let power_va = transformer.rated_power_va;
+        let unit = Unit { name: format!("e{at}"), phases: 3, power_va, ratio, lead };
+        return add_unit(text, unit, sides, transformer);
     }
     // OpenDSS cannot turn the coils of a winding of three phases round; three units of one phase can.
     for leg in 0..3 {
@@ -302,7 +296,8 @@ fn add_transformer(
             },
         ];
         let power_va = transformer.rated_power_va / 3.0;
-        add_unit(text, &format!("e{at}_{leg}"), 1, sides, transformer, power_va, ratio, lead)?;
+        let unit = Unit { name: format!("e{at}_{leg}"), phases: 1, power_va, ratio, lead };
+        add_unit(text, unit, sides, transformer)?;
     }
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! The network of the grid scenario, in per unit.
 
 use super::{constant_power, imbalance, operation};
+use crate::samples::grid_scenario;
 use crate::{
-    BuiltIn, BusKind, Complex64, Conductor, Connection, Element, Engine, Network, Operation, PerUnitBranch,
-    PerUnitBus, PerUnitNetwork, TapRange, Wires,
+    BuiltIn, Complex64, Conductor, Connection, Element, Engine, Network, Operation, PerUnitNetwork, TapRange,
+    Wires,
 };
 
 fn scenario() -> PerUnitNetwork {
