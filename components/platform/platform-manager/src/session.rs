@@ -147,7 +147,8 @@ impl Session {
                 (device.name.clone(), device.headline.clone(), device.remarks.clone());
             tell(Told::Device { name, headline, remarks });
         }
-        let known = settings.components.iter().cloned().chain(components.iter().flat_map(taken_for)).collect();
+        let known =
+            settings.components.iter().cloned().chain(components.iter().flat_map(taken_for)).collect();
         let strays = Strays::watch(&self.bus.session(), known, &background).await;
         let journal = self.journal.take();
         let processes = journal.as_ref().and_then(Journal::past).map_or(0, Past::processes);
