@@ -3,7 +3,8 @@
 //! A [`Figure`] is measured in blocks that alternate with blocks of its floor, so that what else the machine does hits
 //! both alike; what is reported is the median of each. `epochs` and `turnaround` hold the figures of whole runs,
 //! `log_writer` and `log_reader` those of storing and serving messages, `memory` that of a process, `modbus` that of
-//! readings, `devices` those of many devices at once, `dispatch` those of plans, `setpoint_path` those of the gateway.
+//! readings, `devices` those of many devices at once, `dispatch` those of plans,
+//! `power_flow` those of networks, `setpoint_path` those of the gateway.
 
 mod devices;
 mod dispatch;
@@ -15,6 +16,7 @@ mod log_writer;
 mod memory;
 mod modbus;
 mod pacer;
+mod power_flow;
 mod punctuality;
 mod setpoint_path;
 mod turnaround;
@@ -176,6 +178,7 @@ fn names(long: bool) -> Vec<String> {
         .chain(paths)
         .chain(devices::names())
         .chain(dispatch::names())
+        .chain(power_flow::names())
         .collect()
 }
 
@@ -190,6 +193,9 @@ async fn measure(
     }
     if name.starts_with(dispatch::DISPATCH) {
         return dispatch::measure(name, clock).await;
+    }
+    if name.starts_with(power_flow::POWER_FLOW) {
+        return power_flow::measure(name, clock).await;
     }
     if name.starts_with(devices::DEVICES) {
         return devices::measure(name, devices).await;

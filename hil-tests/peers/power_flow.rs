@@ -30,7 +30,7 @@ async fn largest_difference(cases: &[(Network, Operation)]) -> anyhow::Result<(f
         // OpenDSS computes this power over an impedance of next to nothing.
         let apart = (solution.source_power_va - sources).norm();
         ensure!(
-            apart < 1e-4 * sources.norm().max(1e4),
+            apart < 1e-4 * sources.norm().max(2e5),
             "case {number}: {} VA, not {sources}",
             solution.source_power_va
         );

@@ -22,7 +22,9 @@ fn loads(seed: u64) -> Operation {
                 3 => Connection::Delta,
                 _ => Connection::Wye,
             };
-            let real_power_w = 5e3 * (rng.f64() * 1.6 - 1.0);
+            // One phase and the neutral carry 4 kW to the last bus, and no more.
+            let most_w = if matches!(connection, Connection::Phase(_)) { 1e3 } else { 5e3 };
+            let real_power_w = most_w * (rng.f64() * 1.6 - 1.0);
             operation.injections.push(Injection {
                 bus,
                 connection,
