@@ -20,7 +20,7 @@ use crate::storage::{POWER_SETPOINT_TOPIC, Storage, StorageMode, StorageSettings
 use crate::{SeriesError, SetpointSeries, SetpointSeriesSettings};
 use gridloop_messages::{PriceForecastState, topic};
 use gridloop_service::Section;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const ABOUT_POWER: &str = "CSV: RealPower (kW), ReactivePower (kV.A{r}), CustomerId and, if wanted, Node and TimeIndex. Without TimeIndex a row is an epoch.";
@@ -314,7 +314,7 @@ fn read_step(section: &Section<'_>) -> Option<Duration> {
 }
 
 /// A file that is missing has been told already.
-fn note_flaws(section: &Section<'_>, file: &PathBuf, read: impl FnOnce() -> Option<SeriesError>) {
+fn note_flaws(section: &Section<'_>, file: &Path, read: impl FnOnce() -> Option<SeriesError>) {
     if file.is_file()
         && let Some(error) = read()
     {

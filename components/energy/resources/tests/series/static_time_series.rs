@@ -61,8 +61,7 @@ fn a_generator_has_its_own_topic_and_its_beginning_can_be_another() {
     let file = File::new("RealPower,ReactivePower,CustomerId\n3,0,7\n");
     let settings = StaticTimeSeriesSettings {
         resource_type: ResourceType::Generator,
-        file: file.path(),
-        delimiter: ',',
+        series: SeriesFile::new(file.path()),
         topic: "Measured.State".into(),
     };
     let mut series = StaticTimeSeries::new("pv", &settings).unwrap();
