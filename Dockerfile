@@ -45,6 +45,21 @@ CMD ["log-writer", "--from-environment"]
 FROM runtime AS static-time-series
 CMD ["component", "--from-environment", "--kind", "static-time-series"]
 
+FROM runtime AS storage
+CMD ["component", "--from-environment", "--kind", "storage"]
+
+FROM runtime AS resource-forecaster
+CMD ["component", "--from-environment", "--kind", "resource-forecaster"]
+
+FROM runtime AS price-forecaster
+CMD ["component", "--from-environment", "--kind", "price-forecaster"]
+
+FROM runtime AS controller
+CMD ["component", "--from-environment", "--kind", "controller"]
+
+FROM runtime AS economic-dispatch
+CMD ["component", "--from-environment", "--kind", "economic-dispatch"]
+
 FROM runtime AS setpoint-series
 CMD ["component", "--from-environment", "--kind", "setpoint-series"]
 

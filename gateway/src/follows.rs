@@ -1,7 +1,7 @@
 //! Which voltage of the network model a device follows: [`FollowSettings`] from the configuration, and [`Following`],
 //! which hears NetworkState messages and says what voltage they make at the device.
 //!
-//! A network publishes one message for each conductor of a bus (wire contract 2.5), in kV against earth. A device with a
+//! A network publishes one message for each conductor of a bus (wire contract 2.5), in kV. A device with a
 //! `node` follows that phase, any other the mean of the three, as soon as all three are there. What is late, incomplete,
 //! implausible or doubted by its own sender is not followed, and the reason is told.
 

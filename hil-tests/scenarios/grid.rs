@@ -54,7 +54,10 @@ fn the_feeder_has_the_same_state_whatever_the_order_on_the_bus() {
 fn a_network_that_cannot_carry_the_power_stops_the_run_and_says_where() {
     let run = run(
         3,
-        &["component.grid.network=\"../scenarios/network.toml\"", "component.grid.resources.EV={bus=\"99\"}"],
+        &[
+            "component.grid.network=\"../scenarios/data/network.toml\"",
+            "component.grid.resources.EV={bus=\"99\"}",
+        ],
     );
     assert_eq!(run.report.manager.outcome, Outcome::Failed);
     let reason = &run.report.manager.reason;

@@ -6,6 +6,7 @@ mod conformance;
 mod determinism;
 mod device_task;
 mod endings;
+mod energy;
 mod examples;
 mod fallback;
 mod faulty_device;

@@ -6,6 +6,7 @@ pub mod docker;
 pub mod modbus_tap;
 pub mod mongodb;
 pub mod mosquitto;
+pub mod opendss;
 pub mod peers;
 pub mod proxy;
 pub mod rabbitmq;

@@ -34,7 +34,10 @@ pub(super) fn values(plant: &LivePlant<PvInverter>) -> Values {
             ("ZINV1.OutVarSet.mxVal.f", float(reactive)),
             ("ZINV1.OutVarSet.minVal.f", float(-rating)),
             ("ZINV1.OutVarSet.maxVal.f", float(rating)),
-            ("ZINV1.GridModSt.stVal", MmsValue::Integer(i64::from(!matches!(outputs.state, PvState::Off | PvState::Tripped)))),
+            (
+                "ZINV1.GridModSt.stVal",
+                MmsValue::Integer(i64::from(!matches!(outputs.state, PvState::Off | PvState::Tripped))),
+            ),
         ]
     })
 }

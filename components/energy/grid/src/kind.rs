@@ -5,6 +5,7 @@ use crate::information::Information;
 use crate::monitoring::{StateMonitoring, StateMonitoringSettings};
 use crate::predictor::{NetworkStatePredictor, PredictorSettings};
 use crate::settings::read_information;
+use crate::taps::TapChanger;
 use gridloop_component::{Component, Fault};
 use gridloop_service::Section;
 
@@ -40,6 +41,14 @@ pub const KINDS: &[(&str, ReadKind)] = &[
 ];
 
 impl Kind {
+    /// What else than itself it takes setpoints for: the branches whose taps it moves.
+    #[must_use]
+    pub fn takes_setpoints_for(&self) -> Vec<String> {
+        let Self::Grid(settings) = self else { return Vec::new() };
+        let own = settings.taps.iter().filter(|(_, changer)| **changer == TapChanger::Commanded);
+        own.map(|(branch, _)| branch.clone()).collect()
+    }
+
     /// The component, called `name`.
     ///
     /// # Errors

@@ -22,9 +22,7 @@ pub type ReadKind = fn(&Section<'_>) -> Kind;
 /// What `kind` says in a configuration, and what reads the rest of the table.
 pub const KINDS: &[(&str, ReadKind)] = &[
     ("economic-dispatch", |section| Kind::EconomicDispatch(Box::new(DispatchSettings::read(section)))),
-    ("local-flexibility-market", |section| {
-        Kind::FlexibilityMarket(FlexibilityMarketSettings::read(section))
-    }),
+    ("local-flexibility-market", |section| Kind::FlexibilityMarket(FlexibilityMarketSettings::read(section))),
 ];
 
 impl Kind {

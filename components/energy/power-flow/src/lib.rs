@@ -11,8 +11,8 @@ mod engine;
 mod line;
 mod network;
 mod per_unit;
-#[cfg(any(test, feature = "random"))]
-pub mod random;
+#[cfg(any(test, feature = "samples"))]
+pub mod samples;
 mod sensitivity;
 #[cfg(test)]
 mod tests;

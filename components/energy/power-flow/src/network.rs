@@ -151,7 +151,7 @@ pub enum Element {
 pub struct AdmittanceBranch {
     /// The terminals at the sending end.
     pub sending: Vec<Conductor>,
-    /// The terminals at the receiving end.
+    /// The terminals at the receiving end; none for an element at the sending bus alone.
     pub receiving: Vec<Conductor>,
     /// The primitive admittance matrix in S by rows: first the sending, then the receiving terminals.
     pub admittance_s: Vec<Vec<Complex64>>,

@@ -5,7 +5,7 @@
 //! flushed and the report is made.
 
 use crate::bus::BusSettings;
-use crate::configuration::Configuration;
+use crate::configuration::{ComponentKind, ComponentSettings, Configuration};
 use crate::parts::{Findings, Membership, Parts, Strays};
 use crate::report::{BusReport, RunReport};
 use crate::verdict::Verdict;
@@ -147,7 +147,9 @@ impl Session {
                 (device.name.clone(), device.headline.clone(), device.remarks.clone());
             tell(Told::Device { name, headline, remarks });
         }
-        let strays = Strays::watch(&self.bus.session(), settings.components.clone(), &background).await;
+        let known =
+            settings.components.iter().cloned().chain(components.iter().flat_map(taken_for)).collect();
+        let strays = Strays::watch(&self.bus.session(), known, &background).await;
         let journal = self.journal.take();
         let processes = journal.as_ref().and_then(Journal::past).map_or(0, Past::processes);
         let membership = Membership {
@@ -235,5 +237,13 @@ impl Session {
             tell(Told::Progress(progress));
         }
         manager.await.context("the manager broke off")?.map_err(Into::into)
+    }
+}
+
+/// What else than itself a component takes setpoints for.
+fn taken_for(component: &ComponentSettings) -> Vec<String> {
+    match &component.kind {
+        ComponentKind::Grid(kind) => kind.takes_setpoints_for(),
+        _ => Vec::new(),
     }
 }

@@ -21,6 +21,8 @@ const PANEL_TITLE: f64 = 24.0;
 const TIME_LABELS: f64 = 40.0;
 const GAP: f64 = 16.0;
 const NOTE_ROW: f64 = 15.0;
+/// Between a red limit and the edge beyond it.
+const LIMIT_ROOM: f64 = 15.0;
 /// Between a mark and the edge beyond it.
 const MARK_ROOM: f64 = 25.0;
 
@@ -166,6 +168,10 @@ impl Panel {
         } else {
             ValueAxis::new((low - room).max(least), (high + room).min(most), self.whole)
         };
+        // The word at a red limit stands beyond it.
+        let share = LIMIT_ROOM / self.frame_height();
+        let red = self.limits.iter().filter(|limit| limit.until.is_none());
+        let axis = red.fold(axis, |axis, limit| axis.with_room(limit.value, share));
         // What a mark says stands beyond it, where it hides nothing.
         let share = MARK_ROOM / self.frame_height();
         self.marks.iter().fold(axis, |axis, mark| axis.with_room(mark.value, share))

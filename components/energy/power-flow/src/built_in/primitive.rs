@@ -7,9 +7,9 @@ use crate::transformer::{Coil, Transformer, Winding, Windings};
 use crate::{AdmittanceBranch, Branch, Conductor, Element, Line, NetworkError};
 use num_complex::Complex64;
 
-/// Which part of its rating, as an inductive admittance, lies between each end of a transformer's coils and earth, so
-/// that no delta floats. OpenDSS calls it `ppm_antifloat` and has the same.
-pub(super) const ANTIFLOAT: f64 = 1e-6;
+/// Which part of its rating, as an inductive admittance, lies between either end of a transformer's coils and earth, so
+/// that no delta floats. OpenDSS has the same: half of its `ppm_antifloat`.
+const ANTIFLOAT: f64 = 0.5e-6;
 
 /// A branch as the engine sees it.
 #[derive(Debug, Clone)]
@@ -87,7 +87,9 @@ impl Primitive {
 
     fn admittance(nodes: &Nodes, branch: &Branch, element: &AdmittanceBranch) -> Result<Self, NetworkError> {
         distinct(&branch.name, &element.sending)?;
-        distinct(&branch.name, &element.receiving)?;
+        if !element.receiving.is_empty() {
+            distinct(&branch.name, &element.receiving)?;
+        }
         let mut primitive = Self::new(nodes, branch, &element.sending, &element.receiving)?;
         let size = primitive.nodes.len();
         square(&format!("admittance of {}", branch.name), &element.admittance_s, size)?;

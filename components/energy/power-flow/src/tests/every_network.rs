@@ -1,7 +1,7 @@
 //! What must hold of every solution, on random networks.
 
 use super::imbalance;
-use crate::random::{Recipe, network};
+use crate::samples::{Recipe, network};
 use crate::{BuiltIn, Complex64, Engine, Network, Operation};
 use proptest::prelude::*;
 

@@ -1,7 +1,7 @@
 //! Near the most that a network can carry, and beyond.
 
 use super::{constant_power, imbalance, operation, two_buses};
-use crate::random::{Recipe, network};
+use crate::samples::{Recipe, network};
 use crate::{BuiltIn, Complex64, Conductor, Connection, Engine, Operation, SolveError};
 
 /// The largest load of this power factor at the end of an impedance: where the quadratic equation has one root.

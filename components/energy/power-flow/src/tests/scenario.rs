@@ -1,51 +1,14 @@
 //! The network of the grid scenario, in per unit.
 
 use super::{constant_power, imbalance, operation};
+use crate::samples::grid_scenario;
 use crate::{
-    BuiltIn, BusKind, Complex64, Conductor, Connection, Element, Engine, Network, Operation, PerUnitBranch,
-    PerUnitBus, PerUnitNetwork, TapRange, Wires,
+    BuiltIn, Complex64, Conductor, Connection, Element, Engine, Network, Operation, PerUnitNetwork, TapRange,
+    Wires,
 };
 
-/// Branch, from, to, R, X, G, rated current.
-const BRANCHES: [(&str, &str, &str, f64, f64, f64, f64); 11] = [
-    ("T1", "source", "1", 0.072, 0.134, 0.00256, 1.73913),
-    ("L1", "1", "2", 0.056, 0.008, 0.0, 1.12),
-    ("L2", "2", "3", 0.084, 0.007, 0.0, 0.72),
-    ("L3", "3", "4", 0.054, 0.006, 0.0, 1.0),
-    ("L4", "4", "5", 0.064, 0.005, 0.0, 0.72),
-    ("L5", "2", "6", 0.249, 0.038, 0.0, 1.12),
-    ("L6", "6", "7", 0.143, 0.002, 0.0, 0.624),
-    ("L7", "1", "8", 0.016, 0.002, 0.0, 1.12),
-    ("L8", "8", "9", 0.074, 0.011, 0.0, 1.12),
-    ("L9", "9", "10", 0.077, 0.006, 0.0, 0.72),
-    ("L10", "8", "11", 0.001, 0.0, 0.0, 0.8),
-];
-
 fn scenario() -> PerUnitNetwork {
-    let kind = |name: &str| match name {
-        "source" => BusKind::Root,
-        "5" | "7" | "10" | "11" => BusKind::UsagePoint,
-        _ => BusKind::Dummy,
-    };
-    let bus = |name: &str| PerUnitBus { name: name.into(), base_voltage_v: 400.0, kind: kind(name) };
-    let branch = |(name, from, to, r, x, g, rated): &(&str, &str, &str, f64, f64, f64, f64)| PerUnitBranch {
-        name: (*name).into(),
-        sending_bus: (*from).into(),
-        receiving_bus: (*to).into(),
-        resistance_pu: *r,
-        reactance_pu: *x,
-        shunt_conductance_pu: *g,
-        shunt_susceptance_pu: 0.0,
-        rated_current_pu: Some(*rated),
-        taps: None,
-    };
-    PerUnitNetwork {
-        base_power_va: 50e3,
-        buses: std::iter::once("source").chain(BRANCHES.iter().map(|branch| branch.2)).map(bus).collect(),
-        branches: BRANCHES.iter().map(branch).collect(),
-        root_voltage_pu: 1.02,
-        wires: Wires::NeutralEarthedEverywhere,
-    }
+    grid_scenario(Wires::NeutralEarthedEverywhere)
 }
 
 fn loads() -> Operation {

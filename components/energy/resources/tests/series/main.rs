@@ -1,7 +1,9 @@
 //! Series from CSV files: what they publish, and what they say about files that are not as they must be.
 
+mod over_time;
 mod setpoint;
 mod static_time_series;
+mod storage;
 
 use gridloop_clock::MonoTime;
 use gridloop_component::{Component, Fault, OpenEpoch, Output, Step};

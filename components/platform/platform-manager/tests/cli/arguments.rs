@@ -20,7 +20,7 @@ fn the_help_names_every_command_and_says_what_gridloop_is_not() {
         ("A simulation in one process:", &["run", "check", "schema"][..]),
         ("A SimCES run of several processes:", &["platform", "convert"]),
         ("One service of a run:", &["manager", "gateway", "component", "log-writer", "log-reader", "probe"]),
-        ("Stored runs:", &["export", "token"]),
+        ("Stored runs:", &["export", "plot", "token"]),
         ("This computer and devices:", &["doctor", "device", "drill"]),
     ] {
         let listed: Vec<&str> = under(&done.stdout, group)

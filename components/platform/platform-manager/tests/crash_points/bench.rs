@@ -32,6 +32,9 @@ pub(crate) struct Crash {
 }
 
 impl Crash {
+    /// Before the first write reaches the inverter.
+    pub(crate) const FIRST: Self = Self { writes: 0, moment: Moment::Asked, delay: Duration::ZERO };
+
     pub(crate) fn drawn(random: &mut fastrand::Rng, writes: u32) -> Self {
         let moment = [Moment::Asked, Moment::Answered, Moment::Told][random.usize(..3)];
         // At the boundary itself, or somewhere behind it.

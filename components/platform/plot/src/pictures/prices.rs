@@ -70,7 +70,7 @@ fn cost(recording: &Recording, markets: &[(String, Track, f64)], height: f64) ->
         look: Look::Plain,
         steps: track.steps(&recording.epochs, 1.0),
     };
-    let title = "Cost of energy from the markets, as dispatched".into();
+    let title = "Energy from the markets as dispatched, at these prices, sales too".into();
     (!track.is_empty()).then(|| Panel {
         title,
         unit: "EUR".into(),

@@ -1,13 +1,14 @@
-//! Random [`Network`]s with an [`Operation`] each, the same for the same seed: for tests and benchmarks.
+//! For tests and benchmarks: [`network`] makes a random [`Network`] with an [`Operation`], the same for the same seed;
+//! [`grid_scenario`] is the network of the grid scenario.
 //!
-//! A network grows bus by bus from a source of medium voltage: lines of three phases and laterals of fewer, transformers
-//! of all vector groups with low-voltage [`Zone`]s behind them, some of those with a neutral of their own; meshes close
-//! within a zone only, for between zones the phases need not agree.
+//! A random network grows bus by bus from a source of medium voltage: lines of three phases and laterals of fewer,
+//! transformers of all vector groups with zones of low voltage behind them, some of those with a neutral of their own;
+//! meshes close within a zone only, for between zones the phases need not agree.
 
 use crate::{
-    Branch, Bus, Complex64, Conductor, Connection, Element, Injection, Line, Network, Operation,
-    SequenceImpedance, SequenceValues, Shunt, Source, TapRange, Transformer, VoltageDependence, Winding,
-    Windings,
+    Branch, Bus, BusKind, Complex64, Conductor, Connection, Element, Injection, Line, Network, Operation,
+    PerUnitBranch, PerUnitBus, PerUnitNetwork, SequenceImpedance, SequenceValues, Shunt, Source, TapRange,
+    Transformer, VoltageDependence, Winding, Windings, Wires,
 };
 use fastrand::Rng;
 
@@ -153,7 +154,7 @@ impl Growth {
         // The longer the feeder, the shorter its lines.
         let crowd = (20.0 / f64::from(u32::try_from(self.recipe.buses).unwrap_or(u32::MAX))).sqrt().min(1.0);
         let length_km = if low { self.between(0.02, 0.08) } else { self.between(0.2, 2.0) * crowd };
-        let line = if conductors == Conductor::PHASES && self.rng.bool() {
+        let mut line = if conductors == Conductor::PHASES && self.rng.bool() {
             let (r1_ohm, x1_ohm) = (self.between(0.1, 0.6) * length_km, self.between(0.08, 0.4) * length_km);
             let (r0_ohm, x0_ohm) = (r1_ohm * 3.0, x1_ohm * 3.5);
             let b1_s = self.between(1e-6, 90e-6) * length_km;
@@ -161,6 +162,10 @@ impl Growth {
         } else {
             self.coupled_line(conductors, length_km)
         };
+        if !self.zones[self.zone_of[from]].earthed {
+            // Capacitances would resonate with what little holds the zone to earth.
+            line.shunt_s.clear();
+        }
         self.add_branch(from, to, Element::Line(line));
     }
 
@@ -313,5 +318,49 @@ impl Growth {
             choices.extend(phases.iter().map(|phase| Connection::Phase(*phase)));
         }
         self.rng.choice(choices)
+    }
+}
+
+/// Branch, from, to, R, X, G, rated current.
+const BRANCHES: [(&str, &str, &str, f64, f64, f64, f64); 11] = [
+    ("T1", "source", "1", 0.072, 0.134, 0.00256, 1.73913),
+    ("L1", "1", "2", 0.056, 0.008, 0.0, 1.12),
+    ("L2", "2", "3", 0.084, 0.007, 0.0, 0.72),
+    ("L3", "3", "4", 0.054, 0.006, 0.0, 1.0),
+    ("L4", "4", "5", 0.064, 0.005, 0.0, 0.72),
+    ("L5", "2", "6", 0.249, 0.038, 0.0, 1.12),
+    ("L6", "6", "7", 0.143, 0.002, 0.0, 0.624),
+    ("L7", "1", "8", 0.016, 0.002, 0.0, 1.12),
+    ("L8", "8", "9", 0.074, 0.011, 0.0, 1.12),
+    ("L9", "9", "10", 0.077, 0.006, 0.0, 0.72),
+    ("L10", "8", "11", 0.001, 0.0, 0.0, 0.8),
+];
+
+/// The network of the grid scenario: 12 buses, per unit on 400 V and 50 kVA, 1.02 at the source.
+#[must_use]
+pub fn grid_scenario(wires: Wires) -> PerUnitNetwork {
+    let kind = |name: &str| match name {
+        "source" => BusKind::Root,
+        "5" | "7" | "10" | "11" => BusKind::UsagePoint,
+        _ => BusKind::Dummy,
+    };
+    let bus = |name: &str| PerUnitBus { name: name.into(), base_voltage_v: 400.0, kind: kind(name) };
+    let branch = |(name, from, to, r, x, g, rated): &(&str, &str, &str, f64, f64, f64, f64)| PerUnitBranch {
+        name: (*name).into(),
+        sending_bus: (*from).into(),
+        receiving_bus: (*to).into(),
+        resistance_pu: *r,
+        reactance_pu: *x,
+        shunt_conductance_pu: *g,
+        shunt_susceptance_pu: 0.0,
+        rated_current_pu: Some(*rated),
+        taps: None,
+    };
+    PerUnitNetwork {
+        base_power_va: 50e3,
+        buses: std::iter::once("source").chain(BRANCHES.iter().map(|branch| branch.2)).map(bus).collect(),
+        branches: BRANCHES.iter().map(branch).collect(),
+        root_voltage_pu: 1.02,
+        wires,
     }
 }
