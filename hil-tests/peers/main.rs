@@ -1,6 +1,6 @@
 //! Tests against foreign implementations: pysunspec2, pymodbus, mbpoll, mosquitto and open61850 for devices, OpenDSS and
-//! pandapower for networks, HiGHS for plans, a checker of messages written from the wire contract, and jsonschema, each
-//! in a process of its own.
+//! pandapower for networks, HiGHS for plans, a checker of messages written from the wire contract, and jsonschema, each in
+//! a process of its own.
 //!
 //! gridloop's drivers and its simulated devices are written by the same people from the same tables, so that either
 //! could confirm the other's mistakes. These tests let others judge both sides.

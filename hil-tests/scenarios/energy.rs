@@ -25,15 +25,13 @@ fn found(run: &Run, component: &str, pointer: &str) -> f64 {
 }
 
 #[test]
-fn control_shortens_the_time_beyond_the_limits_and_lowers_the_noon() {
-    let (uncontrolled, controlled) = (run("grid"), run("grid-optimization"));
-    let red_s = |run: &Run| found(run, "monitoring", "/red/seconds");
-    assert_eq!((red_s(&uncontrolled), red_s(&controlled)), (10_800.0, 3_600.0));
-    let highest_pu = |run: &Run| found(run, "grid", "/highest_voltage/voltage_pu");
-    assert!(highest_pu(&uncontrolled) > 1.09, "{}", highest_pu(&uncontrolled));
-    assert!(highest_pu(&controlled) < 1.08, "{}", highest_pu(&controlled));
-    assert!(found(&controlled, "grid", "/taps/T1/operations") <= 4.0);
-    assert_eq!(controlled.report.setpoints_for_nobody, BTreeMap::new());
+fn without_control_the_vehicle_takes_the_feeder_beyond_its_limits_in_the_evening() {
+    let run = run("grid");
+    assert_eq!(found(&run, "monitoring", "/red/seconds"), 10_800.0);
+    let noon_pu = found(&run, "grid", "/highest_voltage/voltage_pu");
+    assert!((1.09..1.1).contains(&noon_pu), "{noon_pu}");
+    let evening_pu = found(&run, "grid", "/lowest_voltage/voltage_pu");
+    assert!((0.88..0.9).contains(&evening_pu), "{evening_pu}");
 }
 
 #[test]

@@ -90,6 +90,7 @@ impl PriceForecaster {
             Some(market) => {
                 let column = ("Price", market.unit);
                 let forecast = Forecast::open(path, *delimiter, time_zone.clone(), column, step_ms)?;
+                forecast.check_points(horizon_ms)?;
                 let market = Arc::new(market.clone());
                 (vec![Priced { begins_ms: i64::MIN, market, forecast }], MOST_POINTS)
             }

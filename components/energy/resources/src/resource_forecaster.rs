@@ -71,6 +71,7 @@ impl ResourceForecaster {
             let zone = settings.time_zone.clone();
             let columns = ("RealPower", "kW");
             let forecast = Forecast::open(&resource.file, settings.delimiter, zone, columns, step_ms)?;
+            forecast.check_points(span_ms(settings.horizon))?;
             let topic = format!("{}.{}.{}", settings.topic, resource.resource_type.as_str(), resource.name);
             Ok((resource.name.clone(), topic, forecast))
         };
@@ -139,6 +140,17 @@ impl Forecast {
                 ))
             }
         }
+    }
+
+    /// Refuses a step with which a forecast to `horizon_ms` would have more points than any may have.
+    pub(crate) fn check_points(&self, horizon_ms: i64) -> Result<(), SeriesError> {
+        let points = horizon_ms / self.step_ms;
+        if usize::try_from(points).is_ok_and(|points| points < MOST_POINTS) {
+            return Ok(());
+        }
+        let expected = format!("a step of the forecast with at most {MOST_POINTS} points to its horizon");
+        let found = format!("{points} of {} ms; `timestep_s` can make it longer", self.step_ms);
+        Err(SeriesError::Content(flaw(&self.file, (2, 1), expected, found).into()))
     }
 
     /// The points from `start` to `horizon_ms` later and one more, or `points_max` of them.

@@ -1,5 +1,6 @@
 //! Series from CSV files: what they publish, and what they say about files that are not as they must be.
 
+mod obeying;
 mod over_time;
 mod setpoint;
 mod static_time_series;
