@@ -8,11 +8,13 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// On a bus that keeps the order of messages. Where setpoints may be overtaken by the next Epoch they are refused, and
+/// control is later than its page says.
 fn run(name: &str) -> Run {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../configs/scenarios/{name}.toml"));
     let configuration = Configuration::load(&path, &[]).unwrap_or_else(|errors| panic!("{errors}"));
     let run =
-        simulated(|clock| async move { World::new(&clock, 1).run(configuration).await }).expect("a run");
+        simulated(|clock| async move { World::in_order(&clock).run(configuration).await }).expect("a run");
     assert_eq!(run.report.manager.outcome, Outcome::Completed, "{}", run.report.manager.reason);
     run
 }
@@ -22,6 +24,20 @@ fn found(run: &Run, component: &str, pointer: &str) -> f64 {
     let findings = run.report.components.get(component);
     let value = findings.and_then(|findings| findings.pointer(pointer)).and_then(Value::as_f64);
     value.unwrap_or_else(|| panic!("{component} tells no {pointer}: {findings:?}"))
+}
+
+#[test]
+fn control_shortens_the_time_beyond_the_limits_and_lowers_the_noon() {
+    let (uncontrolled, controlled) = (run("grid"), run("grid-optimization"));
+    let red_s = |run: &Run| found(run, "monitoring", "/red/seconds");
+    assert_eq!((red_s(&uncontrolled), red_s(&controlled)), (10_800.0, 3_600.0));
+    let highest_pu = |run: &Run| found(run, "grid", "/highest_voltage/voltage_pu");
+    assert!((1.09..1.1).contains(&highest_pu(&uncontrolled)), "{}", highest_pu(&uncontrolled));
+    assert!(highest_pu(&controlled) < 1.08, "{}", highest_pu(&controlled));
+    assert_eq!(found(&controlled, "grid", "/taps/T1/operations"), 3.0);
+    assert_eq!(found(&controlled, "grid", "/refused_inputs"), 0.0);
+    assert_eq!(found(&controlled, "PV_large", "/refused_inputs"), 0.0);
+    assert_eq!(controlled.report.setpoints_for_nobody, BTreeMap::new());
 }
 
 #[test]

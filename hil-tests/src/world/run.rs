@@ -50,8 +50,21 @@ impl World {
     /// Never: the id is sound.
     #[must_use]
     pub fn new(clock: &SimulatedClock, seed: u64) -> Self {
+        Self::with_bus(clock, Bus::memory(Some(seed)))
+    }
+
+    /// A world whose bus keeps the order in which messages were published, as that of `gridloop run` does.
+    ///
+    /// # Panics
+    /// Never: the id is sound.
+    #[must_use]
+    pub fn in_order(clock: &SimulatedClock) -> Self {
+        Self::with_bus(clock, Bus::memory(None))
+    }
+
+    fn with_bus(clock: &SimulatedClock, bus: Bus) -> Self {
         let id = SimulationId::parse("2026-01-01T00:00:00.000Z").expect("a sound id");
-        Self { clock: clock.clone(), bus: Bus::memory(Some(seed)), cancel: CancellationToken::new(), id }
+        Self { clock: clock.clone(), bus, cancel: CancellationToken::new(), id }
     }
 
     /// The clock as everybody takes it.

@@ -5,7 +5,7 @@ use crate::curve::hours;
 use crate::power_series::{PowerSeries, SeriesFile};
 use crate::static_time_series::ResourceType;
 use gridloop_clock::MonoTime;
-use gridloop_component::{Component, Fault, OpenEpoch, Output, Step};
+use gridloop_component::{Component, Fault, OpenEpoch, Output, Refusal, Step};
 use gridloop_messages::{Body, Message, PowerSetpoint, ResourceState, Warning, WarningKind};
 use serde_json::json;
 
@@ -30,7 +30,8 @@ pub struct ControllableSettings {
 ///
 /// It waits for nothing: an epoch has the newest setpoint of the epochs before it. A setpoint of the epoch itself
 /// counts from the next one on, whether it comes before or after the result, so that a run does not depend on the
-/// order of messages.
+/// order of messages. One that comes when the next epoch has opened already is refused and counted: the one before
+/// holds.
 ///
 /// The RealPower of a setpoint is a limit: a generator gives no more, a load (for which it is negative, as its power
 /// is) takes no more. ReactivePower is delivered as far as the rating leaves room beside the real power; without a
@@ -50,6 +51,7 @@ pub struct ControllableResource {
     delivered_kwh: f64,
     curtailed_epochs: u64,
     limited_epochs: u64,
+    refused_inputs: u64,
 }
 
 impl ControllableResource {
@@ -70,6 +72,7 @@ impl ControllableResource {
             delivered_kwh: 0.0,
             curtailed_epochs: 0,
             limited_epochs: 0,
+            refused_inputs: 0,
         })
     }
 
@@ -124,6 +127,10 @@ impl Component for ControllableResource {
         Ok(())
     }
 
+    fn refused(&mut self, _: &Refusal) {
+        self.refused_inputs += 1;
+    }
+
     fn step(&mut self, epoch: &OpenEpoch, _: MonoTime) -> Result<Step, Fault> {
         let values = self.series.values(epoch)?;
         let (wanted_kw, wanted_kvar) = match self.setpoint_in(epoch.number) {
@@ -164,6 +171,7 @@ impl Component for ControllableResource {
             "energy_curtailed_kwh": self.available_kwh - self.delivered_kwh,
             "curtailed_epochs": self.curtailed_epochs,
             "limited_by_rating_epochs": self.limited_epochs,
+            "refused_inputs": self.refused_inputs,
         }))
     }
 }
