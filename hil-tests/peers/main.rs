@@ -15,6 +15,7 @@ mod modbus_security;
 mod modbus_transports;
 mod model_tables;
 mod mqtt;
+mod opendss_engine;
 mod power_flow;
 mod register_map_driver;
 mod rig;

@@ -76,6 +76,7 @@ fn a_community_that_plans_pays_less_than_one_that_takes_what_comes() {
     assert_eq!(resources.len(), 24);
     // The 10 kWh that the battery had at the beginning are gone at the end; at the best price they are worth this much.
     let spent_eur = 10.0 * prices.values().copied().fold(0.0, f64::max);
+    assert!((dispatched_eur - 3.63).abs() < 0.005 && (idle_eur - 7.91).abs() < 0.005, "as the page says");
     let told = format!("{dispatched_eur} and {spent_eur} EUR planned, {idle_eur} EUR without the battery");
     assert!(dispatched_eur + spent_eur < idle_eur, "{told}");
 }

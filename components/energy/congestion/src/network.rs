@@ -5,7 +5,7 @@ use crate::feeder::{Feeder, Site};
 use gridloop_component::Fault;
 use gridloop_grid::{Known, NetworkSource};
 use gridloop_messages::Body;
-use gridloop_power_flow::{Engine, Operation, Solution, SolveError, TapRange, Topology};
+use gridloop_power_flow::TapRange;
 use gridloop_service::Section;
 use std::collections::BTreeMap;
 
@@ -80,16 +80,15 @@ impl NetworkInbox {
     /// # Errors
     /// When resources are at buses that the network lacks.
     pub(crate) fn feeder(&mut self) -> Result<Option<Feeder>, Fault> {
-        let Some(network) = self.known.as_ref().and_then(Known::get) else { return Ok(None) };
-        let topology = network.engine.topology().clone();
-        let sites = network.resources.iter().map(|(name, place)| {
-            let site =
-                Site { bus: place.bus.clone(), connection: place.connection, dependence: place.dependence };
-            (name.clone(), site)
+        if self.known.as_ref().and_then(Known::get).is_none() {
+            return Ok(None);
+        }
+        let Some(network) = self.known.take().and_then(Known::into_network) else { return Ok(None) };
+        let sites = network.resources.into_iter().map(|(name, place)| {
+            (name, Site { bus: place.bus, connection: place.connection, dependence: place.dependence })
         });
         let sites: BTreeMap<String, Site> = sites.collect();
-        let Some(known) = self.known.take() else { return Ok(None) };
-        Feeder::new(Box::new(KnownEngine { known, topology }), &sites).map(Some).map_err(|unknown| {
+        Feeder::new(network.engine, &sites).map(Some).map_err(|unknown| {
             let list = unknown.iter().take(5).map(|(resource, bus)| format!("{resource} at {bus:?}"));
             let list = list.collect::<Vec<_>>().join(", ");
             Fault::new(format!("resources are at buses that the network lacks: {list}"))
@@ -100,24 +99,5 @@ impl NetworkInbox {
 impl std::fmt::Debug for NetworkInbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NetworkInbox").field("missing", &self.missing()).finish_non_exhaustive()
-    }
-}
-
-/// The engine of a network that is known.
-struct KnownEngine {
-    known: Known,
-    topology: Topology,
-}
-
-impl Engine for KnownEngine {
-    fn topology(&self) -> &Topology {
-        &self.topology
-    }
-
-    fn solve(&mut self, operation: &Operation) -> Result<Solution, SolveError> {
-        match self.known.network() {
-            Some(network) => network.engine.solve(operation),
-            None => Err(SolveError::Engine("the network is not known".to_owned())),
-        }
     }
 }

@@ -1,25 +1,9 @@
 //! For tests: the network of the paper's grid scenario, its transformer with taps, resources of our own choice.
 
 use crate::feeder::{Feeder, Point, Power, Site};
-use gridloop_power_flow::{
-    BuiltIn, BusKind, Network, PerUnitBranch, PerUnitBus, PerUnitNetwork, TapRange, Wires,
-};
+use gridloop_power_flow::samples::grid_scenario;
+use gridloop_power_flow::{BuiltIn, Network, TapRange, Wires};
 use std::collections::BTreeMap;
-
-/// Name, from, to, R, X, G, rated current.
-const BRANCHES: [(&str, &str, &str, f64, f64, f64, f64); 11] = [
-    ("T1", "source", "1", 0.072, 0.134, 0.002_56, 1.739_13),
-    ("L1", "1", "2", 0.056, 0.008, 0.0, 1.12),
-    ("L2", "2", "3", 0.084, 0.007, 0.0, 0.72),
-    ("L3", "3", "4", 0.054, 0.006, 0.0, 1.0),
-    ("L4", "4", "5", 0.064, 0.005, 0.0, 0.72),
-    ("L5", "2", "6", 0.249, 0.038, 0.0, 1.12),
-    ("L6", "6", "7", 0.143, 0.002, 0.0, 0.624),
-    ("L7", "1", "8", 0.016, 0.002, 0.0, 1.12),
-    ("L8", "8", "9", 0.074, 0.011, 0.0, 1.12),
-    ("L9", "9", "10", 0.077, 0.006, 0.0, 0.72),
-    ("L10", "8", "11", 0.001, 0.0, 0.0, 0.8),
-];
 
 /// Resource and bus.
 const RESOURCES: [(&str, &str); 9] = [
@@ -36,27 +20,13 @@ const RESOURCES: [(&str, &str); 9] = [
 
 /// The network, with impedances `stretched` by this factor and taps of `step`.
 pub(crate) fn feeder(stretched: f64, step: f64) -> Feeder {
-    let bus = |name: &str, kind| PerUnitBus { name: name.to_owned(), base_voltage_v: 400.0, kind };
-    let mut buses = vec![bus("source", BusKind::Root)];
-    buses.extend((1..=11).map(|n: u8| bus(&n.to_string(), BusKind::UsagePoint)));
-    let branch = |&(name, from, to, r, x, g, rated): &(&str, &str, &str, f64, f64, f64, f64)| PerUnitBranch {
-        name: name.to_owned(),
-        sending_bus: from.to_owned(),
-        receiving_bus: to.to_owned(),
-        resistance_pu: r * stretched,
-        reactance_pu: x * stretched,
-        shunt_conductance_pu: g,
-        shunt_susceptance_pu: 0.0,
-        rated_current_pu: Some(rated),
-        taps: (name == "T1").then_some(TapRange { lowest: -4, highest: 4, neutral: 0, step }),
-    };
-    let network = PerUnitNetwork {
-        base_power_va: 50_000.0,
-        buses,
-        branches: BRANCHES.iter().map(branch).collect(),
-        root_voltage_pu: 1.0,
-        wires: Wires::NeutralEarthedEverywhere,
-    };
+    let mut network = grid_scenario(Wires::NeutralEarthedEverywhere);
+    network.root_voltage_pu = 1.0;
+    for branch in &mut network.branches {
+        branch.resistance_pu *= stretched;
+        branch.reactance_pu *= stretched;
+        branch.taps = (branch.name == "T1").then_some(TapRange { lowest: -4, highest: 4, neutral: 0, step });
+    }
     let engine = BuiltIn::new(&Network::from_per_unit(&network).unwrap()).unwrap();
     let buses: BTreeMap<String, Site> =
         RESOURCES.iter().map(|(name, bus)| ((*name).to_owned(), Site::at(*bus))).collect();

@@ -178,6 +178,12 @@ impl Known {
         self.network.as_mut()
     }
 
+    /// The same, for whoever needs nothing else any more.
+    #[must_use]
+    pub fn into_network(self) -> Option<Solvable> {
+        self.network
+    }
+
     /// What is missing for that.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {

@@ -26,7 +26,8 @@ pub struct OpenDssSettings {
 /// A model of the user's own, solved by OpenDSS itself.
 ///
 /// Names are in lower case, as OpenDSS has them. Branches are the elements that connect two buses: lines, transformers,
-/// series reactors. An injection is one more load of the model, of constant power, current or impedance at any voltage.
+/// series reactors. Taps that an operation does not name stand where the model has them, unless its own controls move
+/// them. An injection is one more load of the model, of constant power, current or impedance at any voltage.
 /// The taps of a transformer are those of its second winding, position 0 being the nominal ratio.
 pub struct OpenDss {
     dss: Context,
@@ -37,6 +38,8 @@ pub struct OpenDss {
     slots: Vec<(usize, Connection)>,
     /// What the source of the model holds.
     source_pu: f64,
+    /// Whether the taps are the model's own regulators' to move.
+    controls: bool,
 }
 
 impl OpenDss {
@@ -60,8 +63,12 @@ impl OpenDss {
         // Nodes and taps are known when it has been solved once.
         dss.solve()?;
         let model = Model::read(&mut dss)?;
-        let source_pu = dss.command("? Vsource.source.pu")?.trim().parse().unwrap_or(1.0);
-        Ok(Self { dss, model, version, slots: Vec::new(), source_pu })
+        let told = dss.command("? Vsource.source.pu")?;
+        let source_pu = told
+            .trim()
+            .parse()
+            .map_err(|_| DssError::Number { what: "Vsource.source.pu", told: told.clone() })?;
+        Ok(Self { dss, model, version, slots: Vec::new(), source_pu, controls: settings.controls })
     }
 
     /// What OpenDSS says of itself.
@@ -76,7 +83,11 @@ impl OpenDss {
         for (branch, winding) in &self.model.windings {
             let known = &self.model.topology.branches[*branch];
             let Some(range) = known.taps else { continue };
-            let Some(position) = operation.tap_positions.get(branch) else { continue };
+            let position = match operation.tap_positions.get(branch) {
+                Some(position) => *position,
+                None if self.controls => continue,
+                None => known.tap_position,
+            };
             let tap = 1.0 + f64::from(position - range.neutral) * range.step;
             self.dss.command(&format!("{}.wdg={winding} tap={tap:?}", self.model.elements[*branch]))?;
         }
@@ -201,12 +212,10 @@ impl Engine for OpenDss {
         self.put(operation).map_err(refused)?;
         let converged = self.dss.solve().map_err(refused)?;
         if !converged {
-            let iterations = self.dss.iterations().map_err(refused)?;
-            return Err(SolveError::NoConvergence {
-                iterations: u32::try_from(iterations).unwrap_or(0),
-                bus: self.weakest(),
-                change_pu: f64::NAN,
-            });
+            let (iterations, bus) = (self.dss.iterations().map_err(refused)?, self.weakest());
+            return Err(SolveError::Engine(format!(
+                "OpenDSS did not converge in {iterations} iterations; the voltage is lowest at bus {bus}"
+            )));
         }
         let solution = self.solution().map_err(refused)?;
         let dead = self.dead(operation, &solution);

@@ -61,6 +61,14 @@ pub enum DssError {
         /// The text.
         line: String,
     },
+    /// Something that is no number where one is needed.
+    #[error("OpenDSS has `{told}` for {what}, which is no number")]
+    Number {
+        /// Of what.
+        what: &'static str,
+        /// What it says.
+        told: String,
+    },
     /// An array of a size that cannot be.
     #[error("OpenDSS answered with an array of {count} values")]
     Size {
