@@ -1,5 +1,7 @@
 //! Plans of problems that are set by hand, and of random ones.
 
+#[cfg(feature = "highs")]
+use gridloop_markets::dispatch::Solver;
 use gridloop_markets::dispatch::{
     MarketSteps, Plan, Problem, Regulation, Shortfall, SolveError, SolverSettings, Storage, StorageModel,
     Tariff, Terminal, solve, solve_relaxed,
@@ -75,6 +77,19 @@ fn the_golden_case_of_the_wire_contract_is_reproduced_by_the_model_of_simces() {
     assert!(close(energy, &[5.0, 2.777_778, 0.555_556, 4.0]), "{energy:?}");
     assert!((plan.cost_eur - 0.291_358).abs() < 1e-6, "{}", plan.cost_eur);
     assert_eq!((plan.binaries, plan.shortfalls.len()), (0, 0));
+}
+
+/// Where HiGHS is built in (`cargo test -p gridloop-markets --features highs`, which needs cmake and libclang).
+#[cfg(feature = "highs")]
+#[test]
+fn highs_finds_plans_of_the_same_cost() {
+    let with = |solver| SolverSettings { solver, ..settings() };
+    for storage_model in [StorageModel::Simces, StorageModel::Rated] {
+        let problem = Problem { storage_model, ..golden() };
+        let cost_eur = |solver| solve(&problem, with(solver)).unwrap().cost_eur;
+        let apart = cost_eur(Solver::Highs) - cost_eur(Solver::Microlp);
+        assert!(apart.abs() < 1e-6, "{storage_model:?}: {apart} EUR");
+    }
 }
 
 #[test]
