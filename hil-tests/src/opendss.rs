@@ -192,6 +192,7 @@ fn add_unit(
     transformer: &Transformer,
 ) -> anyhow::Result<()> {
     let Unit { name, phases, power_va, lead } = unit;
+    let held = if has_own_star(transformer) { " ppm_antifloat=0" } else { "" };
     let count = sides.len();
     // A half coil carries what a phase carries, at half of the voltage that a phase would have without the other half.
     let (r, x) = match count {
@@ -202,7 +203,10 @@ fn add_unit(
         2 => (format!("{} {}", r / 2.0, r / 2.0), format!("xhl={x}")),
         _ => (format!("0 {r} {r}"), format!("xhl={x} xht={x} xlt={}", 2.0 * x)),
     };
-    write!(text, "New Transformer.{name} phases={phases} windings={count} {xs} %Rs=[{rs}] leadlag={lead}")?;
+    write!(
+        text,
+        "New Transformer.{name} phases={phases} windings={count} {xs} %Rs=[{rs}] leadlag={lead}{held}"
+    )?;
     let kva = power_va / 1e3;
     for (at, side) in sides.into_iter().enumerate() {
         let Terminal { bus, connection, voltage_v, ratio } = side;
@@ -215,6 +219,34 @@ fn add_unit(
         _ => (0.0, 0.0),
     };
     writeln!(text, " %noloadloss={loss} %imag={magnetising}")?;
+    Ok(())
+}
+
+/// Whether a star point is a node of its own.
+fn has_own_star(transformer: &Transformer) -> bool {
+    [transformer.sending_star, transformer.receiving_star].into_iter().any(|star| star != StarPoint::Neutral)
+}
+
+/// What holds a side to earth. OpenDSS has a millionth of the rating at the ends of the coils too, but counts the star
+/// point once more than there are coils; where that shows, it is written out.
+fn hold(
+    text: &mut String,
+    transformer: &Transformer,
+    (at, side, bus): (usize, usize, usize),
+    (winding, voltage_v, star): (Winding, f64, usize),
+) -> anyhow::Result<()> {
+    let half = 0.5e-6 * transformer.rated_power_va / 3.0;
+    let (coil_v, ends, nodes) = match winding {
+        Winding::Delta => (voltage_v, [2.0, 0.0], [1, 2, 3].as_slice()),
+        Winding::Wye | Winding::Zigzag => (voltage_v / 3f64.sqrt(), [1.0, 3.0], [1, 2, 3, star].as_slice()),
+    };
+    for (place, node) in nodes.iter().enumerate().filter(|(_, node)| **node > 0) {
+        let x = coil_v * coil_v / (half * ends[usize::from(place == 3)]);
+        writeln!(
+            text,
+            "New Reactor.hold{at}_{side}_{place} phases=1 bus1=n{bus}.{node} bus2=n{bus}.0 R=0 X={x}"
+        )?;
+    }
     Ok(())
 }
 
@@ -284,6 +316,12 @@ fn add_transformer(
         star_of(0, from, sending, transformer.sending_star)?,
         star_of(1, to, receiving, transformer.receiving_star)?,
     ];
+    if has_own_star(transformer) {
+        // The wye opposite a zigzag is none to the engine: what it is held by is so little that it does not show.
+        let [sending_v, receiving_v] = voltages;
+        hold(text, transformer, (at, 0, from), (sending, sending_v, stars[0]))?;
+        hold(text, transformer, (at, 1, to), (receiving, receiving_v, stars[1]))?;
+    }
     if receiving == Winding::Zigzag {
         return add_zigzag(text, network, at, branch, transformer, clock, ratios, stars);
     }

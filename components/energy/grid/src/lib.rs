@@ -7,6 +7,7 @@
 
 mod connection;
 mod description;
+mod details;
 mod grid;
 mod information;
 mod kind;
@@ -21,12 +22,13 @@ mod taps;
 
 pub use connection::Connected;
 pub use description::{Gathering, GatheringError, NetworkDescription, Place, Unsaid};
+pub use details::{BusDetails, Details};
 pub use grid::{Grid, GridSettings};
 pub use information::{Information, InformationError};
 pub use kind::{KINDS, Kind, ReadKind};
 pub use limits::Limits;
 pub use monitoring::{StateMonitoring, StateMonitoringSettings};
-pub use network_file::load as load_network;
+pub use network_file::{load as load_network, parse as parse_network};
 pub use predictor::{NetworkStatePredictor, PredictorSettings};
 pub use source::{Known, NetworkSource, Solvable};
 pub use taps::TapChanger;
