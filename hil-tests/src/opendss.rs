@@ -236,12 +236,14 @@ fn hold(
     (winding, voltage_v, star): (Winding, f64, usize),
 ) -> anyhow::Result<()> {
     let half = 0.5e-6 * transformer.rated_power_va / 3.0;
-    let (coil_v, ends, nodes) = match winding {
-        Winding::Delta => (voltage_v, [2.0, 0.0], [1, 2, 3].as_slice()),
-        Winding::Wye | Winding::Zigzag => (voltage_v / 3f64.sqrt(), [1.0, 3.0], [1, 2, 3, star].as_slice()),
+    // How many ends of coils lie at a phase; all three lie at the star point.
+    let (coil_v, at_phase) = match winding {
+        Winding::Delta => (voltage_v, 2.0),
+        Winding::Wye | Winding::Zigzag => (voltage_v / 3f64.sqrt(), 1.0),
     };
-    for (place, node) in nodes.iter().enumerate().filter(|(_, node)| **node > 0) {
-        let x = coil_v * coil_v / (half * ends[usize::from(place == 3)]);
+    for (place, node) in [1, 2, 3, star].into_iter().enumerate().filter(|(_, node)| *node > 0) {
+        let ends = if place < 3 { at_phase } else { 3.0 };
+        let x = coil_v * coil_v / (half * ends);
         writeln!(
             text,
             "New Reactor.hold{at}_{side}_{place} phases=1 bus1=n{bus}.{node} bus2=n{bus}.0 R=0 X={x}"

@@ -2,7 +2,6 @@
 //! of them, which are then eliminated.
 
 use super::coils::{Rating, coil_pairs};
-use super::factor::inverse;
 use super::nodes::Nodes;
 use super::primitive::Primitive;
 use crate::transformer::{Coil, StarPoint, Transformer};
@@ -155,39 +154,63 @@ impl Matrix {
         }
     }
 
-    /// Both matrices by rows over the first `terminals` alone, with no current into what is behind them; `None` where that has
-    /// no solution.
+    /// Both matrices by rows over the first `terminals` alone, with no current into what is behind them; `None` where that
+    /// has no solution.
     ///
-    /// What is behind has the voltages `T V` when the terminals have `V`. Currents into the terminals are linear in
-    /// `V`; the power of the shunts, which is to stay the same, is that of `[1 T]^H Y_shunt [1 T]`.
+    /// What is behind is eliminated one by one, the largest admittance first: what holds a star that leads nowhere is a
+    /// millionth of what joins it with the other, and must not drown in the rounding of that. The shunts keep their
+    /// power: where `V = T V_terminals`, theirs are `T^H Y_shunt T`.
     fn over(&self, terminals: usize) -> Option<(Vec<Complex64>, Vec<Complex64>)> {
         let size = self.rows.len();
-        if size == terminals {
-            return Some((self.rows.concat(), self.shunt.concat()));
+        let mut rows = self.rows.clone();
+        let mut behind: Vec<usize> = (terminals..size).collect();
+        let mut eliminated: Vec<(usize, Vec<Complex64>)> = Vec::new();
+        while let Some(at) =
+            (0..behind.len()).max_by(|a, b| own(&rows, behind[*a]).total_cmp(&own(&rows, behind[*b])))
+        {
+            let pivot = behind.remove(at);
+            let scale = rows[pivot][pivot].inv();
+            if !scale.is_finite() {
+                return None;
+            }
+            let follows: Vec<Complex64> = rows[pivot].iter().map(|entry| -entry * scale).collect();
+            for row in (0..size).filter(|row| *row != pivot) {
+                let factor = rows[row][pivot];
+                for column in (0..size).filter(|column| *column != pivot) {
+                    rows[row][column] += factor * follows[column];
+                }
+                rows[row][pivot] = Complex64::ZERO;
+            }
+            eliminated.push((pivot, follows));
         }
-        let behind = terminals..size;
-        let own: Vec<Vec<_>> = behind.clone().map(|row| self.rows[row][behind.clone()].to_vec()).collect();
-        let own = inverse(&own)?;
-        let unit = |at: usize| (0..terminals).map(move |one| Complex64::from(f64::from(u8::from(one == at))));
-        let mut voltages: Vec<Vec<Complex64>> = (0..terminals).map(|at| unit(at).collect()).collect();
-        for row in &own {
-            let voltage = |column: usize| -> Complex64 {
-                row.iter().zip(behind.clone()).map(|(entry, at)| -entry * self.rows[at][column]).sum()
-            };
-            voltages.push((0..terminals).map(voltage).collect());
-        }
-        let currents = |matrix: &[Vec<Complex64>], row: usize, column: usize| -> Complex64 {
-            (0..size).map(|at| matrix[row][at] * voltages[at][column]).sum()
+        let unit = |at: usize| {
+            (0..terminals).map(|one| Complex64::from(f64::from(u8::from(one == at)))).collect::<Vec<_>>()
         };
+        let mut voltages: Vec<Vec<Complex64>> = (0..size).map(unit).collect();
+        for (pivot, follows) in eliminated.iter().rev() {
+            // Of those eliminated before it there is nothing left in its row.
+            let voltage = |column: usize| -> Complex64 {
+                follows.iter().zip(&voltages).map(|(part, of)| part * of[column]).sum()
+            };
+            let own = (0..terminals).map(voltage).collect();
+            voltages[*pivot] = own;
+        }
         let mut admittance = Vec::with_capacity(terminals * terminals);
         let mut shunt = Vec::with_capacity(terminals * terminals);
         for row in 0..terminals {
             for column in 0..terminals {
-                admittance.push(currents(&self.rows, row, column));
-                let power = (0..size).map(|at| voltages[at][row].conj() * currents(&self.shunt, at, column));
-                shunt.push(power.sum());
+                admittance.push(rows[row][column]);
+                let current = |at: usize| -> Complex64 {
+                    self.shunt[at].iter().zip(&voltages).map(|(entry, of)| entry * of[column]).sum()
+                };
+                shunt.push((0..size).map(|at| voltages[at][row].conj() * current(at)).sum());
             }
         }
         Some((admittance, shunt))
     }
+}
+
+/// How much there is of an admittance to itself.
+fn own(rows: &[Vec<Complex64>], at: usize) -> f64 {
+    rows[at][at].norm()
 }

@@ -254,6 +254,26 @@ fn a_star_point_that_leads_nowhere_keeps_zero_sequence_currents_out_of_both_side
     assert!(earth_fault_a(network) < 1e-2);
 }
 
+/// Coils hold either side to earth by a millionth of the same rating, so that each of the two and the coils between them
+/// take a third of what the phases of the source have in common.
+#[test]
+fn two_star_points_that_lead_nowhere_float_where_their_coils_hold_them() {
+    for (clock, sign) in [(0, 1.0), (6, -1.0)] {
+        let mut network = transformer(Winding::Wye, Winding::Wye, clock);
+        let Element::Transformer(element) = &mut network.branches[0].element else { unreachable!() };
+        (element.sending_star, element.receiving_star) = (StarPoint::Isolated, StarPoint::Isolated);
+        network.sources[0].voltage_pu = [1.03, 1.0, 1.0];
+        let mut engine = BuiltIn::new(&network).expect("valid");
+        let solution = engine.solve(&Operation::default()).expect("solvable");
+        let common = |bus: usize, nominal_v: f64| {
+            solution.voltages_v[bus].iter().sum::<Complex64>() * 3f64.sqrt() / 3.0 / nominal_v
+        };
+        let (high, low) = (common(0, 10e3), common(1, 400.0));
+        close(high.re, 0.01, 1e-12);
+        assert!((low - high * sign / 3.0).norm() < 1e-7, "{clock}: {low}, {high}");
+    }
+}
+
 #[test]
 fn what_an_earthing_loses_is_a_shunt_loss() {
     let mut network = transformer(Winding::Delta, Winding::Wye, 11);
