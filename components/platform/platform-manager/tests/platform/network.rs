@@ -44,7 +44,8 @@ fn content(messages: &[Value], topics: &[&str]) -> Vec<String> {
         .map(|message| {
             let mut message = message.as_object().expect("an object").clone();
             message.retain(|key, _| !header.contains(&key.as_str()));
-            format!("{} {} {}", message["EpochNumber"], message["Topic"], Value::Object(message))
+            let (epoch, topic) = (message["EpochNumber"].clone(), message["Topic"].clone());
+            format!("{epoch} {topic} {}", Value::Object(message))
         })
         .collect();
     content.sort();
