@@ -1,10 +1,9 @@
-//! A SimCES run that has a network: NIS, CIS, Grid, predictor and monitoring as processes over a RabbitMQ, and the same
-//! run as a configuration of gridloop's own.
+//! A SimCES run that has a network: NIS, CIS, Grid, predictor and monitoring as processes over a RabbitMQ, judged by a
+//! component in Python; and the same run as a configuration of gridloop's own.
 
 use crate::{Done, Folder, shipped};
 use gridloop_hil_tests::rabbitmq::RabbitMq;
 use serde_json::{Value, json};
-use std::path::Path;
 
 /// The voltages of a phase at src, b1, b2 and b3 in each epoch, in kV. By a sweep of one phase apart from this program: the
 /// feeder and all resources are balanced, so that the neutral carries nothing.
@@ -38,7 +37,7 @@ fn content(messages: &[Value], topics: &[&str]) -> Vec<String> {
     let header = ["SimulationId", "Timestamp", "MessageId", "TriggeringMessageIds", "_id"];
     let of_topic = messages.iter().filter(|message| {
         let topic = message["Topic"].as_str().unwrap_or_default();
-        topics.iter().any(|wanted| topic.starts_with(wanted))
+        message["SourceProcessId"] != "judge" && topics.iter().any(|wanted| topic.starts_with(wanted))
     });
     let mut content: Vec<String> = of_topic
         .map(|message| {
@@ -74,31 +73,61 @@ fn statuses<'a>(messages: &'a [Value], bus: &str) -> Vec<&'a str> {
     judged.into_iter().map(of_bus).collect()
 }
 
+/// The run configuration that is shipped, changed.
+fn sample(from: &str, to: &str) -> String {
+    let path = shipped("configs/simces/congestion-management.yml");
+    let text = std::fs::read_to_string(path).expect("a run configuration");
+    assert!(text.contains(from), "no {from} in it");
+    text.replacen(from, to, 1)
+}
+
+/// Follows the run of `run.yml` in the folder to its end.
 fn platform(folder: &Folder, broker: &RabbitMq) -> Done {
     let url = format!("amqp://guest:guest@127.0.0.1:{}", broker.port());
-    let (sample, manifests) =
-        (shipped("configs/simces/congestion-management.yml"), shipped("configs/manifests"));
+    let (ours, theirs) = (shipped("configs/manifests"), shipped("hil-tests/peers/manifests"));
     let resources = shipped("configs/simces/congestion");
-    let arguments = ["platform", &sample, "--manifests", &manifests, "--resources", &resources];
-    folder.gridloop(&[&arguments[..], &["--broker", &url, "--wait"]].concat())
+    let files = ["--manifests", &ours, "--manifests", &theirs, "--resources", &resources];
+    folder.gridloop(&[&["platform", "run.yml"], &files[..], &["--broker", &url, "--wait"]].concat())
+}
+
+/// Makes `congestion.toml` in the folder of what is shipped, and runs it in one process.
+fn converted(folder: &Folder) {
+    let path = shipped("configs/simces/congestion-management.yml");
+    let (manifests, resources) = (shipped("configs/manifests"), shipped("configs/simces/congestion"));
+    let files = ["--manifests", &manifests, "--resources", &resources, "-o", "congestion.toml"];
+    let done = folder.gridloop(&[&["convert", &path], &files[..]].concat());
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let toml = std::fs::read_to_string(folder.path("congestion.toml")).expect("the configuration");
+    assert!(!toml.contains("external_components") && toml.contains("url = \"memory:\""), "{toml}");
+    let checked = folder.gridloop(&["check", "congestion.toml"]);
+    assert_eq!(checked.code, 0, "{}", checked.stderr);
+    assert!(checked.stdout.contains("4 epochs, 10 components"), "{}", checked.stdout);
+    let ran = folder.gridloop(&["run", "--runs", "own", "congestion.toml"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
 }
 
 #[test]
 fn a_simces_run_with_a_network_has_its_voltages_in_the_log_and_is_the_same_when_converted() {
     let broker = RabbitMq::start().expect("RabbitMQ");
-    let folder = Folder::new(&[]);
+    // It is also a resource that CIS does not know, and must not count for the Grid.
+    let judge = "Components:\n    PythonLoad:\n        judge: {ObservedTopics: '#'}\n";
+    let folder = Folder::new(&[("run.yml", &sample("Components:\n", judge))]);
     let done = platform(&folder, &broker);
     assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
     assert!(done.stdout.contains("completed: all 4 epochs were run"), "{}", done.stdout);
+    let judged = std::fs::read_to_string(folder.run().join("logs/judge.log")).expect("its log");
+    let judged: Value = serde_json::from_str(judged.lines().last().unwrap_or_default()).expect("its report");
+    assert_eq!(judged["violations"], json!([]), "{judged}");
+    let states = judged["received"]["NetworkState"].as_u64();
+    assert_eq!(states, Some(4 * 4 * (4 + 3)), "4 epochs, 4 conductors of 4 buses and 3 branches: {judged}");
+
     let as_processes = messages(&folder, "runs");
     for (epoch, expected) in (1..).zip(VOLTAGES_KV) {
         for (bus, expected_kv) in ["src", "b1", "b2", "b3"].into_iter().zip(expected) {
             for node in 1..=3 {
                 let kv = voltage_kv(&as_processes, epoch, bus, node);
-                assert!(
-                    (kv - expected_kv).abs() < 1e-6,
-                    "epoch {epoch}, {bus}.{node}: {kv} kV, not {expected_kv}"
-                );
+                let told = format!("epoch {epoch}, {bus}.{node}: {kv} kV, not {expected_kv}");
+                assert!((kv - expected_kv).abs() < 1e-6, "{told}");
             }
         }
     }
@@ -109,20 +138,7 @@ fn a_simces_run_with_a_network_has_its_voltages_in_the_log_and_is_the_same_when_
     let lengths = forecasts.map(|it| it["Forecast"]["TimeIndex"].as_array().map(Vec::len));
     assert_eq!(lengths.collect::<Vec<_>>(), vec![Some(4); 4 * 4], "every conductor in every epoch");
 
-    let (sample, manifests) =
-        (shipped("configs/simces/congestion-management.yml"), shipped("configs/manifests"));
-    let resources = shipped("configs/simces/congestion");
-    let arguments =
-        ["convert", &sample, "--manifests", &manifests, "--resources", &resources, "-o", "congestion.toml"];
-    let done = folder.gridloop(&arguments);
-    assert_eq!(done.code, 0, "{}", done.stderr);
-    let toml = std::fs::read_to_string(folder.path("congestion.toml")).expect("the configuration");
-    assert!(!toml.contains("external_components") && toml.contains("url = \"memory:\""), "{toml}");
-    let checked = folder.gridloop(&["check", "congestion.toml"]);
-    assert_eq!(checked.code, 0, "{}", checked.stderr);
-    assert!(checked.stdout.contains("4 epochs, 10 components"), "{}", checked.stdout);
-    let ran = folder.gridloop(&["run", "--runs", "own", "congestion.toml"]);
-    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    converted(&folder);
     let in_one_process = messages(&folder, "own");
     let topics = [
         "Init.",
@@ -141,26 +157,15 @@ fn a_simces_run_with_a_network_has_its_voltages_in_the_log_and_is_the_same_when_
 #[test]
 fn a_nis_without_its_file_and_a_grid_that_waits_for_too_many_end_the_run_with_a_word_about_it() {
     let broker = RabbitMq::start().expect("RabbitMQ");
-    let sample =
-        std::fs::read_to_string(shipped("configs/simces/congestion-management.yml")).expect("a file");
     for (from, to, expected) in [
         ("/resources/nis.json", "/resources/missing.json", "missing.json cannot be read"),
         ("Resources: 3", "Resources: 5", "5 resources are to be waited for, and the network has 3"),
     ] {
-        let folder = Folder::new(&[("run.yml", &sample.replacen(from, to, 1))]);
-        let url = format!("amqp://guest:guest@127.0.0.1:{}", broker.port());
-        let (manifests, resources) = (shipped("configs/manifests"), shipped("configs/simces/congestion"));
-        let arguments = ["platform", "run.yml", "--manifests", &manifests, "--resources", &resources];
-        let done = folder.gridloop(&[&arguments[..], &["--broker", &url, "--wait"]].concat());
-        assert_eq!(done.code, 1, "{}{}", done.stdout, done.stderr);
-        let said = format!("{}{}{}", done.stdout, done.stderr, report(&folder.run()));
-        assert!(said.contains(expected), "no {expected} in {said}");
+        let folder = Folder::new(&[("run.yml", &sample(from, to))]);
+        let done = platform(&folder, &broker);
+        let said = format!("{}{}", done.stdout, done.stderr);
+        assert_eq!(done.code, 1, "{said}");
+        let manager = std::fs::read_to_string(folder.run().join("logs/Clock.log")).expect("its log");
+        assert!(said.contains("FAILED") && manager.contains(expected), "no {expected} in {manager}{said}");
     }
-}
-
-/// What the manager wrote of the run.
-fn report(run: &Path) -> String {
-    let report = std::fs::read_to_string(run.join("logs/Clock.log")).expect("the manager's log");
-    assert!(report.contains(json!("failed").as_str().expect("a word")), "{report}");
-    report
 }
