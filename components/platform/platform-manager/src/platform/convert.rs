@@ -78,7 +78,7 @@ fn native(component_type: &str) -> Option<Kind> {
         "StorageResource" => Kind::Storage,
         "StaticTimeSeriesResourceForecaster" => Kind::ResourceForecaster,
         "PriceForecaster" => Kind::PriceForecaster,
-        "Controller" | "controller" => Kind::Controller,
+        "controller" => Kind::Controller,
         "EconomicDispatch" => Kind::EconomicDispatch,
         "NIS" => Kind::Nis,
         "CIS" => Kind::Cis,

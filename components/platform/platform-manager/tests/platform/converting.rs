@@ -94,8 +94,8 @@ Components:
             Horizon: PT2H
             CommitmentTime: '09:30'
             ParticipatingMarketId: market
-    Controller:
-        controller:
+    controller:
+        commands:
     lfm:
         market: {MarketOpeningTime: 8, MarketClosingTime: 24, FlexibilityProviderList: [ed]}
 ";
@@ -147,7 +147,7 @@ fn an_energy_community_becomes_tables_of_all_its_parts() {
         panic!()
     };
     assert_eq!(forecaster.horizon, Duration::from_secs(7200));
-    let ComponentKind::Resource(resources::Kind::Controller(controller)) = kind("controller") else {
+    let ComponentKind::Resource(resources::Kind::Controller(controller)) = kind("commands") else {
         panic!()
     };
     assert_eq!(controller.dispatchers, ["ed"]);
@@ -198,10 +198,10 @@ fn a_converted_community_runs_as_it_is() {
 #[test]
 fn a_controller_without_a_dispatch_and_a_dispatch_without_its_units_are_not_converted() {
     let (before, _) = COMMUNITY.split_once("    EconomicDispatch:").expect("a dispatch");
-    let folder = community(&format!("{before}    Controller:\n        controller:\n"));
+    let folder = community(&format!("{before}    controller:\n        commands:\n"));
     let done = convert_community(&folder);
     assert_eq!(done.code, 2, "{}", done.stdout);
-    let expected = "`controller` cannot be a Controller: the run has no EconomicDispatch";
+    let expected = "`commands` cannot be a controller: the run has no EconomicDispatch";
     assert!(done.stderr.contains(expected), "{}", done.stderr);
     let folder = community(&COMMUNITY.replace("[StorageResource, battery]]", "[StorageResource, tank]]"));
     let done = convert_community(&folder);
