@@ -139,7 +139,12 @@ fn inverter_battery_and_tap_changer_keep_the_feeder_within_its_limits() {
     assert_eq!(found(&run, "monitoring", "/red/seconds"), 1.0);
     assert_eq!(found(&run, "control", "/epochs_not_repaired"), 0.0);
     for device in &run.report.devices {
-        assert_eq!((device.clamped, device.refused, device.network_states_ignored), (0, 0, 0), "{}", device.id);
+        assert_eq!(
+            (device.clamped, device.refused, device.network_states_ignored),
+            (0, 0, 0),
+            "{}",
+            device.id
+        );
     }
 }
 

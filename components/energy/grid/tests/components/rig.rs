@@ -106,8 +106,7 @@ impl Rig {
 
     /// The next message, not delivered yet.
     pub(crate) fn message(&self, epoch: Option<u64>, sent: &Sent) -> Message {
-        let warnings =
-            sent.warned.map(|kind| Warning::new(kind, "stale")).into_iter().collect();
+        let warnings = sent.warned.map(|kind| Warning::new(kind, "stale")).into_iter().collect();
         let epoch = epoch.map(|epoch_number| EpochFields {
             epoch_number,
             triggering_message_ids: vec!["manager-1".into()],
