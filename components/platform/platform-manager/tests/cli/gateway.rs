@@ -82,6 +82,7 @@ fn a_device_is_swapped_for_its_twin_and_back_while_the_run_goes_on() {
     let run = running(folder.path(), "60");
     let list = accepted(folder.path(), &["device", "list"]);
     assert!(list.stdout.contains("PV_large") && list.stdout.contains("armed"), "{}", list.stdout);
+    until(|| events(&audit(folder.path(), "PV_large")).contains(&"held").then_some(()));
     let told = accepted(folder.path(), &["device", "source", "PV_large", "simulated"]);
     assert!(told.stdout.contains("PV_large is simulated from the next epoch on"), "{}", told.stdout);
     until(|| events(&audit(folder.path(), "PV_large")).contains(&"twin-stands-in").then_some(()));

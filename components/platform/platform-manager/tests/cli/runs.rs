@@ -69,7 +69,7 @@ fn a_run_is_kept_in_a_folder_of_its_own_with_its_configuration() {
     let (overrides, file) = kept.split_at(kept.find("# A minute").expect("the beginning of the file"));
     let said = ["# this run had --set simulation.epochs=2", "# this run had --set manager.speed=max"];
     assert_eq!(overrides.lines().collect::<Vec<_>>(), said);
-    assert_eq!(file, std::fs::read_to_string(feeder()).expect("the configuration"));
+    assert_eq!(file, std::fs::read_to_string(&feeder).expect("the configuration"));
     let again = gridloop(folder.path(), &arguments);
     assert_eq!(again.code, 1);
     assert!(again.stderr.contains("use another --simulation-id"), "{}", again.stderr);
