@@ -12,7 +12,7 @@ use std::time::Duration;
 fn the_sample_becomes_a_configuration_that_is_sound() {
     let folder = Folder::new(&[]);
     let sample = shipped("configs/simces/energy-community.yml");
-    let (manifests, resources) = (shipped("configs/manifests"), shipped("configs/demo"));
+    let (manifests, resources) = (shipped("configs/manifests"), shipped("configs/simces/resources"));
     let arguments =
         ["convert", &sample, "--manifests", &manifests, "--resources", &resources, "-o", "community.toml"];
     let done = folder.gridloop(&arguments);
