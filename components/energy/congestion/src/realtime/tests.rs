@@ -2,10 +2,9 @@
 
 use super::*;
 use crate::feeder::Feeder;
-use crate::twelve_bus::{by_itself, extremes, feeder, node, point};
-use crate::{Limits, Power};
+use crate::twelve_bus::{by_itself, changer, extremes, feeder, node, point, unit};
+use crate::{Limits, Power, ResourceKind, Unit};
 use gridloop_grid::{NetworkSource, Unsaid};
-use gridloop_power_flow::TapRange;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,14 +14,9 @@ const WHEN: When = When { day: 1, hours: 0.25 };
 
 fn resource(name: &str, kind: ResourceKind, kw: f64, kvar: f64) -> ControlledResource {
     ControlledResource {
-        name: name.into(),
-        kind,
-        rated_power_w: kw * 1000.0,
-        rated_apparent_power_va: kw * 1100.0,
-        max_reactive_power_var: kvar * 1000.0,
+        unit: Unit { max_reactive_power_var: kvar * 1000.0, ..unit(name, kind, kw) },
         curtail: true,
         release_share: 0.1,
-        state_of_charge_percent: (10.0, 90.0),
     }
 }
 
@@ -47,9 +41,7 @@ fn settings() -> RealTimeSettings {
             resource("ev10", ResourceKind::Load, 7.4, 0.0),
         ],
         tap_changers: vec![ControlledTap {
-            name: "oltc1".into(),
-            branch: "T1".into(),
-            range: Some(TapRange { lowest: -4, highest: 4, neutral: 0, step: STEP }),
+            changer: changer("oltc1", STEP),
             delay_epochs: 2,
             interval_epochs: 2,
             operations_per_day: 20,
@@ -87,14 +79,14 @@ impl Plant {
     fn see(&mut self, by_itself: &BTreeMap<String, f64>) -> Sight {
         let mut powers: BTreeMap<String, (f64, f64)> =
             by_itself.iter().map(|(name, watts)| (name.clone(), (*watts, 0.0))).collect();
-        for settings in self.settings.iter().filter(|settings| !self.deaf.contains(&settings.name)) {
+        for settings in self.settings.iter().filter(|settings| !self.deaf.contains(&settings.unit.name)) {
             let (Some(&(real, reactive)), Some(power)) =
-                (self.told.get(&settings.name), powers.get_mut(&settings.name))
+                (self.told.get(&settings.unit.name), powers.get_mut(&settings.unit.name))
             else {
                 continue;
             };
             power.0 = settings.follows(real, power.0);
-            let most = settings.most_reactive_var(power.0);
+            let most = settings.unit.most_reactive_var(power.0);
             power.1 = reactive.clamp(-most, most);
         }
         let point = point(&self.feeder, &powers, self.position);
@@ -435,9 +427,9 @@ proptest! {
             sight.tap_positions.extend(position.map(|position| ("oltc1".to_owned(), position)));
             let Ok(instructions) = core.decide(&sight, &Base::default(), WHEN) else { continue };
             for ((name, real, reactive), settings) in instructions.setpoints.iter().zip(&settings.resources) {
-                prop_assert_eq!(name, &settings.name);
-                prop_assert!(real.abs() <= settings.rated_power_w, "{} {}", name, real);
-                prop_assert!(reactive.abs() <= settings.max_reactive_power_var, "{} {}", name, reactive);
+                prop_assert_eq!(name, &settings.unit.name);
+                prop_assert!(real.abs() <= settings.unit.rated_power_w, "{} {}", name, real);
+                prop_assert!(reactive.abs() <= settings.unit.max_reactive_power_var, "{} {}", name, reactive);
             }
             for (_, position) in &instructions.tap_positions {
                 prop_assert!((-4..=4).contains(position));
