@@ -3,7 +3,7 @@
 use crate::feeder::{Feeder, Point, Power, Site};
 use crate::{ResourceKind, TapChanger, Unit};
 use gridloop_power_flow::samples::grid_scenario;
-use gridloop_power_flow::{BuiltIn, Network, TapRange, Wires};
+use gridloop_power_flow::{BuiltIn, Engine, Network, TapRange, Wires};
 use std::collections::BTreeMap;
 
 /// Resource and bus.
@@ -21,6 +21,17 @@ const RESOURCES: [(&str, &str); 9] = [
 
 /// The network, with impedances `stretched` by this factor and taps of `step`.
 pub(crate) fn feeder(stretched: f64, step: f64) -> Feeder {
+    feeder_of(Box::new(engine(stretched, step)))
+}
+
+/// The same with an engine of one's own.
+pub(crate) fn feeder_of(engine: Box<dyn Engine>) -> Feeder {
+    let buses: BTreeMap<String, Site> =
+        RESOURCES.iter().map(|(name, bus)| ((*name).to_owned(), Site::at(*bus))).collect();
+    Feeder::new(engine, &buses).unwrap()
+}
+
+pub(crate) fn engine(stretched: f64, step: f64) -> BuiltIn {
     let mut network = grid_scenario(Wires::NeutralEarthedEverywhere);
     network.root_voltage_pu = 1.0;
     for branch in &mut network.branches {
@@ -28,10 +39,7 @@ pub(crate) fn feeder(stretched: f64, step: f64) -> Feeder {
         branch.reactance_pu *= stretched;
         branch.taps = (branch.name == "T1").then_some(TapRange { lowest: -4, highest: 4, neutral: 0, step });
     }
-    let engine = BuiltIn::new(&Network::from_per_unit(&network).unwrap()).unwrap();
-    let buses: BTreeMap<String, Site> =
-        RESOURCES.iter().map(|(name, bus)| ((*name).to_owned(), Site::at(*bus))).collect();
-    Feeder::new(Box::new(engine), &buses).unwrap()
+    BuiltIn::new(&Network::from_per_unit(&network).unwrap()).unwrap()
 }
 
 /// A resource with this rating, that is asked for no reactive power.

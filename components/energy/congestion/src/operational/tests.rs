@@ -1,11 +1,14 @@
 //! Plans for a day of the paper's network, and the loop closed over the power flow.
 
 use super::*;
-use crate::twelve_bus::{by_itself, changer, extremes, feeder, node, point, unit};
+use crate::twelve_bus::{by_itself, changer, engine, extremes, feeder, feeder_of, node, point, unit};
 use crate::{Limits, Power, ResourceKind, Unit};
 use gridloop_grid::{NetworkSource, Unsaid};
+use gridloop_power_flow::{BuiltIn, Engine, Operation, Solution, SolveError, Topology};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 const STEP: f64 = 0.025;
@@ -210,6 +213,114 @@ fn a_contract_of_so_many_kilowatt_hours_a_day_is_kept() {
         used += planned.plan.steps[0].powers["ev10"].curtailed_w / 1000.0 * HOURS;
     }
     assert!(used <= 1.0 + 1e-6, "{used}");
+}
+
+#[test]
+fn each_day_has_its_own_part_of_a_contract() {
+    let mut settings = settings();
+    settings.tap_changers.clear();
+    settings.resources.remove(0);
+    settings.resources[1].max_energy_kwh_per_day = Some(1.0);
+    let mut core = OperationalCore::new(settings, feeder(1.0, STEP)).unwrap();
+    // The vehicle charges from 17:30 on; here midnight comes two hours later.
+    let mut outlook = Outlook { start_h: 48.0 - 4.0 * HOURS, ..outlook(35, 6, 0, 60.0) };
+    outlook.tap_positions.clear();
+    let planned = core.plan(&outlook, LIMIT);
+    let used_kwh = |steps: &[PlanStep]| -> f64 {
+        steps.iter().map(|step| step.powers["ev10"].curtailed_w / 1000.0 * HOURS).sum()
+    };
+    let (before, after) = planned.plan.steps.split_at(4);
+    assert!(used_kwh(before) <= 1.0 + 1e-6 && used_kwh(after) <= 1.0 + 1e-6, "{planned:?}");
+    assert!(used_kwh(before) + used_kwh(after) > 1.5, "{planned:?}");
+}
+
+/// A battery and nothing else.
+fn battery_alone() -> OperationalSettings {
+    let mut settings = settings();
+    settings.tap_changers.clear();
+    settings.resources.truncate(1);
+    settings
+}
+
+#[test]
+fn a_battery_s_inverter_carries_real_and_reactive_power_together() {
+    let mut settings = battery_alone();
+    let unit = &mut settings.resources[0].unit;
+    (unit.rated_apparent_power_va, unit.max_reactive_power_var) = (5_000.0, 4_000.0);
+    settings.resources[0].cost_eur_per_kvarh = 0.0;
+    let mut core = OperationalCore::new(settings, feeder(1.0, STEP)).unwrap();
+    let mut outlook = outlook(36, 3, 0, 90.0);
+    outlook.tap_positions.clear();
+    let planned = core.plan(&outlook, LIMIT);
+    for step in &planned.plan.steps {
+        let PlannedPower { real_power_w, reactive_power_var, .. } = step.powers["battery10"];
+        assert!(real_power_w.hypot(reactive_power_var) <= 5_000.1, "{planned:?}");
+        assert!(real_power_w > 1_000.0 && reactive_power_var > 1_000.0, "both help: {planned:?}");
+    }
+}
+
+#[test]
+fn a_full_battery_burns_no_energy_where_nothing_else_helps() {
+    let mut core = OperationalCore::new(battery_alone(), feeder(1.0, STEP)).unwrap();
+    let mut outlook = outlook(23, 3, 0, 90.0);
+    outlook.tap_positions.clear();
+    let planned = core.plan(&outlook, LIMIT);
+    assert!(planned.warnings[0].contains("do not meet the limits"), "{planned:?}");
+    let mut stored_kwh = 9.0;
+    for step in &planned.plan.steps {
+        let kw = step.powers["battery10"].real_power_w / 1000.0;
+        stored_kwh -= HOURS * if kw > 0.0 { kw / 0.95 } else { kw * 0.95 };
+        assert!(stored_kwh <= 9.0 + 1e-6, "{planned:?}");
+    }
+}
+
+#[test]
+fn a_battery_of_which_nobody_knows_how_full_it_is_rests() {
+    let mut core = OperationalCore::new(battery_alone(), feeder(1.0, STEP)).unwrap();
+    let mut outlook = outlook(36, 3, 0, 90.0);
+    outlook.tap_positions.clear();
+    let moved = core.plan(&outlook, LIMIT);
+    assert!(moved.plan.steps[0].powers["battery10"].real_power_w > 1_000.0, "{moved:?}");
+    outlook.states_of_charge.clear();
+    let planned = core.plan(&outlook, LIMIT);
+    assert!(planned.plan.steps.iter().all(|step| step.powers["battery10"].real_power_w == 0.0));
+}
+
+/// An engine that solves so many times and then no more.
+struct Tired {
+    engine: BuiltIn,
+    left: Arc<AtomicUsize>,
+}
+
+impl Engine for Tired {
+    fn topology(&self) -> &Topology {
+        self.engine.topology()
+    }
+
+    fn solve(&mut self, operation: &Operation) -> Result<Solution, SolveError> {
+        match self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)) {
+            Ok(_) => self.engine.solve(operation),
+            Err(_) => Err(SolveError::NotFinite { what: "a test".into() }),
+        }
+    }
+}
+
+#[test]
+fn a_plan_that_was_found_is_not_lost_when_a_better_one_cannot_be_looked_for() {
+    let plan_with = |solutions: usize| {
+        let left = Arc::new(AtomicUsize::new(solutions));
+        let tired = Tired { engine: engine(1.0, STEP), left: Arc::clone(&left) };
+        let mut core = OperationalCore::new(settings(), feeder_of(Box::new(tired))).unwrap();
+        let planned = core.plan(&outlook(23, 6, 0, 60.0), LIMIT);
+        (planned, solutions - left.load(Relaxed))
+    };
+    let (whole, needed) = plan_with(100_000);
+    assert_eq!(whole.fallback, None);
+    // All but the last few solutions: the first answer has been checked long before.
+    let (cut, used) = plan_with(needed - 10);
+    assert_eq!((cut.fallback, used), (None, needed - 10));
+    let (none, _) = plan_with(10);
+    assert!(none.fallback.is_some());
 }
 
 proptest! {

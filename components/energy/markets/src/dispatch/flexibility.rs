@@ -9,7 +9,7 @@ use super::plan::Plan;
 use super::problem::{Problem, Regulation};
 use super::profile::ms;
 use super::settings::FlexibilitySettings;
-use super::solve::{SolveError, SolverSettings, solve};
+use super::solve::{Search, SolveError, SolverSettings};
 use gridloop_component::Output;
 use gridloop_messages::{
     Body, CustomerInfo, Direction, FlexibilityNeed, LfmMarketResult, Message, Offer, OfferTerms, StatusValue,
@@ -299,6 +299,8 @@ impl Flexibility {
             departing.regulations.extend(self.regulations(&self.open, problem, start_ms, step_ms));
         }
         let before = departing.regulations.len();
+        // One time for all sizes: those that it does not suffice for are not offered.
+        let search = Search::begin(solver);
         let extra_cost = |size_kw: f64| {
             let mut departing = departing.clone();
             departing.regulations.extend(regulation(
@@ -310,7 +312,7 @@ impl Flexibility {
             if departing.regulations.len() == before {
                 return None;
             }
-            match solve(&departing, solver) {
+            match search.solve(&departing) {
                 Ok(other) => Some((other.cost_eur - plan.cost_eur).max(0.0)),
                 Err(SolveError::Infeasible) => None,
                 Err(error) => {
