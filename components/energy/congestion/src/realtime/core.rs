@@ -373,7 +373,7 @@ impl RealTimeCore {
             };
             alone.shift(goal - actuator.expected, &mut unsupported);
         }
-        let planned = self.as_planned(values, actuators, base);
+        let next = self.as_planned(values, actuators, base);
         let before = self.excess(&unsupported);
         for tap in &mut self.taps {
             let busy = tap.is_busy(sight.tap_positions.get(tap.name()).copied());
@@ -385,6 +385,7 @@ impl RealTimeCore {
         for at in 0..self.taps.len() {
             let tap = &self.taps[at];
             let (name, branch, due) = (tap.name().to_owned(), tap.branch, tap.is_due());
+            let overdue = tap.is_overdue();
             if !tap.is_free() {
                 continue;
             }
@@ -403,11 +404,16 @@ impl RealTimeCore {
                     values.iter().zip(&change).map(|(value, by)| value + by).collect()
                 };
                 let after = self.excess(&shifted(&unsupported));
-                let stays = before.is_inside(OUTSIDE) && after.is_inside(0.0);
-                // A plan that prepares for what comes may be wrong for what is.
-                let foreseen =
-                    || self.voltages_within(&shifted(&planned), &self.settings.limits.last_resort());
-                if if due { repairs(before, after, OUTSIDE) } else { stays || foreseen() } {
+                let moves = if due {
+                    let spoils = self.excess(&shifted(&next)).worst() > self.excess(&next).worst().max(0.0);
+                    repairs(before, after, OUTSIDE) && (overdue || base.powers.is_empty() || !spoils)
+                } else {
+                    // A step that prepares for what comes may be wrong for what is.
+                    let stays = before.is_inside(OUTSIDE) && after.is_inside(0.0);
+                    stays
+                        || self.excess_of(&shifted(&next), &self.settings.limits.last_resort()).is_inside(0.0)
+                };
+                if moves {
                     self.taps[at].operate(position);
                     let why = if due { "against voltages outside the target band" } else { "as planned" };
                     return Ok(Some((change, format!("{name} goes to {position} {why}"))));
@@ -417,20 +423,16 @@ impl RealTimeCore {
         Ok(None)
     }
 
-    /// The values of the next epoch if everybody whom the plan names does what it says.
+    /// The values of the next epoch if everybody whom the plan names does what it says. Who does not obey goes on.
     fn as_planned(&self, values: &[f64], actuators: &[Actuator], base: &Base) -> Vec<f64> {
         let mut planned = values.to_vec();
-        for actuator in actuators {
+        for actuator in actuators.iter().filter(|actuator| actuator.obeys) {
             let name = &self.settings.resources[actuator.resource].unit.name;
             let Some((real_w, reactive_var)) = base.powers.get(name) else { continue };
             let goal = if actuator.axis == Axis::Real { real_w } else { reactive_var };
             actuator.clone().shift(goal - actuator.expected, &mut planned);
         }
         planned
-    }
-
-    fn voltages_within(&self, values: &[f64], band: &Band) -> bool {
-        self.excess_of(values, band).is_inside(0.0)
     }
 
     fn excess(&self, values: &[f64]) -> Excess {

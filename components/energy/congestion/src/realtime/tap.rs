@@ -26,7 +26,7 @@ impl Excess {
         self.above <= tolerance && self.below <= tolerance
     }
 
-    fn worst(self) -> f64 {
+    pub(super) fn worst(self) -> f64 {
         self.above.max(self.below)
     }
 }
@@ -125,6 +125,11 @@ impl TapLogic {
     /// Whether a violation has lasted as long as it must.
     pub(super) fn is_due(&self) -> bool {
         self.lasted >= f64::from(self.settings.delay_epochs)
+    }
+
+    /// Whether it has lasted so much longer that a plan by which it ends is not believed any more.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.lasted >= 3.0 * f64::from(self.settings.delay_epochs.max(1))
     }
 
     /// Whether the rest between operations and the budget of the day allow one.
