@@ -84,12 +84,13 @@ impl Kept {
         }
         match settings.unit.kind {
             ResourceKind::Generator => {
-                let told = commanded.0.min(base.0);
+                // A ceiling of the plan goes with the plan; one of our own stays until it is released.
+                let told = if deviation.0 < -1e-6 { commanded.0.min(base.0) } else { base.0 };
                 let expected = power.real_power_w.min(told);
                 (told, expected, base.0, (0.0_f64.min(expected), expected))
             }
             ResourceKind::Load => {
-                let told = commanded.0.max(base.0);
+                let told = if deviation.0 > 1e-6 { commanded.0.max(base.0) } else { base.0 };
                 let expected = power.real_power_w.max(told);
                 (told, expected, base.0, (expected, 0.0_f64.max(expected)))
             }

@@ -392,6 +392,21 @@ fn a_plan_is_followed_where_nothing_stands_against_it() {
     assert_eq!(plant.position, -1);
 }
 
+#[test]
+fn what_the_plan_curtails_ends_with_the_plan() {
+    let settings = settings();
+    let (mut plant, mut core) = (Plant::new(1.0, &settings), core(settings));
+    let curtailing = Base {
+        powers: BTreeMap::from([("pv7".to_owned(), (3_000.0, 0.0)), ("ev10".to_owned(), (-2_000.0, 0.0))]),
+        ..Base::default()
+    };
+    for (base, expected) in [(&curtailing, (3_000.0, -2_000.0)), (&Base::default(), (15_000.0, -7_400.0))] {
+        let instructions = core.decide(&plant.see(&by_itself(30)), base, WHEN).unwrap();
+        plant.obey(&instructions);
+        assert_eq!((plant.told["pv7"].0, plant.told["ev10"].0), expected);
+    }
+}
+
 /// A quarter of an hour in which cars charge and the sun is gone.
 const CARS: usize = 76;
 
