@@ -484,7 +484,7 @@ impl Component for EconomicDispatch {
         if let Some(flexibility) = &self.flexibility {
             findings["requests_answered"] = flexibility.requests_answered.into();
             findings["offers_made"] = flexibility.offers_made.into();
-            findings["offers_taken"] = flexibility.offers_taken().into();
+            findings["offers_taken"] = flexibility.offers_taken.into();
         }
         Some(findings)
     }
