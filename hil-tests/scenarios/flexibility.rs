@@ -155,7 +155,14 @@ fn every_word_of_an_exchange_is_said_once_and_in_its_order() {
         messages(&run).filter(|(epoch, _)| *epoch == first).filter_map(|(_, it)| of_need(it)).collect();
     words.dedup();
     let expected = [
-        "need", "request", "offer", "offering", "selection", "result", "pgo is ready", "lfm is ready",
+        "need",
+        "request",
+        "offer",
+        "offering",
+        "selection",
+        "result",
+        "pgo is ready",
+        "lfm is ready",
         "community is ready",
     ];
     assert_eq!(words, expected);

@@ -163,8 +163,7 @@ impl PredictiveOptimization {
         }
         let prefix = format!("{}-{}", self.name, epoch.number);
         let trade = self.settings.trade;
-        let asked =
-            self.negotiation.ask(&prefix, needs, trade.real_power_min_kw, trade.bid_resolution_kw);
+        let asked = self.negotiation.ask(&prefix, needs, trade.real_power_min_kw, trade.bid_resolution_kw);
         let topic = topic::flexibility_need(&self.settings.market);
         let output = |need| Output::new(topic.clone(), Body::FlexibilityNeed(Box::new(need)));
         asked.into_iter().map(output).collect()
@@ -333,9 +332,9 @@ impl Component for PredictiveOptimization {
 
     fn findings(&self) -> Option<Value> {
         let Totals { outcome, .. } = &self.totals;
-        let worst = self.totals.worst.as_ref().map(|worst| {
-            json!({"beyond_limit": worst.beyond, "place": worst.place, "at": worst.at.to_string()})
-        });
+        let worst = self.totals.worst.as_ref().map(
+            |worst| json!({"beyond_limit": worst.beyond, "place": worst.place, "at": worst.at.to_string()}),
+        );
         Some(json!({
             "kind": super::KIND,
             "epochs_open": self.totals.epochs_open,

@@ -218,7 +218,7 @@ impl PredictiveCore {
         let without_load = Operation { injections: Vec::new(), ..operation.clone() };
         let apart = (self.distance(&operation, expected), self.distance(&without_load, expected));
         let is_loaded = match apart {
-            (Ok(loaded), Ok(unloaded)) => loaded <= unloaded,
+            (Ok(loaded), Ok(unloaded)) => loaded < unloaded,
             (Err(error), Err(_)) => return Err(error),
             (loaded, _) => loaded.is_ok(),
         };
@@ -226,8 +226,10 @@ impl PredictiveCore {
         let mut buses: BTreeSet<usize> = self.customers.keys().copied().collect();
         buses.extend(violated.iter().filter_map(|(place, _)| self.places.list().get(*place)?.bus()));
         let topology = self.engine.topology();
-        let buses: Vec<usize> =
-            buses.into_iter().filter(|bus| topology.buses.get(*bus).is_some_and(|it| !it.is_source)).collect();
+        let buses: Vec<usize> = buses
+            .into_iter()
+            .filter(|bus| topology.buses.get(*bus).is_some_and(|it| !it.is_source))
+            .collect();
         let probe = |bus: &usize| Probe::RealPower { bus: *bus, connection: connection(topology, *bus) };
         let probes: Vec<Probe> = buses.iter().map(probe).collect();
         let found = sensitivities(self.engine.as_mut(), &operation, &probes)?;
@@ -248,18 +250,13 @@ impl PredictiveCore {
     fn distance(&mut self, operation: &Operation, expected: &Expected) -> Result<f64, SolveError> {
         let values = self.places.read(&self.engine.solve(operation)?);
         let apart = self.places.list().iter().zip(values.iter().zip(&expected.values));
-        let apart = apart.filter(|(place, _)| place.is_voltage()).map(|(_, (here, there))| (here - there).abs());
+        let apart =
+            apart.filter(|(place, _)| place.is_voltage()).map(|(_, (here, there))| (here - there).abs());
         Ok(apart.filter(|apart| apart.is_finite()).fold(0.0, f64::max))
     }
 
     /// One need after the other, each for the worst violation that those before leave.
-    fn areas(
-        &self,
-        expected: &Expected,
-        slopes: Slopes,
-        violated: Vec<(usize, f64)>,
-        judged: &mut Judged,
-    ) {
+    fn areas(&self, expected: &Expected, slopes: Slopes, violated: Vec<(usize, f64)>, judged: &mut Judged) {
         let violated: BTreeSet<usize> = violated.into_iter().map(|(place, _)| place).collect();
         let settled = BTreeSet::new();
         let mut instant = Instant { expected, values: expected.values.clone(), slopes, settled };
@@ -288,7 +285,11 @@ impl PredictiveCore {
             Some(bus) => bus,
             None => {
                 let buses = instant.slopes.keys().copied();
-                buses.filter_map(|bus| Some((bus, slope(bus)?.abs()))).rev().max_by(|a, b| a.1.total_cmp(&b.1))?.0
+                buses
+                    .filter_map(|bus| Some((bus, slope(bus)?.abs())))
+                    .rev()
+                    .max_by(|a, b| a.1.total_cmp(&b.1))?
+                    .0
             }
         };
         let slope = slope(bus).filter(|slope| slope.abs() > UNMOVED)?;
@@ -305,19 +306,11 @@ impl PredictiveCore {
         violated: &[(usize, f64)],
     ) -> Result<Need, String> {
         let area = self.area(instant, seed);
-        let members = self.members(instant, seed, &area, violated);
         let slopes = instant.slopes.get(&seed.bus).cloned().unwrap_or_default();
-        let amber = self.places.bounds(&self.limits.amber());
-        let lacking_w = members.iter().filter_map(|(place, beyond)| {
-            let (value, (low, high)) = (instant.values.get(*place)?, amber.get(*place)?);
-            let excess = if *beyond > 0.0 { value - high } else { low - value };
-            Some(excess / slopes.get(*place)?.abs())
-        });
-        let lacking_kw = lacking_w.fold(0.0, f64::max) / 1_000.0;
+        let lacking_kw = self.lacking_kw(instant, seed, &area, violated);
         let Trade { flexibility_need_margin, real_power_min_kw, bid_resolution_kw, .. } = self.trade;
         let needed_kw = (lacking_kw * (1.0 + flexibility_need_margin)).max(real_power_min_kw);
         let bids = ((needed_kw - real_power_min_kw) / bid_resolution_kw - SAME_BID).ceil().max(0.0);
-        instant.settled.extend(members.iter().map(|(place, _)| *place));
         instant.settled.insert(seed.place);
         let customers: BTreeSet<&String> =
             area.iter().filter_map(|bus| self.customers.get(bus)).flatten().collect();
@@ -357,27 +350,58 @@ impl PredictiveCore {
         part > 1e-9 && part >= 1.0 - self.trade.relative_sensitivity - 1e-9
     }
 
-    /// The violations that the power of an area is to end: of its buses, or of the seed's branch, beyond their limits the
-    /// same way, and moved by power at the seed's bus not much less than the seed's own.
-    fn members(
+    /// How much power at the seed's bus ends the seed's violation, in kW, and others of its area as well where that takes
+    /// no more than a need of their own would. Those are settled by it.
+    fn lacking_kw(
         &self,
-        instant: &Instant<'_>,
+        instant: &mut Instant<'_>,
         seed: &Seed,
         area: &[usize],
         violated: &[(usize, f64)],
-    ) -> Vec<(usize, f64)> {
-        let slopes = instant.slopes.get(&seed.bus);
-        let slope = |place: usize| slopes.and_then(|slopes| slopes.get(place)).copied().unwrap_or_default();
+    ) -> f64 {
+        let amber = self.places.bounds(&self.limits.amber());
+        let excess = |place: usize, beyond: f64| {
+            let (value, (low, high)) = (instant.values.get(place)?, amber.get(place)?);
+            Some(if beyond > 0.0 { value - high } else { low - value })
+        };
+        // By how much 1 kW at a bus lessens a violation.
+        let direction = if seed.direction == Direction::Up { 1_000.0 } else { -1_000.0 };
+        let relief = |bus: usize, (place, beyond): (usize, f64)| {
+            let slope = instant.slopes.get(&bus)?.get(place)?;
+            Some(-direction * slope * beyond.signum()).filter(|relief| *relief > 0.0)
+        };
+        let own = violated.iter().copied().find(|(place, _)| *place == seed.place);
+        let first = own.and_then(|own| Some(excess(own.0, own.1)? / relief(seed.bus, own)?));
+        let mut lacking_kw = first.unwrap_or_default();
+        let mut settled = Vec::new();
+        for other in self.alike(seed, area, violated) {
+            let (Some(excess), Some(by_seed)) = (excess(other.0, other.1), relief(seed.bus, other)) else {
+                continue;
+            };
+            let left = excess - lacking_kw * by_seed;
+            let bus = self.places.list().get(other.0).and_then(crate::places::Place::bus);
+            let by_own = relief(bus.unwrap_or(seed.bus), other).unwrap_or(by_seed);
+            let own_need_kw = (left / by_own).max(self.trade.real_power_min_kw);
+            if left / by_seed <= own_need_kw {
+                lacking_kw += (left / by_seed).max(0.0);
+                settled.push(other.0);
+            }
+        }
+        instant.settled.extend(settled);
+        lacking_kw
+    }
+
+    /// Other violations of the same side: at the buses of the area, or of the seed's branch.
+    fn alike(&self, seed: &Seed, area: &[usize], violated: &[(usize, f64)]) -> Vec<(usize, f64)> {
         let places = self.places.list();
         let Some(worst) = places.get(seed.place) else { return Vec::new() };
         let sign = violated.iter().find(|(place, _)| *place == seed.place).map_or(0.0, |it| it.1.signum());
         let belongs = |(place, beyond): &&(usize, f64)| {
-            let Some(other) = places.get(*place) else { return false };
-            let there = match other.bus() {
+            let there = places.get(*place).is_some_and(|other| match other.bus() {
                 Some(bus) => worst.is_voltage() && area.contains(&bus),
                 None => !worst.is_voltage() && other.name == worst.name,
-            };
-            there && beyond.signum() == sign && self.is_near(slope(*place) / slope(seed.place))
+            });
+            there && *place != seed.place && beyond.signum() == sign
         };
         violated.iter().filter(belongs).copied().collect()
     }

@@ -193,9 +193,8 @@ fn phasor(series: &TimeSeries, magnitude: &str, angle_deg: &str, at: Timestamp) 
 
 /// How long each instant holds: until the next, the last one as long as the one before it; a single one for an epoch.
 fn durations_min(instants: &BTreeSet<Timestamp>, epoch_length: Duration) -> Vec<(Timestamp, f64)> {
-    let minutes = |from: Timestamp, to: Timestamp| {
-        (to.as_datetime() - from.as_datetime()).as_seconds_f64() / 60.0
-    };
+    let minutes =
+        |from: Timestamp, to: Timestamp| (to.as_datetime() - from.as_datetime()).as_seconds_f64() / 60.0;
     let mut last_min = epoch_length.as_secs_f64() / 60.0;
     let mut instants = instants.iter().copied().peekable();
     let mut durations = Vec::new();

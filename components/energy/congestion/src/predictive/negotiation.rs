@@ -79,7 +79,8 @@ impl Negotiation {
             return;
         };
         let Some(deal) = self.deals.get_mut(congestion) else {
-            self.warnings.push(format!("an offering for {congestion:?}, which nobody asked for, is left aside"));
+            self.warnings
+                .push(format!("an offering for {congestion:?}, which nobody asked for, is left aside"));
             return;
         };
         if let Err(reason) = deal.take(offer) {
@@ -227,9 +228,10 @@ impl Deal {
         let end_min = |at: gridloop_messages::Timestamp, duration_min: f64| {
             (at.as_datetime() - self.need.at.as_datetime()).as_seconds_f64() / 60.0 + duration_min
         };
-        let short = terms.activation_time.zip(terms.duration_min).is_some_and(|(at, duration_min)| {
-            end_min(at, duration_min) < self.need.duration_min - 1e-6
-        });
+        let short = terms
+            .activation_time
+            .zip(terms.duration_min)
+            .is_some_and(|(at, duration_min)| end_min(at, duration_min) < self.need.duration_min - 1e-6);
         if late || short {
             return Err("does not last for all of the time");
         }

@@ -32,7 +32,8 @@ impl Selection {
     /// asked for; else fewer offers.
     fn is_before(&self, other: &Self) -> bool {
         let by_price = self.price_eur.total_cmp(&other.price_eur);
-        let order = by_price.then(self.power_kw.total_cmp(&other.power_kw)).then(self.count.cmp(&other.count));
+        let order =
+            by_price.then(self.power_kw.total_cmp(&other.power_kw)).then(self.count.cmp(&other.count));
         order.is_lt()
     }
 }

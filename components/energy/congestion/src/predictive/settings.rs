@@ -103,7 +103,10 @@ impl PredictiveLimits {
             ),
             max_loading,
             amber_loading: section
-                .number("amber_loading", "To what a current that was forecast above `max_loading` is to come.")
+                .number(
+                    "amber_loading",
+                    "To what a current that was forecast above `max_loading` is to come.",
+                )
                 .within(0.05..=5.0)
                 .or(max_loading),
         };

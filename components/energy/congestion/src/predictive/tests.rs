@@ -102,7 +102,7 @@ fn a_forecast_within_its_limits_needs_nothing() {
 
 #[test]
 fn where_voltage_is_too_high_less_power_is_needed_and_brings_it_to_the_limit() {
-    let powers = [("7", 12.0), ("5", 3.0)];
+    let powers = [("7", 6.0), ("5", 3.0)];
     let judged = judged(&mut core(LIMITS, TRADE), &powers);
     let [need] = judged.needs.as_slice() else { panic!("{judged:?}") };
     assert_eq!((need.direction, need.bus.as_str()), (Direction::Down, "7"));
@@ -110,17 +110,17 @@ fn where_voltage_is_too_high_less_power_is_needed_and_brings_it_to_the_limit() {
     assert!(judged.violations >= 3, "{judged:?}");
     let (_, before) = voltages_with(&powers, &[]);
     let (_, after) = voltages_with(&powers, &judged.needs);
-    assert!(before > 1.06 && (after - 1.05).abs() < 5e-4, "{before} and then {after} pu");
+    assert!(before > 1.055 && (after - 1.05).abs() < 1e-3, "{before} and then {after} pu");
     let worst = judged.worst.unwrap();
     assert!((worst.beyond - (before - 1.05)).abs() < 1e-9 && worst.place.starts_with("bus 7 "), "{worst:?}");
 }
 
 #[test]
 fn where_voltage_is_too_low_more_power_is_needed_and_brings_it_to_the_limit() {
-    let powers = [("10", -16.0), ("11", -2.0)];
+    let powers = [("7", -6.0), ("5", -3.0)];
     let judged = judged(&mut core(LIMITS, TRADE), &powers);
     assert!(judged.needs.iter().all(|need| need.direction == Direction::Up), "{judged:?}");
-    assert!(judged.worst.unwrap().beyond < -0.01);
+    assert!(judged.worst.unwrap().beyond < -0.005);
     let (after, _) = voltages_with(&powers, &judged.needs);
     assert!((after - 0.95).abs() < 1e-3, "{after} pu");
 }
@@ -178,13 +178,13 @@ fn one_need_is_enough_for_all_violations_along_a_feeder() {
 
 #[test]
 fn two_ends_of_a_feeder_have_a_need_each() {
-    let powers = [("7", 14.0), ("11", 30.0)];
+    let powers = [("7", 4.0), ("5", 9.0)];
     let trade = Trade { relative_sensitivity: 0.2, ..TRADE };
     let judged = judged(&mut core(LIMITS, trade), &powers);
     let customers: Vec<&Vec<String>> = judged.needs.iter().map(|need| &need.customers).collect();
     assert!(customers.len() >= 2, "{judged:?}");
     assert!(customers.iter().any(|it| it.contains(&"customer 7".to_owned())), "{customers:?}");
-    assert!(customers.iter().any(|it| it.contains(&"customer 11".to_owned())), "{customers:?}");
+    assert!(customers.iter().any(|it| it.contains(&"customer 5".to_owned())), "{customers:?}");
 }
 
 #[test]
@@ -204,11 +204,11 @@ fn a_request_has_the_margin_the_least_power_and_whole_bids() {
 
 #[test]
 fn amber_is_what_is_asked_for_and_red_is_what_makes_a_need() {
-    let powers = [("7", 12.0)];
+    let powers = [("7", 6.0)];
     let limits = PredictiveLimits { upper_amber_band_pu: 0.01, ..LIMITS };
     let needs = judged(&mut core(limits, TRADE), &powers).needs;
     let (_, after) = voltages_with(&powers, &needs);
-    assert!((after - 1.04).abs() < 5e-4, "{after} pu");
+    assert!((after - 1.04).abs() < 1e-3, "{after} pu");
     let (_, before) = voltages_with(&powers, &[]);
     let limits = PredictiveLimits { max_voltage_pu: before + 0.001, ..limits };
     assert_eq!(judged(&mut core(limits, TRADE), &powers), Judged::default(), "amber is no violation");
@@ -219,11 +219,11 @@ fn an_overloaded_branch_needs_power_against_its_current() {
     let limits = PredictiveLimits {
         min_voltage_pu: 0.5,
         max_voltage_pu: 1.5,
-        max_loading: 1.0,
-        amber_loading: 0.9,
+        max_loading: 0.3,
+        amber_loading: 0.25,
         ..LIMITS
     };
-    for (kw, direction) in [(35.0, Direction::Down), (-35.0, Direction::Up)] {
+    for (kw, direction) in [(12.0, Direction::Down), (-12.0, Direction::Up)] {
         let powers = [("7", kw)];
         let judged = judged(&mut core(limits, TRADE), &powers);
         assert!(judged.needs.iter().all(|need| need.direction == direction), "{judged:?}");
@@ -235,15 +235,16 @@ fn an_overloaded_branch_needs_power_against_its_current() {
         let values = values(&operation(&after));
         let loading = places.list().iter().zip(values).filter(|(place, _)| !place.is_voltage());
         let most = loading.map(|(_, value)| value).fold(0.0, f64::max);
-        assert!(most < 1.0, "{most} after {judged:?}");
+        assert!(most < 0.3, "{most} after {judged:?}");
+        assert!(!judged.needs.is_empty());
     }
 }
 
 /// Of a current nobody knows the direction of, nobody knows what power would lower it.
 #[test]
 fn an_overload_whose_power_is_not_known_is_told_and_not_asked_for() {
-    let limits = PredictiveLimits { min_voltage_pu: 0.5, max_voltage_pu: 1.5, max_loading: 1.0, ..LIMITS };
-    let state = expected(&operation(&[("7", 35.0)]));
+    let limits = PredictiveLimits { min_voltage_pu: 0.5, max_voltage_pu: 1.5, max_loading: 0.3, ..LIMITS };
+    let state = expected(&operation(&[("7", 12.0)]));
     let judged = core(limits, TRADE).judge(&[state], |_, _| Operation::default());
     assert_eq!(judged.needs, []);
     assert!(judged.warnings[0].contains("no power at any bus is known to move it"), "{judged:?}");
@@ -270,10 +271,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     /// Whatever is forecast, what is asked for takes the feeder back to its limits, up to what straight lines miss, if it
-    /// is there in full at the worst bus of each area.
+    /// is there in full at the worst bus of each area. And none of it drives the feeder beyond the other limit.
     #[test]
     fn what_is_needed_ends_the_violations(
-        far_kw in -14.0..14.0_f64, near_kw in -14.0..14.0_f64, other_kw in -14.0..14.0_f64,
+        far_kw in -6.0..6.0_f64, near_kw in -6.0..6.0_f64, other_kw in -6.0..6.0_f64,
         relative_sensitivity in 0.0..1.0_f64,
     ) {
         let powers = [("7", far_kw), ("10", near_kw), ("5", other_kw)];
@@ -284,7 +285,7 @@ proptest! {
         let down = judged.needs.iter().any(|need| need.direction == Direction::Down);
         // What is bought against the one end's violation may add to the other's; here no forecast has both.
         if !(up && down) {
-            prop_assert!(low > 0.95 - 3e-3 && high < 1.05 + 3e-3, "{low} to {high} after {judged:?}");
+            prop_assert!(low > 0.95 - 2e-3 && high < 1.05 + 2e-3, "{low} to {high} after {judged:?}");
         }
         let distinct: BTreeSet<&str> = judged.needs.iter().map(|need| need.place.as_str()).collect();
         prop_assert_eq!(distinct.len(), judged.needs.len(), "no place is asked for twice");

@@ -32,9 +32,9 @@ fn pgo(text: &str) -> Box<dyn Component> {
 }
 
 fn series(times: &[Timestamp], named: &[(&str, &str, Vec<f64>)]) -> TimeSeries {
-    let series = named.iter().map(|(name, unit, numbers)| {
-        ((*name).to_owned(), ValueArray::numbers(*unit, numbers.clone()))
-    });
+    let series = named
+        .iter()
+        .map(|(name, unit, numbers)| ((*name).to_owned(), ValueArray::numbers(*unit, numbers.clone())));
     TimeSeries { time_index: times.to_vec(), series: series.collect() }
 }
 
@@ -178,7 +178,8 @@ fn the_network_all_forecasts_and_the_predictor_s_status_are_waited_for() {
         let mut component = pgo(PREDICTIVE);
         let epoch = open_epoch(1);
         component.open(&epoch).unwrap();
-        let rest: Told = all.iter().enumerate().filter(|(at, _)| *at != left_out).map(|it| it.1.clone()).collect();
+        let rest: Told =
+            all.iter().enumerate().filter(|(at, _)| *at != left_out).map(|it| it.1.clone()).collect();
         hear(&mut *component, 1, &rest);
         assert!(matches!(step(&mut *component, &epoch, 0.2), Step::WakeAt(_)), "{}", all[left_out].0);
         hear(&mut *component, 1, &vec![all[left_out].clone()]);
@@ -222,7 +223,8 @@ fn what_lies_in_the_epoch_itself_or_beyond_the_horizon_makes_no_need() {
         {
             let mut kv = vec![0.4; 8];
             kv[0] = 0.44;
-            it.forecast = series(&it.forecast.time_index, &[("Magnitude", "kV", kv), ("Angle", "deg", vec![0.0; 8])]);
+            it.forecast =
+                series(&it.forecast.time_index, &[("Magnitude", "kV", kv), ("Angle", "deg", vec![0.0; 8])]);
         }
     }
     hear(&mut *component, 2, &told);
@@ -231,10 +233,15 @@ fn what_lies_in_the_epoch_itself_or_beyond_the_horizon_makes_no_need() {
 
 #[test]
 fn the_cheapest_offers_are_selected_and_the_result_ends_the_epoch() {
-    let (mut component, epoch, needs) = asking(&PREDICTIVE.replace("horizon_h", "flexibility_need_margin = 1.0\nhorizon_h"), 1);
+    let (mut component, epoch, needs) =
+        asking(&PREDICTIVE.replace("horizon_h", "flexibility_need_margin = 1.0\nhorizon_h"), 1);
     let need = &needs[0];
     assert_eq!(need.real_power_request_kw, 6.0);
-    hear(&mut *component, 1, &vec![result("lfm1", nothing(None), 0), offering("lfm1", terms(need, "a", 6.0, 4.0), 3)]);
+    hear(
+        &mut *component,
+        1,
+        &vec![result("lfm1", nothing(None), 0), offering("lfm1", terms(need, "a", 6.0, 4.0), 3)],
+    );
     hear(&mut *component, 1, &vec![offering("lfm1", terms(need, "b", 3.0, 1.0), 3)]);
     assert!(matches!(step(&mut *component, &epoch, 0.3), Step::WakeAt(_)), "the third offer is to come");
     hear(&mut *component, 1, &vec![offering("lfm1", terms(need, "c", 3.0, 1.5), 3)]);
@@ -252,7 +259,10 @@ fn the_cheapest_offers_are_selected_and_the_result_ends_the_epoch() {
     assert_eq!((number("selected_kw"), number("cost_eur"), number("uncovered_kw")), (6.0, 2.5, 0.0));
     assert_eq!(number("violations"), 3.0, "one of each phase");
     let worst = &findings["worst_violation"];
-    assert_eq!((worst["place"].as_str(), worst["at"].as_str()), (Some("bus 7 phase 1 at 1.1000 pu"), Some("2026-06-21T09:00:00.000Z")));
+    assert_eq!(
+        (worst["place"].as_str(), worst["at"].as_str()),
+        (Some("bus 7 phase 1 at 1.1000 pu"), Some("2026-06-21T09:00:00.000Z"))
+    );
 }
 
 #[test]
@@ -266,7 +276,9 @@ fn without_an_offer_it_is_ready_and_tells_what_is_not_covered() {
 
 #[test]
 fn a_forecast_that_does_not_come_is_waited_for_or_nothing_is_asked_for_and_that_is_told() {
-    for (text, gives_up) in [(PREDICTIVE.to_owned(), false), (PREDICTIVE.to_owned() + "input_timeout_s = 20\n", true)] {
+    for (text, gives_up) in
+        [(PREDICTIVE.to_owned(), false), (PREDICTIVE.to_owned() + "input_timeout_s = 20\n", true)]
+    {
         let mut component = pgo(&text);
         let epoch = open_epoch(1);
         component.open(&epoch).unwrap();
@@ -280,7 +292,10 @@ fn a_forecast_that_does_not_come_is_waited_for_or_nothing_is_asked_for_and_that_
             assert_eq!(step(&mut *component, &epoch, 10.0), Step::WakeAt(at(1, 20.0)));
             let warnings = finished(step(&mut *component, &epoch, 20.0));
             let told = warning_of(&warnings);
-            assert!(told.contains("no ready Status of nsp, ") && told.contains("nothing is asked for"), "{told}");
+            assert!(
+                told.contains("no ready Status of nsp, ") && told.contains("nothing is asked for"),
+                "{told}"
+            );
             assert_eq!(component.findings().unwrap()["epochs_without_forecast"], 1);
         } else {
             assert_eq!(step(&mut *component, &epoch, 10.0), Step::Waiting);
@@ -332,7 +347,8 @@ fn neither_another_predictor_nor_another_market_is_listened_to() {
 
 #[test]
 fn a_congestion_has_a_name_of_its_own_in_every_epoch() {
-    let names: Vec<String> = (1..=2).map(|epoch| asking(PREDICTIVE, epoch).2[0].congestion_id.clone()).collect();
+    let names: Vec<String> =
+        (1..=2).map(|epoch| asking(PREDICTIVE, epoch).2[0].congestion_id.clone()).collect();
     assert_eq!(names, ["pgo1-1-1", "pgo1-2-1"]);
 }
 
@@ -342,7 +358,11 @@ fn a_doubtful_forecast_is_told_on() {
     let epoch = open_epoch(1);
     component.open(&epoch).unwrap();
     hear(&mut *component, 1, &network_messages());
-    hear(&mut *component, 1, &forecast(1, 1.0, &[Warning::new(WarningKind::InputUnreliable, "of yesterday")]));
+    hear(
+        &mut *component,
+        1,
+        &forecast(1, 1.0, &[Warning::new(WarningKind::InputUnreliable, "of yesterday")]),
+    );
     let warnings = finished(step(&mut *component, &epoch, 0.2));
     assert!(warning_of(&warnings).contains("is doubtful: warning.input-unreliable"), "{warnings:?}");
 }

@@ -90,10 +90,7 @@ fn an_offer_that_does_not_do_what_is_needed_counts_and_is_not_taken() {
     let cheap = |offer: &str| terms("pgo-4-1", offer, 6.0, 1.0);
     let mut series = cheap("weak").real_power.unwrap();
     series.time_index.push(at(19));
-    series.series.insert(
-        "Regulation".into(),
-        gridloop_messages::ValueArray::numbers("kW", vec![6.0, 0.0]),
-    );
+    series.series.insert("Regulation".into(), gridloop_messages::ValueArray::numbers("kW", vec![6.0, 0.0]));
     let bad = [
         OfferTerms { direction: Some(Direction::Down), ..cheap("other way") },
         OfferTerms { price_eur: None, ..cheap("no price") },
