@@ -13,14 +13,22 @@ const LIMIT_PU: f64 = 0.9;
 /// The hours in which its market is open; epoch 1 is hour 0.
 const OPEN: std::ops::RangeInclusive<u64> = 8..=11;
 
-fn run(overrides: &[&str]) -> Run {
+/// The example with these overrides, on a bus that keeps the order of messages, or one that shuffles them by a seed.
+fn run_on(seed: Option<u64>, overrides: &[&str]) -> Run {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/examples/flexibility-market.toml");
     let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
     let configuration = Configuration::load(&path, &overrides).unwrap_or_else(|errors| panic!("{errors}"));
-    let run =
-        simulated(|clock| async move { World::in_order(&clock).run(configuration).await }).expect("a run");
+    let run = simulated(|clock| async move {
+        let world = seed.map_or_else(|| World::in_order(&clock), |seed| World::new(&clock, seed));
+        world.run(configuration).await
+    });
+    let run = run.expect("a run");
     assert_eq!(run.report.manager.outcome, Outcome::Completed, "{}", run.report.manager.reason);
     run
+}
+
+fn run(overrides: &[&str]) -> Run {
+    run_on(None, overrides)
 }
 
 /// The same day, with an operator of the network who sees no harm in any voltage.
@@ -185,4 +193,17 @@ fn what_buyer_and_market_report_is_the_same() {
     assert_eq!(found(&run, "pgo", "/uncovered_kw"), 0.0);
     let beyond = found(&run, "pgo", "/worst_violation/beyond_limit");
     assert!((-0.05..0.0).contains(&beyond), "{beyond}");
+}
+
+#[test]
+fn the_order_in_which_messages_arrive_changes_nothing_in_what_is_bought() {
+    let bought = |run: &Run| {
+        let numbers = ["/needs", "/requested_kw", "/offers", "/accepted_offers", "/selected_kw", "/cost_eur"];
+        numbers.map(|number| found(run, "pgo", number))
+    };
+    let in_order = bought(&run(&["simulation.epochs=10"]));
+    assert!(in_order.iter().all(|number| *number > 0.0), "{in_order:?}");
+    for seed in 1..=4 {
+        assert_eq!(bought(&run_on(Some(seed), &["simulation.epochs=10"])), in_order, "seed {seed}");
+    }
 }

@@ -34,7 +34,7 @@ fn pgo(text: &str) -> Box<dyn Component> {
 fn series(times: &[Timestamp], named: &[(&str, &str, Vec<f64>)]) -> TimeSeries {
     let series = named
         .iter()
-        .map(|(name, unit, numbers)| ((*name).to_owned(), ValueArray::numbers(*unit, numbers.clone())));
+        .map(|(name, unit, numbers)| ((*name).to_owned(), ValueArray::numbers(unit, numbers.clone())));
     TimeSeries { time_index: times.to_vec(), series: series.collect() }
 }
 
