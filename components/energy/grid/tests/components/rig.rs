@@ -2,7 +2,7 @@
 
 use gridloop_clock::MonoTime;
 use gridloop_component::{Action, Component, ComponentCore, Identity, Input};
-use gridloop_grid::{Grid, GridSettings, NetworkDescription, NetworkSource, Place, Unsaid};
+use gridloop_grid::{Awaited, Grid, GridSettings, NetworkDescription, NetworkSource, Place, Unsaid};
 use gridloop_messages::{
     Body, BranchCurrent, BusType, BusVoltage, CustomerInfo, Decoded, DeviceState, Epoch, EpochFields, Header,
     Message, NetworkBusInfo, NetworkComponentInfo, NetworkState, PointQuality, PointSource, PointState,
@@ -289,6 +289,7 @@ pub(crate) fn settings(source: NetworkSource) -> GridSettings {
         grid_id: "valley".into(),
         source,
         resources: BTreeMap::new(),
+        awaited: Awaited::default(),
         taps: BTreeMap::new(),
         source_voltage_pu: Vec::new(),
         input_timeout: Duration::from_secs(60),
