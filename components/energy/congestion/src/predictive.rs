@@ -13,7 +13,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use self::core::{Judged, Need, PredictiveCore, Violation};
+pub use self::core::{Judged, Need, PredictiveCore, Purchase, Violation};
 pub use component::PredictiveOptimization;
 pub use forecast::Expected;
 pub use selection::{Priced, cheapest};

@@ -134,6 +134,7 @@ impl PredictiveOptimization {
             [epoch.end_time, until],
             span.to_std().unwrap_or_default(),
         );
+        core.forget_before(epoch.start_time);
         let judged = core.judge(&expected, |topology, at| self.forecast.operation(topology, at));
         if !unknown.is_empty() {
             let places: Vec<String> = unknown.into_iter().collect();
@@ -203,6 +204,9 @@ impl PredictiveOptimization {
         totals.selected_kw += outcome.selected_kw;
         totals.cost_eur += outcome.cost_eur;
         totals.uncovered_kw += outcome.uncovered_kw;
+        if let (Some(core), false) = (&mut self.core, self.settings.purchases_in_forecast) {
+            self.negotiation.purchases().into_iter().for_each(|purchase| core.buy(purchase));
+        }
         self.warnings.append(&mut self.negotiation.warnings);
         self.warnings.extend(self.negotiation.uncovered());
         for warning in &self.warnings {

@@ -74,6 +74,36 @@ pub struct Judged {
     pub warnings: Vec<String>,
 }
 
+/// Power that was bought.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Purchase {
+    /// From when.
+    pub from: Timestamp,
+    /// For how long, in minutes.
+    pub duration_min: f64,
+    /// Which way.
+    pub direction: Direction,
+    /// Where it counts as given.
+    pub bus: String,
+    /// How much, in kW.
+    pub power_kw: f64,
+}
+
+impl Purchase {
+    fn holds_at(&self, at: Timestamp) -> bool {
+        at >= self.from && !self.is_over_at(at)
+    }
+
+    fn is_over_at(&self, at: Timestamp) -> bool {
+        (at.as_datetime() - self.from.as_datetime()).as_seconds_f64() >= self.duration_min * 60.0
+    }
+
+    /// In W, positive towards the grid.
+    fn power_w(&self) -> f64 {
+        watts(self.direction, self.power_kw)
+    }
+}
+
 /// Judges forecasts of a network.
 pub struct PredictiveCore {
     limits: PredictiveLimits,
@@ -82,6 +112,8 @@ pub struct PredictiveCore {
     places: Places,
     /// Customers by bus.
     customers: BTreeMap<usize, BTreeSet<String>>,
+    /// What the forecast does not show.
+    purchases: Vec<Purchase>,
 }
 
 /// How values move with power at some buses: by bus, the change at each place for one W more.
@@ -95,6 +127,16 @@ struct Instant<'a> {
     slopes: Slopes,
     /// Places that are dealt with, or that nothing can be done for.
     settled: BTreeSet<usize>,
+}
+
+impl Instant<'_> {
+    /// Reckons with so many W more at a bus.
+    fn add(&mut self, bus: usize, power_w: f64) {
+        let Some(slopes) = self.slopes.get(&bus) else { return };
+        for (value, slope) in self.values.iter_mut().zip(slopes) {
+            *value += power_w * slope;
+        }
+    }
 }
 
 /// The violation that an area grows around.
@@ -122,7 +164,7 @@ impl PredictiveCore {
                 by_bus.entry(bus).or_default().insert(customer);
             }
         }
-        Self { limits, trade, engine, places, customers: by_bus }
+        Self { limits, trade, engine, places, customers: by_bus, purchases: Vec::new() }
     }
 
     /// What is watched.
@@ -135,6 +177,22 @@ impl PredictiveCore {
     #[must_use]
     pub fn topology(&self) -> &Topology {
         self.engine.topology()
+    }
+
+    /// Power that was bought and that forecasts do not show: what it does is reckoned with from now on.
+    pub fn buy(&mut self, purchase: Purchase) {
+        self.purchases.push(purchase);
+    }
+
+    /// Forgets purchases that are over.
+    pub fn forget_before(&mut self, time: Timestamp) {
+        self.purchases.retain(|purchase| !purchase.is_over_at(time));
+    }
+
+    /// Purchases in force at an instant: bus, and W towards the grid.
+    fn purchased(&self, at: Timestamp) -> Vec<(usize, f64)> {
+        let in_force = self.purchases.iter().filter(|purchase| purchase.holds_at(at));
+        in_force.filter_map(|it| Some((self.topology().bus(&it.bus)?, it.power_w()))).collect()
     }
 
     /// What is needed so that the network stays within its limits. `operation` is what feeds in and draws at an instant,
@@ -224,6 +282,7 @@ impl PredictiveCore {
         };
         let operation = if is_loaded { operation } else { without_load };
         let mut buses: BTreeSet<usize> = self.customers.keys().copied().collect();
+        buses.extend(self.purchased(expected.at).into_iter().map(|(bus, _)| bus));
         buses.extend(violated.iter().filter_map(|(place, _)| self.places.list().get(*place)?.bus()));
         let topology = self.engine.topology();
         let buses: Vec<usize> = buses
@@ -260,6 +319,9 @@ impl PredictiveCore {
         let violated: BTreeSet<usize> = violated.into_iter().map(|(place, _)| place).collect();
         let settled = BTreeSet::new();
         let mut instant = Instant { expected, values: expected.values.clone(), slopes, settled };
+        for (bus, power_w) in self.purchased(expected.at) {
+            instant.add(bus, power_w);
+        }
         loop {
             let mut left = self.violated(&instant.values);
             left.retain(|(place, _)| violated.contains(place) && !instant.settled.contains(place));
@@ -306,7 +368,6 @@ impl PredictiveCore {
         violated: &[(usize, f64)],
     ) -> Result<Need, String> {
         let area = self.area(instant, seed);
-        let slopes = instant.slopes.get(&seed.bus).cloned().unwrap_or_default();
         let lacking_kw = self.lacking_kw(instant, seed, &area, violated);
         let Trade { flexibility_need_margin, real_power_min_kw, bid_resolution_kw, .. } = self.trade;
         let needed_kw = (lacking_kw * (1.0 + flexibility_need_margin)).max(real_power_min_kw);
@@ -319,10 +380,7 @@ impl PredictiveCore {
         if customers.is_empty() {
             return Err(format!("{place} at {}: there is no customer who could help", instant.expected.at));
         }
-        let step_w = if seed.direction == Direction::Up { 1_000.0 } else { -1_000.0 } * needed_kw;
-        for (value, slope) in instant.values.iter_mut().zip(&slopes) {
-            *value += step_w * slope;
-        }
+        instant.add(seed.bus, watts(seed.direction, needed_kw));
         let name = |bus: &usize| self.topology().buses.get(*bus).map(|bus| bus.name.clone());
         Ok(Need {
             at: instant.expected.at,
@@ -365,10 +423,10 @@ impl PredictiveCore {
             Some(if beyond > 0.0 { value - high } else { low - value })
         };
         // By how much 1 kW at a bus lessens a violation.
-        let direction = if seed.direction == Direction::Up { 1_000.0 } else { -1_000.0 };
+        let kilowatt = watts(seed.direction, 1.0);
         let relief = |bus: usize, (place, beyond): (usize, f64)| {
             let slope = instant.slopes.get(&bus)?.get(place)?;
-            Some(-direction * slope * beyond.signum()).filter(|relief| *relief > 0.0)
+            Some(-kilowatt * slope * beyond.signum()).filter(|relief| *relief > 0.0)
         };
         let own = violated.iter().copied().find(|(place, _)| *place == seed.place);
         let first = own.and_then(|own| Some(excess(own.0, own.1)? / relief(seed.bus, own)?));
@@ -404,6 +462,14 @@ impl PredictiveCore {
             there && *place != seed.place && beyond.signum() == sign
         };
         violated.iter().filter(belongs).copied().collect()
+    }
+}
+
+/// Regulation in kW as W towards the grid.
+fn watts(direction: Direction, power_kw: f64) -> f64 {
+    match direction {
+        Direction::Up => power_kw * 1_000.0,
+        Direction::Down => power_kw * -1_000.0,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What becomes of the needs of an epoch at the market: a [`Negotiation`] collects offers until all are in, selects, and
 //! waits for the result.
 
-use super::core::Need;
+use super::core::{Need, Purchase};
 use super::selection::{Priced, cheapest};
 use gridloop_messages::{FlexibilityNeed, LfmMarketResult, Offer, OfferTerms};
 use std::collections::{BTreeMap, BTreeSet};
@@ -148,9 +148,8 @@ impl Negotiation {
     pub(super) fn outcome(&self) -> Outcome {
         let mut outcome = Outcome::default();
         for deal in self.deals.values() {
-            let confirmed = deal.confirmed.iter().filter_map(|id| deal.offers.get(id).copied().flatten());
             let (mut kw, mut eur) = (0.0, 0.0);
-            for offer in confirmed {
+            for offer in deal.bought() {
                 kw += offer.power_kw;
                 eur += offer.price_eur;
                 outcome.accepted += 1;
@@ -163,11 +162,23 @@ impl Negotiation {
         outcome
     }
 
+    /// What was bought for each need.
+    pub(super) fn purchases(&self) -> Vec<Purchase> {
+        let bought = self.deals.values().filter(|deal| !deal.confirmed.is_empty());
+        let purchase = |deal: &Deal| Purchase {
+            from: deal.need.at,
+            duration_min: deal.need.duration_min,
+            direction: deal.need.direction,
+            bus: deal.need.bus.clone(),
+            power_kw: deal.bought().map(|offer| offer.power_kw).sum(),
+        };
+        bought.map(purchase).collect()
+    }
+
     /// What was not bought of what is needed, in words.
     pub(super) fn uncovered(&self) -> Vec<String> {
         let left = self.deals.values().filter_map(|deal| {
-            let confirmed = deal.confirmed.iter().filter_map(|id| deal.offers.get(id).copied().flatten());
-            let left_kw = deal.need.needed_kw - confirmed.map(|offer| offer.power_kw).sum::<f64>();
+            let left_kw = deal.need.needed_kw - deal.bought().map(|offer| offer.power_kw).sum::<f64>();
             let Need { at, place, needed_kw, .. } = &deal.need;
             (left_kw > 0.001)
                 .then(|| format!("{place} at {at}: {left_kw:.3} of {needed_kw:.3} kW are not to be had"))
@@ -188,6 +199,11 @@ impl Deal {
             confirmed: BTreeSet::new(),
             refused: BTreeSet::new(),
         }
+    }
+
+    /// The offers that the market has accepted.
+    fn bought(&self) -> impl Iterator<Item = Priced> {
+        self.confirmed.iter().filter_map(|id| self.offers.get(id).copied().flatten())
     }
 
     fn is_complete(&self) -> bool {

@@ -19,6 +19,8 @@ pub struct PredictiveSettings {
     pub limits: PredictiveLimits,
     /// How far ahead it looks, from the beginning of the epoch on.
     pub horizon: Duration,
+    /// Whether the forecast shows what was bought before. Else what was bought is added to it here.
+    pub purchases_in_forecast: bool,
     /// How it asks.
     pub trade: Trade,
     /// The local flexibility market.
@@ -78,6 +80,15 @@ impl PredictiveLimits {
         }
     }
 
+    /// What is wrong with them, as what is expected of the highest voltage, and of the amber loading.
+    #[must_use]
+    pub fn flaws(&self) -> [Option<String>; 2] {
+        let Band { lowest_pu: low, highest_pu: high, .. } = self.amber();
+        let room = || format!("limits with room between amber: it would reach from {low} to {high} pu");
+        let loading = || format!("{} at most", self.max_loading);
+        [(low >= high).then(room), (self.amber_loading > self.max_loading).then(loading)]
+    }
+
     fn read(section: &Section<'_>) -> Self {
         let band = |key, about| section.number(key, about).within(0.0..=0.2).or(0.0);
         let max_loading = section
@@ -110,14 +121,10 @@ impl PredictiveLimits {
                 .within(0.05..=5.0)
                 .or(max_loading),
         };
-        let amber = limits.amber();
-        if amber.lowest_pu >= amber.highest_pu {
-            let (low, high) = (amber.lowest_pu, amber.highest_pu);
-            let expected = format!("limits with room between amber: it would reach from {low} to {high} pu");
-            section.error(Some("max_voltage_pu"), expected, None);
-        }
-        if limits.amber_loading > limits.max_loading {
-            section.error(Some("amber_loading"), format!("{} at most", limits.max_loading), None);
+        for (key, flaw) in ["max_voltage_pu", "amber_loading"].into_iter().zip(limits.flaws()) {
+            if let Some(expected) = flaw {
+                section.error(Some(key), expected, None);
+            }
         }
         limits
     }
@@ -167,6 +174,13 @@ impl PredictiveSettings {
             network: NetworkSource::read(section),
             limits: PredictiveLimits::read(section),
             horizon: Duration::try_from_secs_f64(horizon_h * 3_600.0).unwrap_or_default(),
+            purchases_in_forecast: section
+                .boolean(
+                    "purchases_in_forecast",
+                    "Whether the forecast shows what was bought before: the predictor knows the plans of those who \
+                     sell. Else what was bought is added to it here, or it would be bought again in the next epoch.",
+                )
+                .or(true),
             trade: Trade::read(section),
             market: name("market", "Name of the local flexibility market that it asks."),
             hours: OpeningHours::read(section),

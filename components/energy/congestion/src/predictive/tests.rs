@@ -1,6 +1,6 @@
 //! Predictive grid optimisation without messages: what it asks for, held against the power flow.
 
-use super::core::{Judged, Need, PredictiveCore};
+use super::core::{Judged, Need, PredictiveCore, Purchase};
 use super::forecast::Expected;
 use super::settings::{PredictiveLimits, Trade};
 use crate::places::Places;
@@ -200,6 +200,44 @@ fn a_request_has_the_margin_the_least_power_and_whole_bids() {
     let bids = (coarse.request_kw - 0.5) / 2.0;
     assert!((bids - bids.round()).abs() < 1e-9, "{coarse:?}");
     assert!((0.0..2.0).contains(&(coarse.request_kw - plain_kw)), "{coarse:?}");
+}
+
+fn purchase(need: &Need, part: f64) -> Purchase {
+    Purchase {
+        from: need.at,
+        duration_min: need.duration_min,
+        direction: need.direction,
+        bus: need.bus.clone(),
+        power_kw: part * need.needed_kw,
+    }
+}
+
+#[test]
+fn what_was_bought_and_the_forecast_does_not_show_is_not_needed_again() {
+    let powers = [("7", 6.0), ("5", 3.0)];
+    let mut core = core(LIMITS, TRADE);
+    let first = judged(&mut core, &powers).needs.remove(0);
+    core.buy(purchase(&first, 0.6));
+    let rest = judged(&mut core, &powers).needs.remove(0);
+    assert!((rest.needed_kw - 0.4 * first.needed_kw).abs() < 0.1, "{rest:?} after 0.6 of {first:?}");
+    core.buy(purchase(&rest, 1.0));
+    assert_eq!(judged(&mut core, &powers).needs, []);
+}
+
+#[test]
+fn a_purchase_counts_in_its_time_and_is_forgotten_after_it() {
+    let powers = [("7", 6.0)];
+    let mut core = core(LIMITS, TRADE);
+    let need = judged(&mut core, &powers).needs.remove(0);
+    for from in [at(17), at(19)] {
+        core.buy(Purchase { from, ..purchase(&need, 1.0) });
+    }
+    assert_eq!(judged(&mut core, &powers).needs, std::slice::from_ref(&need), "those are of other hours");
+    core.buy(purchase(&need, 1.0));
+    core.forget_before(at(18));
+    assert_eq!(judged(&mut core, &powers).needs, []);
+    core.forget_before(at(19));
+    assert_eq!(judged(&mut core, &powers).needs, [need]);
 }
 
 #[test]

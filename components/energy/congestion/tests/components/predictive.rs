@@ -265,6 +265,30 @@ fn the_cheapest_offers_are_selected_and_the_result_ends_the_epoch() {
     );
 }
 
+/// The needs of two epochs whose forecasts say the same, after those of the first were met.
+fn needs_after_purchase(text: &str) -> usize {
+    let (mut component, epoch, needs) = asking(text, 1);
+    hear(&mut *component, 1, &vec![offering("lfm1", terms(&needs[0], "a", 3.0, 1.0), 1)]);
+    published(step(&mut *component, &epoch, 0.3));
+    hear(&mut *component, 1, &vec![result("lfm1", terms(&needs[0], "a", 3.0, 1.0), 1)]);
+    finished(step(&mut *component, &epoch, 0.4));
+    let epoch = open_epoch(2);
+    component.open(&epoch).unwrap();
+    let mut again = forecast(1, CONGESTED.1, &[]);
+    again.iter_mut().for_each(|(_, message)| message.header.epoch.as_mut().unwrap().epoch_number = 2);
+    hear(&mut *component, 2, &again);
+    match step(&mut *component, &epoch, 0.2) {
+        Step::Publish(outputs) => outputs.len(),
+        _ => 0,
+    }
+}
+
+#[test]
+fn a_predictor_that_knows_no_plans_makes_nobody_buy_twice() {
+    assert_eq!(needs_after_purchase(PREDICTIVE), 1, "such a forecast says that it is still missing");
+    assert_eq!(needs_after_purchase(&(PREDICTIVE.to_owned() + "purchases_in_forecast = false\n")), 0);
+}
+
 #[test]
 fn without_an_offer_it_is_ready_and_tells_what_is_not_covered() {
     let (mut component, epoch, needs) = asking(PREDICTIVE, 1);
