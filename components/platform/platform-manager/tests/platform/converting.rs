@@ -147,9 +147,7 @@ fn an_energy_community_becomes_tables_of_all_its_parts() {
         panic!()
     };
     assert_eq!(forecaster.horizon, Duration::from_secs(7200));
-    let ComponentKind::Resource(resources::Kind::Controller(controller)) = kind("commands") else {
-        panic!()
-    };
+    let ComponentKind::Resource(resources::Kind::Controller(controller)) = kind("commands") else { panic!() };
     assert_eq!(controller.dispatchers, ["ed"]);
     let ComponentKind::Market(markets::Kind::FlexibilityMarket(market)) = kind("market") else { panic!() };
     assert_eq!((market.hours.opening_h, market.hours.closing_h), (8.0, 23.0));
