@@ -182,6 +182,14 @@ impl Grid {
     }
 }
 
+/// Whether a message says that its values may not be right. That the sender refused what was asked of it or moved it to a
+/// limit (`warning.input`, `warning.input-range`), and remarks (`warning.other`), make no value less true.
+pub(crate) fn casts_doubt(message: &Message) -> bool {
+    let kinds = [WarningKind::Convergence, WarningKind::InputUnreliable, WarningKind::Internal];
+    let doubts = |warning: &Warning| kinds.iter().any(|kind| warning.as_str().starts_with(kind.as_str()));
+    message.header.epoch.as_ref().is_some_and(|epoch| epoch.warnings.iter().any(doubts))
+}
+
 /// The first reasons that a warning tells.
 const DOUBTS_TOLD: usize = 10;
 
@@ -245,7 +253,7 @@ impl Component for Grid {
             Body::ResourceState(state) => {
                 let mut parts = topic.splitn(3, '.');
                 let Some(name) = parts.nth(2) else { return Ok(()) };
-                let warned = message.header.epoch.as_ref().is_some_and(|epoch| !epoch.warnings.is_empty());
+                let warned = casts_doubt(message);
                 self.states.insert(name.to_owned(), (state.clone(), warned));
                 self.hear(&[name.to_owned()])?;
             }

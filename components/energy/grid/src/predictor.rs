@@ -3,7 +3,7 @@
 
 use crate::awaited::Awaited;
 use crate::connection::{Connected, Connections};
-use crate::grid::{doubtful, wait_for};
+use crate::grid::{casts_doubt, doubtful, wait_for};
 use crate::readings::{angle_deg, on_wire, per_unit};
 use crate::source::{Known, NetworkSource};
 use crate::taps::{TapChanger, Taps};
@@ -217,7 +217,7 @@ impl Component for NetworkStatePredictor {
     }
 
     fn take(&mut self, topic: &str, message: &Message, _: MonoTime) -> Result<(), Fault> {
-        let warned = message.header.epoch.as_ref().is_some_and(|epoch| !epoch.warnings.is_empty());
+        let warned = casts_doubt(message);
         match &message.body {
             Body::ResourceState(state) => {
                 if let Some(name) = topic.splitn(3, '.').nth(2) {

@@ -12,7 +12,8 @@ use std::process::ExitCode;
 
 /// Physical inverters, batteries and tap changers in the loop of a SimCES energy-system simulation.
 ///
-/// Without a command, gridloop runs `configs/demo.toml`: a minute of a sunny afternoon with three simulated devices.
+/// Without a command, gridloop runs `configs/scenarios/hil-feeder.toml`: a minute with three simulated devices in the
+/// loop of a feeder.
 #[derive(Debug, Parser)]
 #[command(name = "gridloop", version, after_help = EXIT_CODES, help_template = HELP)]
 pub(crate) struct Cli {
@@ -183,9 +184,9 @@ pub(crate) struct ConvertArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ConfigurationArgs {
     /// The configuration.
-    #[arg(default_value = "configs/demo.toml")]
+    #[arg(default_value = "configs/scenarios/hil-feeder.toml")]
     pub(crate) config: PathBuf,
-    /// Override a value, such as `device.pv1.address=tcp://192.0.2.10:502`. May be repeated.
+    /// Override a value, such as `device.PV_large.address=tcp://192.0.2.10:502`. May be repeated.
     #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
     pub(crate) set: Vec<String>,
     /// Override the bus: `memory:` or `amqp://user:password@host:port/vhost`.

@@ -13,7 +13,7 @@ use std::time::Duration;
 fn the_sample_becomes_a_configuration_that_is_sound() {
     let folder = Folder::new(&[]);
     let sample = shipped("configs/simces/energy-community.yml");
-    let (manifests, resources) = (shipped("configs/manifests"), shipped("configs/demo"));
+    let (manifests, resources) = (shipped("configs/manifests"), shipped("configs/simces/resources"));
     let arguments =
         ["convert", &sample, "--manifests", &manifests, "--resources", &resources, "-o", "community.toml"];
     let done = folder.gridloop(&arguments);
@@ -274,4 +274,32 @@ Components:
     let done = folder.gridloop(&["convert", "run.yml", "--manifests", &shipped("configs/manifests")]);
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert!(done.stdout.contains("external_components = [\"nis\"]"), "{}", done.stdout);
+}
+
+#[test]
+fn components_that_iterate_are_converted_and_their_run_completes() {
+    let run = "Simulation: {InitialStartTime: '2026-06-21T10:00:00Z', EpochLength: 900, MaxEpochCount: 2}
+Components:
+    DroopGenerator:
+        diesel: {Loads: [mill, farm], RatedPower: 30, Droop: 4.0}
+    VoltageDependentLoad:
+        mill: {Consumption: 12.5, Exponent: 1.5}
+        farm: {Consumption: 4, Growth: 0.5}
+";
+    let folder = Folder::new(&[("run.yml", run)]);
+    let manifests = shipped("configs/manifests");
+    let done = folder.gridloop(&["convert", "run.yml", "--manifests", &manifests, "-o", "own.toml"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let configuration =
+        Configuration::load(&folder.path("own.toml"), &[]).unwrap_or_else(|told| panic!("{told}"));
+    let read = |name: &str| &configuration.components.iter().find(|it| it.name == name).expect(name).kind;
+    let ComponentKind::DroopGenerator(diesel) = read("diesel") else { panic!() };
+    assert_eq!(
+        (diesel.loads.join("+"), diesel.droop_percent, diesel.rated_power_kw),
+        ("mill+farm".into(), 4.0, 30.0)
+    );
+    let ComponentKind::VoltageDependentLoad(mill) = read("mill") else { panic!() };
+    assert_eq!((mill.consumption_kw, mill.exponent, mill.customer_id.as_str()), (12.5, 1.5, "mill"));
+    let ran = folder.gridloop(&["run", "own.toml"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
 }

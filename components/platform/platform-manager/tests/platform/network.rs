@@ -110,8 +110,10 @@ fn converted(folder: &Folder) {
 fn a_simces_run_with_a_network_has_its_voltages_in_the_log_and_is_the_same_when_converted() {
     let broker = RabbitMq::start().expect("RabbitMQ");
     // It is also a resource that CIS does not know, and must not count for the Grid.
-    let judge = "Components:\n    PythonLoad:\n        judge: {ObservedTopics: '#'}\n";
-    let folder = Folder::new(&[("run.yml", &sample("Components:\n", judge))]);
+    let judge = "    PythonLoad:\n        judge: {ObservedTopics: '#'}\n";
+    let market = "    lfm:\n        market: {MarketOpeningTime: 8, FlexibilityProviderList: [nobody]}\n";
+    let more = format!("Components:\n{judge}{market}");
+    let folder = Folder::new(&[("run.yml", &sample("Components:\n", &more))]);
     let done = platform(&folder, &broker);
     assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
     assert!(done.stdout.contains("completed: all 4 epochs were run"), "{}", done.stdout);
@@ -120,6 +122,7 @@ fn a_simces_run_with_a_network_has_its_voltages_in_the_log_and_is_the_same_when_
     assert_eq!(judged["violations"], json!([]), "{judged}");
     let states = judged["received"]["NetworkState"].as_u64();
     assert_eq!(states, Some(4 * 4 * (4 + 3)), "4 epochs, 4 conductors of 4 buses and 3 branches: {judged}");
+    assert_eq!(judged["received"]["LFMMarketResult"], 4, "an open market without procurers: {judged}");
 
     let as_processes = messages(&folder, "runs");
     for (epoch, expected) in (1..).zip(VOLTAGES_KV) {
