@@ -119,7 +119,7 @@ def formulate(case, binaries):
             model.row(None, [(it, 1) for it in trade[t][1]] + [(way, give)], give)
     for regulation in case["regulations"]:
         for n, reference in enumerate(regulation["reference_kw"]):
-            t, size = regulation["first"] + n, regulation["size_kw"]
+            t, size = regulation["first"] + n, regulation["size_kw"][n]
             terms = sum((powers[it][t] for it in regulation["storages"]), [])
             if regulation["up"]:
                 model.row(reference + size, terms, None)
