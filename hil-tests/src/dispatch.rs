@@ -51,6 +51,7 @@ pub fn case(problem: &Problem) -> Value {
     });
     json!({
         "step_h": problem.step_h,
+        "parts": problem.parts,
         "fixed_kw": problem.fixed_kw,
         "simces": problem.storage_model == StorageModel::Simces,
         "storages": storages.collect::<Vec<_>>(),
@@ -133,7 +134,7 @@ pub fn anything(rng: &mut Rng) -> Problem {
     }
     Problem {
         step_h,
-        parts: vec![1.0; steps],
+        parts: (0..steps).map(|_| rng.choice([0.25, 0.75, 1.0, 1.0, 1.5]).unwrap_or(1.0)).collect(),
         fixed_kw: (0..steps).map(|_| 8.0 * rng.f64() - 5.0).collect(),
         storage_model: if simces { StorageModel::Simces } else { StorageModel::Rated },
         first_kw: (rng.u8(0..5) == 0).then(|| storages.iter().map(|_| rng.f64() - 0.5).collect()),
