@@ -335,7 +335,7 @@ fn what_is_delivered_in_a_part_of_an_epoch_is_delivered_by_its_energy() {
     for (n, share) in [(2, 0.5), (3, 0.5)] {
         let reference = planned_at(&first, "battery", n as f64);
         let kw = done[usize::try_from(n).unwrap()];
-        assert!(kw >= reference + 2.0 * share - 1e-6, "{done:?}, hour {n} instead of {reference}");
+        assert!((kw - reference - 2.0 * share).abs() < 1e-6, "{done:?}, hour {n} instead of {reference}");
     }
 }
 
