@@ -18,6 +18,7 @@ mod realtime;
 mod states;
 #[cfg(test)]
 mod twelve_bus;
+mod unit;
 
 pub use feeder::{Axis, Feeder, Point, Power, Site, Slopes};
 pub use kind::{KINDS, Kind, ReadKind};
@@ -26,3 +27,4 @@ pub use operational::*;
 pub use places::{Band, Place, Places, Quantity};
 pub use predictive::*;
 pub use realtime::*;
+pub use unit::{ResourceKind, TapChanger, Unit};

@@ -149,21 +149,21 @@ impl Places {
         self.list.iter().map(value).collect()
     }
 
-    /// What the value at each place does for one W or var more of a probe.
+    /// By how much the value at each place rises with one unit of a probe.
     #[must_use]
-    pub fn changes(&self, sensitivity: &Sensitivity) -> Vec<f64> {
-        let change = |place: &Place| match place.quantity {
+    pub fn slopes(&self, sensitivity: &Sensitivity) -> Vec<f64> {
+        let slope = |place: &Place| match place.quantity {
             Quantity::Voltage { .. } => {
                 let bus = sensitivity.voltages_pu.get(place.index);
                 bus.and_then(|bus| bus.get(place.position)).copied().unwrap_or(f64::NAN)
             }
             Quantity::Loading { rated_a } => {
                 let branch = sensitivity.currents_a.get(place.index);
-                let current = branch.and_then(|branch| branch.get(place.position));
-                current.map_or(f64::NAN, |current| current.sending_a / rated_a)
+                let change = branch.and_then(|branch| branch.get(place.position));
+                change.map_or(f64::NAN, |change| change.sending_a / rated_a)
             }
         };
-        self.list.iter().map(change).collect()
+        self.list.iter().map(slope).collect()
     }
 
     /// The lowest and highest value that each place may have.

@@ -293,7 +293,7 @@ impl PredictiveCore {
         let probes: Vec<Probe> = buses.iter().map(probe).collect();
         let found = sensitivities(self.engine.as_mut(), &operation, &probes)?;
         let changes = found.probes.iter().map(|probe| {
-            let mut changes = self.places.changes(probe);
+            let mut changes = self.places.slopes(probe);
             for (change, place) in changes.iter_mut().zip(self.places.list()) {
                 // A current that does not flow has no direction that power could be against.
                 if !is_loaded && !place.is_voltage() {
