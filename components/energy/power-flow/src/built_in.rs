@@ -3,13 +3,15 @@
 //! The network becomes a nodal admittance matrix over the conductors of all buses. Nodes that a source or a solid
 //! earthing holds are eliminated; the rest is factored once for each position of the taps. What resources inject are
 //! currents at the voltages of the step before (a fixed point), starting from the network without load; where that does
-//! not come to rest, Newton's method on the same equations takes over.
+//! not come to rest, the load grows from nothing by levels, and Newton's method on the same equations solves each.
 
 mod coils;
 mod factor;
 mod injections;
 mod iterate;
+mod levels;
 mod model;
+mod newton;
 mod nodes;
 mod primitive;
 mod state;
