@@ -6,6 +6,7 @@ mod heavy_load;
 mod refused;
 mod scenario;
 mod sensitivity;
+mod small_impedances;
 mod upper_branch;
 
 use crate::{

@@ -125,8 +125,10 @@ pub(super) fn draws(
         let power = Complex64::new(injection.real_power_w, injection.reactive_power_var);
         let shares = shares(injection.dependence);
         if !power.is_finite() || !shares.iter().all(|share| share.is_finite()) {
-            return Err(SolveError::NotFinite {
-                what: format!("the power of injection {index} at bus {}", nodes.bus_name(injection.bus)),
+            return Err(SolveError::Injection {
+                index,
+                bus: nodes.bus_name(injection.bus),
+                reason: "its power, or a share of it, is not a finite number",
             });
         }
         let count = match injection.connection {
