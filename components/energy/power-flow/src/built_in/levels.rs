@@ -39,11 +39,13 @@ impl Problem<'_> {
         let mut point = self.without_load();
         loop {
             let level = f64::min(1.0, point.level + step);
-            let way = level - point.level;
-            let wild = if self.relative(&full, &point.tangent, &point.voltages) * way <= LONGEST_PREDICTION {
+            let way: Vec<Complex64> =
+                point.tangent.iter().map(|slope| slope * (level - point.level)).collect();
+            let predicted = self.largest(&way);
+            let wild = if self.relative(&full, &way, &point.voltages) <= LONGEST_PREDICTION {
                 self.draws = full.iter().map(|draw| draw.scaled(level)).collect();
                 let Correction { iterations, corrected } =
-                    self.newton(&self.moved(&point.voltages, &point.tangent, way));
+                    self.newton(&self.moved(&point.voltages, &way), predicted);
                 spent += iterations;
                 match corrected {
                     Ok(Corrected { voltages, .. }) if level >= 1.0 => {
@@ -60,8 +62,7 @@ impl Problem<'_> {
                     Err(worst) => Some(worst),
                 }
             } else {
-                let way: Vec<Complex64> = point.tangent.iter().map(|slope| slope * way).collect();
-                Some(self.largest(&way))
+                Some(predicted)
             };
             if let Some((node, change_pu)) = wild {
                 step /= 2.0;

@@ -45,13 +45,13 @@ impl Jacobian {
 }
 
 impl Problem<'_> {
-    pub(super) fn newton(&self, start: &[Complex64]) -> Correction {
+    /// From `start`, for which the node `worst` was moved most, by so many pu.
+    pub(super) fn newton(&self, start: &[Complex64], mut worst: (usize, f64)) -> Correction {
         let mut voltages = start.to_vec();
         let mut residual = self.residual(&voltages);
         let mut low = self.low(&voltages);
         let mut order = None;
         let mut before = f64::INFINITY;
-        let mut worst = (self.unknowns.nodes.first().copied().unwrap_or_default(), f64::INFINITY);
         for iterations in 1..=STEPS {
             let wild = |worst| Correction { iterations, corrected: Err(worst) };
             let Some(mut jacobian) = self.jacobian(&voltages, &mut order) else { return wild(worst) };
@@ -63,7 +63,7 @@ impl Problem<'_> {
             if !(worst.1.is_finite() && tame) {
                 return wild(worst);
             }
-            voltages = self.moved(&voltages, &step, 1.0);
+            voltages = self.moved(&voltages, &step);
             residual = self.residual(&voltages);
             // One more step would change the square of it.
             if rests && self.balances(&voltages, &residual) {
@@ -123,11 +123,11 @@ impl Problem<'_> {
         worst
     }
 
-    /// The voltages after so much of a step.
-    pub(super) fn moved(&self, voltages: &[Complex64], step: &[Complex64], part: f64) -> Vec<Complex64> {
+    /// The voltages after a step.
+    pub(super) fn moved(&self, voltages: &[Complex64], step: &[Complex64]) -> Vec<Complex64> {
         let mut moved = voltages.to_vec();
         for (change, node) in step.iter().zip(&self.unknowns.nodes) {
-            moved[*node] += part * change;
+            moved[*node] += change;
         }
         moved
     }
