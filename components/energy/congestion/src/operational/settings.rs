@@ -1,6 +1,6 @@
 //! What operational grid optimisation plans with, as its configuration says.
 
-use crate::network::{add_taps, read_taps};
+use crate::network::{add_taps, read_bus, read_taps};
 use crate::{Limits, ResourceKind};
 use gridloop_grid::NetworkSource;
 use gridloop_power_flow::TapRange;
@@ -53,6 +53,8 @@ pub enum Contract {
 pub struct PlannedResource {
     /// Its name on the bus.
     pub name: String,
+    /// The bus of the network that it is connected to, if the network does not say it.
+    pub bus: Option<String>,
     /// What it is.
     pub kind: ResourceKind,
     /// By what right it is used.
@@ -98,8 +100,8 @@ impl OperationalSettings {
         let seconds = |key, about, usual| {
             section.duration_s(key, about).at_most(3_600.0).or(Duration::from_secs(usual))
         };
+        let network = NetworkSource::read(section);
         let mut settings = Self {
-            network: NetworkSource::read(section),
             limits: Limits::read(section),
             persistent: section
                 .texts("persistent", "Resources that nobody forecasts: they are taken to go on as they are.")
@@ -143,13 +145,14 @@ impl OperationalSettings {
             resources: section
                 .named_sections("resource", "Resources that it plans with, by name.")
                 .iter()
-                .map(PlannedResource::read)
+                .map(|table| PlannedResource::read(table, &network))
                 .collect(),
             tap_changers: section
                 .named_sections("tap_changer", "Tap changers that it plans with, by name.")
                 .iter()
                 .map(PlannedTap::read)
                 .collect(),
+            network,
         };
         let taps = settings.tap_changers.iter().map(|tap| (tap.branch.as_str(), tap.range));
         add_taps(section, &mut settings.network, taps);
@@ -165,7 +168,7 @@ impl OperationalSettings {
 }
 
 impl PlannedResource {
-    fn read(section: &Section<'_>) -> Self {
+    fn read(section: &Section<'_>, network: &NetworkSource) -> Self {
         let kinds = [
             ("generator", ResourceKind::Generator),
             ("storage", ResourceKind::Storage),
@@ -197,6 +200,7 @@ impl PlannedResource {
         let efficiency = |key, about| section.number(key, about).within(1.0..=100.0).or(95.0) / 100.0;
         Self {
             name: section.name().to_owned(),
+            bus: read_bus(section, network),
             kind,
             contract,
             rated_power_w: rated_kw * 1000.0,

@@ -15,6 +15,7 @@ const HOURS: f64 = 0.5;
 fn resource(name: &str, kind: ResourceKind, contract: Contract, kw: f64, cost: f64) -> PlannedResource {
     PlannedResource {
         name: name.into(),
+        bus: None,
         kind,
         contract,
         rated_power_w: kw * 1000.0,

@@ -1,7 +1,7 @@
 //! What real-time congestion management controls, as its configuration says.
 
 use crate::Limits;
-use crate::network::{add_taps, read_taps};
+use crate::network::{add_taps, read_bus, read_taps};
 use gridloop_grid::NetworkSource;
 use gridloop_power_flow::TapRange;
 use gridloop_service::Section;
@@ -46,6 +46,8 @@ pub enum ResourceKind {
 pub struct ControlledResource {
     /// Its name on the bus.
     pub name: String,
+    /// The bus of the network that it is connected to, if the network does not say it.
+    pub bus: Option<String>,
     /// What it is.
     pub kind: ResourceKind,
     /// The most real power that it gives or draws, in W.
@@ -84,9 +86,9 @@ pub struct ControlledTap {
 impl RealTimeSettings {
     /// Reads the component's table.
     pub(crate) fn read(section: &Section<'_>) -> Self {
+        let network = NetworkSource::read(section);
         let mut settings = Self {
             grid: section.text("grid", "Name of the grid whose NetworkState messages it obeys.").required(),
-            network: NetworkSource::read(section),
             limits: Limits::read(section),
             base: section
                 .text(
@@ -115,13 +117,14 @@ impl RealTimeSettings {
             resources: section
                 .named_sections("resource", "Generators, storages and loads that it controls, by name.")
                 .iter()
-                .map(ControlledResource::read)
+                .map(|table| ControlledResource::read(table, &network))
                 .collect(),
             tap_changers: section
                 .named_sections("tap_changer", "Tap changers that it controls, by name.")
                 .iter()
                 .map(ControlledTap::read)
                 .collect(),
+            network,
         };
         let taps = settings.tap_changers.iter().map(|tap| (tap.branch.as_str(), tap.range));
         add_taps(section, &mut settings.network, taps);
@@ -133,7 +136,7 @@ impl RealTimeSettings {
 }
 
 impl ControlledResource {
-    fn read(section: &Section<'_>) -> Self {
+    fn read(section: &Section<'_>, network: &NetworkSource) -> Self {
         let kinds = [
             ("generator", ResourceKind::Generator),
             ("storage", ResourceKind::Storage),
@@ -158,6 +161,7 @@ impl ControlledResource {
         let percent = |key, about, usual| section.number(key, about).within(0.0..=100.0).or(usual);
         Self {
             name: section.name().to_owned(),
+            bus: read_bus(section, network),
             kind,
             rated_power_w: rated_kw * 1000.0,
             rated_apparent_power_va: kva * 1000.0,

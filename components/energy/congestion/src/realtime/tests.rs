@@ -16,6 +16,7 @@ const WHEN: When = When { day: 1, hours: 0.25 };
 fn resource(name: &str, kind: ResourceKind, kw: f64, kvar: f64) -> ControlledResource {
     ControlledResource {
         name: name.into(),
+        bus: None,
         kind,
         rated_power_w: kw * 1000.0,
         rated_apparent_power_va: kw * 1100.0,

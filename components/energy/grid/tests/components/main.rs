@@ -1,5 +1,6 @@
 //! The components of the network, each through the kit's core: messages in, messages out.
 
+mod awaited;
 mod configured;
 mod grid;
 mod information;
@@ -7,4 +8,5 @@ mod monitoring;
 mod network_file;
 mod predictor;
 mod rig;
+mod simces;
 mod taps;
