@@ -132,7 +132,7 @@ pub(crate) fn resource_of(topic: &str) -> Option<&str> {
 }
 
 /// A warning that the content is not to be relied on.
-fn doubtful(message: &Message) -> Option<&Warning> {
+pub(crate) fn doubtful(message: &Message) -> Option<&Warning> {
     let warnings = &message.header.epoch.as_ref()?.warnings;
     let kinds = [WarningKind::InputUnreliable, WarningKind::Convergence];
     warnings.iter().find(|warning| kinds.iter().any(|kind| warning.as_str().starts_with(kind.as_str())))
