@@ -151,8 +151,9 @@ impl Branches {
         if let Err(reason) = is_topic_word(&name) {
             section.error(None, format!("another name: {reason}"), None);
         }
-        let bus =
-            |key: &str, about: &str| section.text(key, about).matching(|name| is_topic_word(name)).required();
+        let bus = |key: &str, about: &str| {
+            section.text(key, about).such_as("bus1").matching(|name| is_topic_word(name)).required()
+        };
         let from = bus("from", "The bus where it begins.");
         let to = bus("to", "The bus where it ends.");
         if from == to && !from.is_empty() {

@@ -227,6 +227,17 @@ pub enum SolveError {
         /// What was asked for.
         position: i32,
     },
+    /// A solution that does not keep what is promised of it: numbers of very different size drown each other.
+    #[error(
+        "the power at bus {bus} does not balance: {power_va:.1e} VA are left over, more than a billionth of the base \
+         power; impedances or powers differ too much in size"
+    )]
+    Unbalanced {
+        /// The bus where most is left over.
+        bus: String,
+        /// How much is, in VA.
+        power_va: f64,
+    },
     /// A number that is not finite.
     #[error("{what} is not a finite number")]
     NotFinite {

@@ -250,6 +250,24 @@ pub enum NetworkError {
         /// Which one.
         what: String,
     },
+    /// An impedance so small that what flows in it drowns in the rounding of the voltages at its ends.
+    #[error(
+        "the impedance of {what} is about {found_ohm:.1e} ohm, expected at least {least_ohm:.1e} ohm: with less, the \
+         power at bus {bus} does not balance to a billionth of the base power of {base_power_va} VA; leave it out, or \
+         give it a larger impedance"
+    )]
+    Drowned {
+        /// Of which element.
+        what: String,
+        /// The bus where it drowns.
+        bus: String,
+        /// What it has there.
+        found_ohm: f64,
+        /// What it must have there.
+        least_ohm: f64,
+        /// The base power.
+        base_power_va: f64,
+    },
     /// Two sources hold the same conductor.
     #[error("two sources hold bus {bus}")]
     Sources {
@@ -279,6 +297,17 @@ impl Branch {
             Element::Line(_) | Element::Admittance(_) => None,
         }
     }
+}
+
+pub(crate) fn not_negative(what: &str, value: f64) -> Result<(), NetworkError> {
+    if value.is_finite() && value >= 0.0 {
+        return Ok(());
+    }
+    Err(NetworkError::Value {
+        what: what.to_owned(),
+        expected: "a number of 0 or more",
+        found: value.to_string(),
+    })
 }
 
 pub(crate) fn positive(what: &str, value: f64) -> Result<(), NetworkError> {

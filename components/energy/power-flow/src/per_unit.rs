@@ -6,7 +6,7 @@
 //! transformer of nominal ratio, wye to wye.
 
 use crate::line::diagonal;
-use crate::network::positive;
+use crate::network::{not_negative, positive};
 use crate::{
     Branch, Bus, Conductor, Element, Line, Network, NetworkError, Source, TapRange, Transformer, Winding,
     Windings,
@@ -115,6 +115,9 @@ fn convert(from: &PerUnitNetwork) -> Result<Network, NetworkError> {
     let by_name: BTreeMap<&str, usize> =
         from.buses.iter().enumerate().map(|(number, bus)| (bus.name.as_str(), number)).collect();
     for branch in &from.branches {
+        not_negative(&format!("resistance in per unit of branch {}", branch.name), branch.resistance_pu)?;
+        let what = format!("shunt conductance in per unit of branch {}", branch.name);
+        not_negative(&what, branch.shunt_conductance_pu)?;
         let end = |name: &str| {
             let unknown = || NetworkError::UnknownBus { what: branch.name.clone(), bus: name.to_owned() };
             by_name.get(name).copied().ok_or_else(unknown)

@@ -69,8 +69,8 @@ fn positive_sequence(
         return own - mutual;
     }
     let impedance = Complex64::new(resistance.unwrap_or(0.0), reactance.unwrap_or(0.0));
-    if impedance == Complex64::ZERO {
-        section.error(Some("resistance_pu"), "a resistance or reactance other than 0", None);
+    if impedance == Complex64::ZERO && quantities.are_sound() {
+        section.error(None, "a resistance or reactance other than 0", None);
     }
     impedance
 }

@@ -1,9 +1,13 @@
 //! Quantities of a branch, in whatever unit a file has them: [`Quantities`] gives them in per unit.
 
 use gridloop_service::Section;
+use std::cell::Cell;
 
 /// The largest number that an impedance, admittance or current may have, in whatever unit.
 const LARGEST: f64 = 1e12;
+
+/// What is never below 0: it would gain power.
+const LOSING: [&str; 3] = ["resistance", "conductance", "capacitance"];
 
 /// The longest line, in km.
 const LONGEST_KM: f64 = 10_000.0;
@@ -15,12 +19,14 @@ pub(super) struct Quantities<'s, 'a> {
     base_a: f64,
     angular_frequency: f64,
     length_km: Option<f64>,
+    /// Whether a number was refused.
+    wrong: Cell<bool>,
 }
 
 impl<'s, 'a> Quantities<'s, 'a> {
     pub(super) fn of(section: &'s Section<'a>, base_ohm: f64, base_a: f64, frequency_hz: f64) -> Self {
         let angular_frequency = 2.0 * std::f64::consts::PI * frequency_hz;
-        Self { section, base_ohm, base_a, angular_frequency, length_km: None }
+        Self { section, base_ohm, base_a, angular_frequency, length_km: None, wrong: Cell::new(false) }
     }
 
     /// The same for a line, which has a length where something is given per km.
@@ -28,6 +34,11 @@ impl<'s, 'a> Quantities<'s, 'a> {
         let about = "Its length in km, for what is given per km.";
         let length = self.section.number("length_km", about).positive().at_most(LONGEST_KM).optional();
         Self { length_km: length, ..self }
+    }
+
+    /// Whether all that was given could be taken: the base, too.
+    pub(super) fn are_sound(&self) -> bool {
+        !self.wrong.get() && self.base_ohm.is_finite() && self.base_ohm > 0.0
     }
 
     /// `NAME_pu` or `NAME_ohm`.
@@ -89,6 +100,11 @@ impl<'s, 'a> Quantities<'s, 'a> {
             self.section.error(Some(&key), expected, None);
             return None;
         }
+        let own = (0..size).filter_map(|row| entries.get(row * (row + 3) / 2));
+        if LOSING.iter().any(|kind| name.contains(kind)) && own.into_iter().any(|entry| *entry < 0.0) {
+            self.section.error(Some(&key), "no number below 0 on its diagonal", None);
+            return None;
+        }
         let scale = scale / self.base_ohm;
         let at = |row: usize, column: usize| {
             let (low, high) = (row.min(column), row.max(column));
@@ -114,7 +130,13 @@ impl<'s, 'a> Quantities<'s, 'a> {
     }
 
     fn number(&self, key: &str, about: &str) -> Option<f64> {
-        self.section.number(key, about).within(-LARGEST..=LARGEST).optional()
+        let least = if LOSING.iter().any(|kind| key.contains(kind)) { 0.0 } else { -LARGEST };
+        let range = least..=LARGEST;
+        let seen = |value: &f64| {
+            self.wrong.set(self.wrong.get() || !range.contains(value));
+            Ok(())
+        };
+        self.section.number(key, about).matching(seen).within(range.clone()).optional()
     }
 
     fn length_for(&self, key: &str) -> Option<f64> {

@@ -282,11 +282,64 @@ fn what_cannot_be_is_told_in_words() {
             "resistance_matrix_ohm = [1, 0]\n",
             "6 numbers, row by row up to the diagonal",
         ),
-        ("bus = \"mv\"", "bus = \"mv\"\nresistance_ohm = -1", "a resistance and reactance of 0 or more"),
+        ("bus = \"mv\"", "bus = \"mv\"\nreactance_ohm = -1", "a resistance and reactance of 0 or more"),
+        ("bus = \"mv\"", "bus = \"mv\"\nresistance_ohm = -1", "wrong value for `resistance_ohm`: -1"),
+        ("resistance_ohm = 0.1\n", "resistance_ohm = -0.1\n", "wrong value for `resistance_ohm`: -0.1"),
+        (
+            "neutral_resistance_ohm = 0.3",
+            "neutral_resistance_ohm = -0.3",
+            "wrong value for `neutral_resistance_ohm`: -0.3",
+        ),
+        (
+            "length_km = 0.5",
+            "length_km = 0.5\nshunt_conductance_s = -1",
+            "wrong value for `shunt_conductance_s`: -1",
+        ),
+        (
+            "resistance_ohm = 0.1\nreactance_ohm = 0.04\nneutral_resistance_ohm = 0.3\nneutral_reactance_ohm = 0.05",
+            "resistance_matrix_ohm = [1, 0, 1, 0, 0, -1]\nreactance_matrix_ohm = [1, 0, 1, 0, 0, 1]",
+            "no number below 0 on its diagonal",
+        ),
+        ("connection = \"2-3\"", "connection = \"2-4\"", "one of \"wye\", \"delta\""),
+        ("to = \"middle\"", "to = \"b b\"", "expected: a text in quotes, such as \"bus1\""),
     ] {
         assert!(NETWORK.contains(from), "{from}");
         let told = told(&NETWORK.replacen(from, to, 1));
         assert!(told.contains("network.toml:") && told.contains(expected), "{from} -> {to}: {told}");
+    }
+}
+
+/// What is wrong is told, and not what follows from it.
+#[test]
+fn a_branch_without_impedance_is_told_only_where_that_is_the_fault() {
+    let nothing = told(
+        &NETWORK
+            .replace("resistance_ohm = 0.1", "resistance_ohm = 0")
+            .replace("reactance_ohm = 0.04", "reactance_ohm = 0"),
+    );
+    assert!(nothing.contains("`[branch.L2]` cannot be used"), "{nothing}");
+    assert!(nothing.contains("expected: a resistance or reactance other than 0"), "{nothing}");
+    let none = "resistance_ohm = 0.1\nreactance_ohm = 0.04\n";
+    for (from, to, fault) in [
+        (none, "resistance_ohm = 1e300\n", "wrong value for `resistance_ohm`: 1e300"),
+        (none, "resistance_ohm = -1\n", "wrong value for `resistance_ohm`: -1"),
+        ("power_kva = 100", "power_kva = 0", "wrong value for `power_kva`: 0"),
+    ] {
+        assert!(NETWORK.contains(from), "{from}");
+        let told = told(&NETWORK.replacen(from, to, 1));
+        assert!(told.contains(fault) && !told.contains("other than 0"), "{told}");
+    }
+}
+
+#[test]
+fn two_phases_are_named_in_either_order() {
+    for (one, other) in [("1-2", "2-1"), ("2-3", "3-2"), ("3-1", "1-3")] {
+        let at = |connection: &str| {
+            let text = NETWORK.replace("phases = \"2-3\"", "voltage_kv = 0.4");
+            let text = text.replace("connection = \"2-3\"", &format!("connection = \"{connection}\""));
+            described(&text).resources["load"].connection
+        };
+        assert_eq!(at(one), at(other));
     }
 }
 

@@ -31,9 +31,10 @@ impl Rating {
         let rated_va = positive("rated power", transformer.rated_power_va)?;
         let sending_v = positive("sending voltage", transformer.sending_voltage_v)?;
         let receiving_v = positive("receiving voltage", transformer.receiving_voltage_v)?;
-        let r = finite("short-circuit resistance", transformer.resistance_percent)? / 100.0;
+        let loses = |what, number: f64| value(what, number, "a number of 0 or more", number >= 0.0);
+        let r = loses("short-circuit resistance", transformer.resistance_percent)? / 100.0;
         let x = finite("short-circuit reactance", transformer.reactance_percent)? / 100.0;
-        let loss = finite("no-load loss", transformer.no_load_loss_percent)? / 100.0;
+        let loss = loses("no-load loss", transformer.no_load_loss_percent)? / 100.0;
         let magnetising = finite("magnetising power", transformer.magnetising_percent)? / 100.0;
         let sending_share = finite("share of the no-load losses", transformer.no_load_sending_share)?;
         let impedance = Complex64::new(r, x);

@@ -61,6 +61,8 @@ impl Primitive {
         if !line.shunt_s.is_empty() {
             square(&format!("shunt admittance of {name}"), &line.shunt_s, size)?;
         }
+        gains_nothing(&format!("series resistance of {name}"), &line.series_ohm)?;
+        gains_nothing(&format!("shunt conductance of {name}"), &line.shunt_s)?;
         let singular = || NetworkError::Singular { what: format!("series impedance of {name}") };
         let series = inverse(&line.series_ohm).ok_or_else(singular)?;
         let mut primitive = Self::new(nodes, branch, &line.conductors, &line.conductors)?;
@@ -156,6 +158,37 @@ fn square(what: &str, matrix: &[Vec<Complex64>], size: usize) -> Result<(), Netw
         }),
         None => Ok(()),
     }
+}
+
+/// Whether no current (or voltage) gains power in it: its real part is positive semidefinite.
+fn gains_nothing(what: &str, matrix: &[Vec<Complex64>]) -> Result<(), NetworkError> {
+    let size = matrix.len();
+    let mut rows: Vec<Vec<f64>> = (0..size)
+        .map(|row| (0..size).map(|at| f64::midpoint(matrix[row][at].re, matrix[at][row].re)).collect())
+        .collect();
+    let refused = |found: String| NetworkError::Value {
+        what: what.to_owned(),
+        expected: "0 or more, and a matrix by which no power is gained",
+        found,
+    };
+    let largest = rows.iter().flatten().fold(0.0, |largest: f64, entry| largest.max(entry.abs()));
+    let rounding = 1e-9 * largest;
+    for pivot in 0..size {
+        let own = rows[pivot][pivot];
+        if own < -rounding {
+            return Err(refused(matrix[pivot][pivot].re.to_string()));
+        }
+        if own <= rounding {
+            continue;
+        }
+        for row in pivot + 1..size {
+            let factor = rows[row][pivot] / own;
+            for at in pivot + 1..size {
+                rows[row][at] -= factor * rows[pivot][at];
+            }
+        }
+    }
+    Ok(())
 }
 
 /// An admittance between two terminals of a bus.

@@ -133,7 +133,7 @@ fn resources_where_nothing_is_are_named() {
     );
     assert_eq!(
         said(Injection { real_power_w: f64::NAN, ..load }),
-        "the power of injection 0 at bus end is not a finite number"
+        "injection 0 at bus end: its power, or a share of it, is not a finite number"
     );
     let zip = VoltageDependence::Zip { impedance: f64::INFINITY, current: 0.0, power: 0.0 };
     assert!(said(Injection { dependence: zip, ..load }).ends_with("is not a finite number"));
