@@ -297,7 +297,7 @@ impl EconomicDispatch {
                     return Err(Fault::new(format!("no plan for epoch {}: {text}", epoch.number)));
                 }
                 if plan.shortfalls.iter().any(promises) {
-                    self.totals.promises_missed += 1;
+                    self.totals.miss(epoch, &horizon, &problem, &plan);
                     let epoch = epoch.number;
                     tracing::warn!(component = %self.name, epoch, "a promise to the market is not kept: {text}");
                 }
@@ -489,7 +489,8 @@ impl Component for EconomicDispatch {
             findings["requests_answered"] = flexibility.requests_answered.into();
             findings["offers_made"] = flexibility.offers_made.into();
             findings["offers_taken"] = flexibility.offers_taken.into();
-            findings["epochs_promises_missed"] = self.totals.promises_missed.into();
+            findings["epochs_with_missed_promises"] = self.totals.promises_missed.into();
+            findings["promises_missed_kwh"] = self.totals.promises_missed_kwh.into();
         }
         Some(findings)
     }

@@ -4,6 +4,7 @@
 //! All powers are positive towards the grid of the community: a storage that discharges and a market that is bought
 //! from are positive, as in the messages.
 
+use super::plan::Plan;
 use gridloop_messages::Direction;
 use std::ops::Range;
 
@@ -206,6 +207,19 @@ pub struct Regulation {
     pub reference_kw: Vec<f64>,
     /// By at least this, one value for each of those steps.
     pub size_kw: Vec<f64>,
+}
+
+impl Regulation {
+    /// How much of it `plan` does not deliver in each of its steps.
+    pub fn missing_kw<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = f64> + 'a {
+        let asked = self.steps.clone().zip(self.reference_kw.iter().zip(&self.size_kw));
+        asked.map(|(t, (reference_kw, size_kw))| {
+            let storages = self.storages.iter().filter_map(|it| plan.storages.get(*it)?.power_kw.get(t));
+            let change_kw = storages.sum::<f64>() - reference_kw;
+            let delivered_kw = if self.direction == Direction::Up { change_kw } else { -change_kw };
+            (size_kw - delivered_kw).clamp(0.0, size_kw.max(0.0))
+        })
+    }
 }
 
 impl Problem {

@@ -2,6 +2,7 @@
 
 use super::horizon::Horizon;
 use super::plan::Plan;
+use super::problem::Problem;
 use super::profile::ms;
 use gridloop_component::OpenEpoch;
 use serde_json::{Value, json};
@@ -16,6 +17,8 @@ pub(super) struct Totals {
     pub(super) relaxed: u64,
     /// Plans that do not keep all that was promised to a flexibility market.
     pub(super) promises_missed: u64,
+    /// What they do not deliver in their epochs.
+    pub(super) promises_missed_kwh: f64,
     pub(super) shortened: u64,
     pub(super) repeated: u64,
     pub(super) storages_late: u64,
@@ -36,6 +39,18 @@ impl Totals {
                 self.bought_kwh += kwh.max(0.0);
                 self.sold_kwh += (-kwh).max(0.0);
             }
+        }
+    }
+
+    /// Counts a plan that does not keep all promises.
+    pub(super) fn miss(&mut self, epoch: &OpenEpoch, horizon: &Horizon, problem: &Problem, plan: &Plan) {
+        self.promises_missed += 1;
+        let end = ms(epoch.end_time);
+        for regulation in &problem.regulations {
+            let spans = horizon.spans().skip(regulation.steps.start);
+            let missing = spans.zip(regulation.missing_kw(plan));
+            let kwh = missing.map(|((from, to), kw)| kw * (to.min(end) - from).max(0) as f64 / 3_600_000.0);
+            self.promises_missed_kwh += kwh.sum::<f64>();
         }
     }
 

@@ -261,7 +261,7 @@ fn offers_to_two_congestions_of_an_epoch_reckon_with_each_other() {
 
 #[test]
 fn what_was_promised_and_cannot_be_kept_is_a_warning_and_no_error() {
-    let (mut rig, _) = Rig::planned();
+    let (mut rig, reference) = Rig::planned();
     rig.request(&need("jam", Direction::Up));
     let offers = rig.offers();
     rig.state("battery", Some(0.0));
@@ -274,7 +274,16 @@ fn what_was_promised_and_cannot_be_kept_is_a_warning_and_no_error() {
     let output = rig.published();
     assert!(output.warnings[0].as_str().contains("kW of upregulation are missing"), "{:?}", output.warnings);
     let findings = rig.findings();
-    assert_eq!((&findings["epochs_promises_missed"], &findings["epochs_relaxed"]), (&1.into(), &0.into()));
+    assert_eq!(
+        (&findings["epochs_with_missed_promises"], &findings["epochs_relaxed"]),
+        (&1.into(), &0.into())
+    );
+    let missed_kwh = findings["promises_missed_kwh"].as_f64().unwrap();
+    let given_kwh = -reference[3];
+    assert!(
+        (missed_kwh - (3.0 - given_kwh)).abs() < 1e-6,
+        "an empty battery is not charged, and gives nothing"
+    );
 }
 
 /// A community of dear and cheap hours whose battery sells 2 kW, and what its battery does in each of `epochs` from the
