@@ -2,7 +2,7 @@
 
 use crate::NetworkDescription;
 use crate::awaited::Awaited;
-use crate::connection::Connected;
+use crate::connection::{ABOUT_RESOURCES, Connected};
 use crate::grid::GridSettings;
 use crate::information::{Information, InformationError};
 use crate::limits::Limits;
@@ -10,9 +10,10 @@ use crate::monitoring::StateMonitoringSettings;
 use crate::network_file;
 use crate::predictor::PredictorSettings;
 use crate::source::NetworkSource;
-use crate::taps;
+use crate::taps::{self, ABOUT_TAPS, TapChanger};
 use gridloop_component::Fault;
-use gridloop_service::{Field, Section};
+use gridloop_service::{Field, Section, nearest};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ impl GridSettings {
                 Vec::new()
             })
         });
+        let resources = Connected::read_all(section);
+        check_of_network(section, &source, &resources, &taps.changers);
         Self {
             grid_id: grid_id(
                 section,
@@ -55,7 +58,7 @@ impl GridSettings {
             .optional()
             .unwrap_or_else(|| section.name().to_owned()),
             source,
-            resources: Connected::read_all(section),
+            resources,
             awaited: Awaited::read_with_storages(section),
             taps: taps.changers,
             source_voltage_pu: source_voltage_pu.unwrap_or_default(),
@@ -76,11 +79,13 @@ impl PredictorSettings {
                 None,
             );
         }
+        let resources = Connected::read_all(section);
+        check_of_network(section, &source, &resources, &taps.changers);
         let names = |key, about| section.texts(key, about).or(Vec::new()).into_iter().collect();
         Self {
             grid_id: grid_id(section, "GridId of the network, the middle of its topics.").required(),
             source,
-            resources: Connected::read_all(section),
+            resources,
             awaited: Awaited::read(section),
             points_max: section
                 .integer("points_max", "The most points in time that it looks ahead. Default: all that the forecasts have in common.")
@@ -141,6 +146,43 @@ pub(crate) fn read_information(
         (None, None) => {
             section.error(Some("file"), "either `file` or `network`", None);
             None
+        }
+    }
+}
+
+/// Notes resources and taps that are at no bus and no branch of a network that is known from a file.
+fn check_of_network(
+    section: &Section<'_>,
+    source: &NetworkSource,
+    resources: &BTreeMap<String, Connected>,
+    taps: &BTreeMap<String, TapChanger>,
+) {
+    let NetworkSource::File(description) = source else { return };
+    let buses = || description.network.buses.iter().map(|bus| bus.name.as_str());
+    let like = |name: Option<&str>| name.map(|name| format!("did you mean `{name}`?"));
+    for table in section.named_sections("resources", ABOUT_RESOURCES) {
+        match resources.get(table.name()).and_then(|own| own.bus.as_deref()) {
+            Some(bus) if !buses().any(|known| known == bus) => {
+                table.error(Some("bus"), "a bus of the network", like(nearest(bus, buses())));
+            }
+            None if !description.resources.contains_key(table.name()) => {
+                table.error(None, "a `bus`: the network does not know this resource", None);
+            }
+            _ => {}
+        }
+    }
+    let changeable = || {
+        let branches = description.network.branches.iter().filter(|branch| branch.taps.is_some());
+        branches.map(|branch| branch.name.as_str())
+    };
+    for table in section.named_sections("taps", ABOUT_TAPS) {
+        let name = table.name();
+        if taps.contains_key(name) && !changeable().any(|branch| branch == name) {
+            table.error(
+                None,
+                "the name of a branch of the network that has taps",
+                like(nearest(name, changeable())),
+            );
         }
     }
 }

@@ -22,6 +22,7 @@ mod window;
 pub use api::{Change, Component, Identity, OpenEpoch, Output, Round, Step, iteration_topic};
 pub use core::{Action, ComponentCore, Input};
 pub use fault::Fault;
+pub use inbox::INPUTS_PER_EPOCH;
 pub use poke::Poke;
 pub use refusal::Refusal;
 pub use run::{Ended, Joined, RunError, join, run};

@@ -4,6 +4,7 @@ use crate::bus::{BusSettings, read_bus};
 use crate::dummies::{read_dummy, read_simple};
 use crate::iteration::{read_droop_generator, read_voltage_dependent_load};
 use crate::log::{LogSettings, read_log};
+use crate::together::check_together;
 use gridloop_dummies::iteration::{DroopGeneratorSettings, VoltageDependentLoadSettings};
 use gridloop_dummies::{DummySettings, SimpleSettings};
 use gridloop_gateway::{DeviceSettings, TotalLimits, read_devices, read_total};
@@ -235,6 +236,8 @@ pub fn read(root: &Section<'_>) -> Configuration {
         overrides: Vec::new(),
     };
     check_names(root, &manager, &configuration);
+    let tables = |table| root.named_sections(table, about_table(table));
+    check_together(&tables("component"), &tables("device"), &configuration);
     check_pace(&manager, &configuration);
     configuration
 }
