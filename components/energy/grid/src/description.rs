@@ -72,6 +72,23 @@ impl NetworkDescription {
         true
     }
 
+    /// What of it the messages of NIS have no fields for. Whoever solves the network that they tell says it anew.
+    #[must_use]
+    pub fn untold_by_nis(&self) -> Vec<String> {
+        let network = &self.network;
+        let mut untold = Vec::new();
+        if network.root_voltage_pu != Unsaid::default().root_voltage_pu {
+            untold
+                .push(format!("the source's voltage of {} pu (`root_voltage_pu`)", network.root_voltage_pu));
+        }
+        if network.wires != Unsaid::default().wires {
+            untold.push("the neutral (`neutral`)".to_owned());
+        }
+        let taps = network.branches.iter().filter(|branch| branch.taps.is_some());
+        untold.extend(taps.map(|branch| format!("the taps of {0} (`[taps.{0}.range]`)", branch.name)));
+        untold
+    }
+
     /// Its buses as NIS tells them (wire contract 2.5).
     #[must_use]
     pub fn bus_info(&self) -> NetworkBusInfo {

@@ -50,6 +50,8 @@ pub enum InformationError {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Information {
     messages: Vec<Output>,
+    /// What the file has and the messages do not.
+    untold: Vec<String>,
 }
 
 /// What a file of NIS or CIS has to tell; the values are those of the fields of the messages (wire contract 6.7).
@@ -74,10 +76,16 @@ impl Information {
     /// What NIS knows of a network.
     #[must_use]
     pub fn of_network(description: &NetworkDescription) -> Self {
-        Self::nis(
-            Body::NetworkBusInfo(description.bus_info()),
-            Body::NetworkComponentInfo(Box::new(description.component_info())),
-        )
+        let buses = Body::NetworkBusInfo(description.bus_info());
+        let branches = Body::NetworkComponentInfo(Box::new(description.component_info()));
+        Self { untold: description.untold_by_nis(), ..Self::nis(buses, branches) }
+    }
+
+    /// What it knows and cannot tell, for there are no fields for it; each with the key by which a component that solves
+    /// the network is told.
+    #[must_use]
+    pub fn untold(&self) -> &[String] {
+        &self.untold
     }
 
     /// What CIS knows of its customers.
@@ -91,11 +99,12 @@ impl Information {
             Output::new(topic::NETWORK_BUS_INFO.to_owned(), buses),
             Output::new(topic::NETWORK_COMPONENT_INFO.to_owned(), branches),
         ];
-        Self { messages }
+        Self { messages, untold: Vec::new() }
     }
 
     fn cis(customers: Body) -> Self {
-        Self { messages: vec![Output::new(topic::CUSTOMER_INFO.to_owned(), customers)] }
+        let messages = vec![Output::new(topic::CUSTOMER_INFO.to_owned(), customers)];
+        Self { messages, untold: Vec::new() }
     }
 
     /// The same messages on other topics, one for each.

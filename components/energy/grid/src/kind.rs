@@ -52,6 +52,19 @@ impl Kind {
         own.map(|(branch, _)| branch.clone()).collect()
     }
 
+    /// What is sound and may not be what was meant, in a sentence.
+    #[must_use]
+    pub fn remark(&self) -> Option<String> {
+        let Self::Information(Some(information)) = self else { return None };
+        let untold = information.untold();
+        (!untold.is_empty()).then(|| {
+            format!(
+                "the messages of NIS cannot carry {}; a component that solves this network has to have it in its own table",
+                untold.join(", ")
+            )
+        })
+    }
+
     /// The component, called `name`.
     ///
     /// # Errors

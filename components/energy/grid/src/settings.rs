@@ -20,8 +20,11 @@ use std::time::Duration;
 /// The largest file of source voltages that is read.
 const SOURCE_VOLTAGES_MAX_BYTES: u64 = 16 << 20;
 
-/// What a source may hold, as a part of the nominal voltage.
-const SOURCE_VOLTAGE_PU: std::ops::RangeInclusive<f64> = 0.0..=2.0;
+/// What a source may hold while it dips or swells, as a part of the nominal voltage.
+const SOURCE_VOLTAGE_PU: std::ops::RangeInclusive<f64> = 0.01..=1.5;
+
+/// What a source holds at some time at least: a series below is one in kV.
+const SOURCE_VOLTAGE_USUAL_PU: f64 = 0.5;
 
 impl GridSettings {
     /// Reads the table of a component.
@@ -218,6 +221,10 @@ fn read_source_voltages(path: &Path) -> Result<Vec<f64>, String> {
     let Some(column) = column else {
         return Err(format!("{shown}:1:1: a column SourceVoltage in the header row, found {header:?}"));
     };
+    if header.split(',').any(|name| name.trim() == "TimeIndex") {
+        let expected = "no column TimeIndex, for a row is an epoch whatever its time is";
+        return Err(format!("{shown}:1:1: {expected}, found {header:?}"));
+    }
     let mut voltages = Vec::new();
     for (at, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
         let cell = line.split(',').nth(column).unwrap_or_default();
@@ -233,6 +240,11 @@ fn read_source_voltages(path: &Path) -> Result<Vec<f64>, String> {
     }
     if voltages.is_empty() {
         return Err(format!("{shown}:2:1: at least one row below the header"));
+    }
+    let highest = voltages.iter().copied().fold(f64::MIN, f64::max);
+    if highest < SOURCE_VOLTAGE_USUAL_PU {
+        let expected = format!("voltages in per unit, {SOURCE_VOLTAGE_USUAL_PU} or more at some time");
+        return Err(format!("{shown}:2:1: {expected}, found {highest} as the highest"));
     }
     Ok(voltages)
 }

@@ -175,6 +175,16 @@ impl Configuration {
         }
     }
 
+    /// What is sound and may not be what was meant: a sentence for each component that there is something to say of.
+    pub fn remarks(&self) -> impl Iterator<Item = String> {
+        self.components.iter().filter_map(|component| match &component.kind {
+            ComponentKind::Grid(kind) => {
+                Some(format!("`[component.{}]`: {}", component.name, kind.remark()?))
+            }
+            _ => None,
+        })
+    }
+
     /// The names that the manager waits for.
     #[must_use]
     pub fn component_names(&self) -> Vec<String> {

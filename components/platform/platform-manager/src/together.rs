@@ -81,3 +81,95 @@ fn peers(names: BTreeSet<String>, configuration: &Configuration) -> Peers {
     });
     Peers { names, grids: grids.collect(), commanded_taps: taps.flatten().collect() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const NETWORK: &str = "[base]\npower_kva = 50\nvoltage_kv = 0.4\n[source]\nbus = \"s\"\n[branch.sb]\nfrom = \"s\"\n\
+                           to = \"b\"\nresistance_ohm = 0.1\n[resource.load1]\nbus = \"b\"\n";
+    const HEAD: &str =
+        "[simulation]\ninitial_start_time = \"2026-06-21T00:00:00Z\"\nepoch_length_s = 3600\nepochs = 2\n";
+    const GRID: &str = "[component.feeder]\nkind = \"grid\"\nnetwork = \"network.toml\"\n";
+    const LOAD: &str =
+        "[component.load1]\nkind = \"static-time-series\"\nresource_type = \"Load\"\nfile = \"load.csv\"\n";
+    const ROWS: &str = "RealPower,ReactivePower,CustomerId\n-1,0,c\n-2,0,c\n";
+
+    /// What is wrong with the tables, in a folder where the load has these rows.
+    fn check(rows: &str, tables: &[&str]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("network.toml"), NETWORK).unwrap();
+        fs::write(folder.path().join("load.csv"), rows).unwrap();
+        let name = folder.path().join("run.toml").display().to_string();
+        let text = format!("{HEAD}{}", tables.concat());
+        Configuration::parse(&name, &text, &[]).err().map(|errors| errors.to_string()).unwrap_or_default()
+    }
+
+    #[track_caller]
+    fn assert_refused(told: &str, place: &str, expected: &str) {
+        assert!(
+            told.contains(&format!("run.toml:{place}: error")) && told.contains(expected),
+            "{place} {expected}: {told}"
+        );
+    }
+
+    #[test]
+    fn tables_that_have_everything_that_they_wait_for_are_sound() {
+        let monitor =
+            "[component.m]\nkind = \"state-monitoring\"\nnetwork = \"network.toml\"\ngrid = \"feeder\"\n";
+        assert_eq!(check(ROWS, &[GRID, LOAD, monitor]), "");
+    }
+
+    #[test]
+    fn a_network_that_nobody_publishes_cannot_be_watched() {
+        let monitor =
+            "[component.m]\nkind = \"state-monitoring\"\nnetwork = \"network.toml\"\ngrid = \"feedr\"\n";
+        let told = check(ROWS, &[GRID, LOAD, monitor]);
+        assert_refused(&told, "15:8", "a network that is here: feeder");
+        assert!(told.contains("did you mean `feeder`?"), "{told}");
+        let elsewhere = "[manager]\nexternal_components = [\"else\"]\n";
+        assert_eq!(check(ROWS, &[elsewhere, GRID, LOAD, monitor]), "", "somebody else may publish it");
+    }
+
+    #[test]
+    fn a_resource_that_nobody_plays_is_refused_where_it_is_named() {
+        let told = check(ROWS, &[GRID]);
+        assert_refused(&told, "7:11", "nobody is load1");
+        let ghost = "resources.ghost = { bus = \"b\" }\n";
+        let told = check(ROWS, &[GRID, ghost, LOAD]);
+        assert_refused(&told, "8:19", "a component or device ghost that tells its state");
+        let counted = "resource_count = 1\n";
+        assert_eq!(check(ROWS, &[GRID, counted, ghost, LOAD]), "", "one of both tells its state");
+    }
+
+    #[test]
+    fn two_networks_of_one_name_are_refused() {
+        let second = "[component.other]\nkind = \"grid\"\nnetwork = \"network.toml\"\ngrid = \"feeder\"\n";
+        let told = check(ROWS, &[GRID, LOAD, second]);
+        assert_refused(&told, "15:8", "another name than `feeder`, which `[component.feeder]` has");
+    }
+
+    #[test]
+    fn a_series_that_is_too_short_for_the_run_is_refused_with_both_places() {
+        let told = check("RealPower,ReactivePower,CustomerId\n-1,0,c\n", &[GRID, LOAD]);
+        assert_refused(
+            &told,
+            "11:8",
+            "load.csv:3:1: expected a row for epoch 2, found the end of the file after 1 rows",
+        );
+    }
+
+    #[test]
+    fn a_series_that_begins_too_late_or_ends_too_early_is_refused() {
+        let late = "TimeIndex,RealPower,ReactivePower,CustomerId\n2026-06-21T01:00:00Z,-1,0,c\n";
+        let told = check(late, &[GRID, LOAD]);
+        assert_refused(&told, "11:8", "found a series that begins at 2026-06-21T01:00:00.000Z");
+        let short = "TimeIndex,RealPower,ReactivePower,CustomerId\n2026-06-21T00:00:00Z,-1,0,c\n\
+                     2026-06-21T00:30:00Z,-1,0,c\n";
+        let told = check(short, &[GRID, LOAD]);
+        assert_refused(&told, "11:8", "the end of the series at 2026-06-21T01:00:00.000Z");
+        let whole = format!("{late}2026-06-21T02:00:00Z,-1,0,c\n").replace("T01", "T00");
+        assert_eq!(check(&whole, &[GRID, LOAD]), "");
+    }
+}
