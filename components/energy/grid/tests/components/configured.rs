@@ -157,10 +157,10 @@ fn a_table_that_contradicts_itself_is_refused() {
         ),
         (
             "network-state-predictor",
-            "grid = \"valley\"\nnetwork = \"network.toml\"\nresources.pump = { bus = \"b11\" }",
+            "grid = \"valley\"\nnetwork = \"network.toml\"\nresources.pump = { bus = \"B1\" }",
             "did you mean `b1`?",
         ),
-        ("grid", "network = \"network.toml\"\ntaps.T9 = { commanded = true }", "did you mean `T1`?"),
+        ("grid", "network = \"network.toml\"\ntaps.t1 = { commanded = true }", "did you mean `T1`?"),
         (
             "grid",
             "network = \"network.toml\"\ntaps.L2 = { commanded = true }",
