@@ -1,6 +1,6 @@
 //! Who tells a network: [`Information`] publishes what NIS or CIS know, in epoch 1 (wire contract 6.7).
 
-use crate::description::NetworkDescription;
+use crate::description::{NetworkDescription, Unsaid};
 use gridloop_clock::MonoTime;
 use gridloop_component::{Component, Fault, OpenEpoch, Output, Step};
 use gridloop_messages::{Body, Decoded, Message, Timestamp, decode, topic};
@@ -51,7 +51,7 @@ pub enum InformationError {
 pub struct Information {
     messages: Vec<Output>,
     /// What the file has and the messages do not.
-    untold: Vec<String>,
+    untold: Option<Unsaid>,
 }
 
 /// What a file of NIS or CIS has to tell; the values are those of the fields of the messages (wire contract 6.7).
@@ -78,14 +78,12 @@ impl Information {
     pub fn of_network(description: &NetworkDescription) -> Self {
         let buses = Body::NetworkBusInfo(description.bus_info());
         let branches = Body::NetworkComponentInfo(Box::new(description.component_info()));
-        Self { untold: description.untold_by_nis(), ..Self::nis(buses, branches) }
+        Self { untold: Some(description.untold_by_nis()), ..Self::nis(buses, branches) }
     }
 
-    /// What it knows and cannot tell, for there are no fields for it; each with the key by which a component that solves
-    /// the network is told.
-    #[must_use]
-    pub fn untold(&self) -> &[String] {
-        &self.untold
+    /// What it knows and cannot tell, for there are no fields for it.
+    pub(crate) fn untold(&self) -> Option<&Unsaid> {
+        self.untold.as_ref()
     }
 
     /// What CIS knows of its customers.
@@ -99,12 +97,12 @@ impl Information {
             Output::new(topic::NETWORK_BUS_INFO.to_owned(), buses),
             Output::new(topic::NETWORK_COMPONENT_INFO.to_owned(), branches),
         ];
-        Self { messages, untold: Vec::new() }
+        Self { messages, untold: None }
     }
 
     fn cis(customers: Body) -> Self {
         let messages = vec![Output::new(topic::CUSTOMER_INFO.to_owned(), customers)];
-        Self { messages, untold: Vec::new() }
+        Self { messages, untold: None }
     }
 
     /// The same messages on other topics, one for each.

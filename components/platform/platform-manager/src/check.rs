@@ -11,7 +11,7 @@ pub(crate) fn check(args: &ConfigurationArgs) -> anyhow::Result<ExitCode> {
         Err(diagnostics) => Ok(refuse(&diagnostics, args.json)),
         Ok(configuration) if args.json => {
             let components = configuration.component_names();
-            let remarks: Vec<String> = configuration.remarks().collect();
+            let remarks = configuration.remarks();
             println!("{}", serde_json::json!({ "errors": [], "remarks": remarks, "components": components }));
             Ok(ExitCode::SUCCESS)
         }

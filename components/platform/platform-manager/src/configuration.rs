@@ -175,14 +175,23 @@ impl Configuration {
         }
     }
 
-    /// What is sound and may not be what was meant: a sentence for each component that there is something to say of.
-    pub fn remarks(&self) -> impl Iterator<Item = String> {
-        self.components.iter().filter_map(|component| match &component.kind {
-            ComponentKind::Grid(kind) => {
-                Some(format!("`[component.{}]`: {}", component.name, kind.remark()?))
-            }
-            _ => None,
-        })
+    /// What is sound and may not be what was meant, each in a sentence.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        let networks = || {
+            self.components.iter().filter_map(|component| match &component.kind {
+                ComponentKind::Grid(kind) => Some((&component.name, kind)),
+                _ => None,
+            })
+        };
+        let mut remarks = Vec::new();
+        for (solver, known) in
+            networks().filter_map(|(name, kind)| Some((name, kind.solves_what_nis_tells()?)))
+        {
+            let lost = networks().filter_map(|(nis, kind)| Some((nis, kind.lost_on(solver, known)?)));
+            remarks.extend(lost.map(|(nis, lost)| format!("`[component.{nis}]`: {lost}")));
+        }
+        remarks
     }
 
     /// The names that the manager waits for.

@@ -1,6 +1,6 @@
 //! Configurations and network files, as they are read and refused.
 
-use gridloop_grid::{KINDS, Kind, NetworkSource, load_network};
+use gridloop_grid::{KINDS, Kind, NetworkSource, Unsaid, load_network};
 use gridloop_power_flow::{Connection, VoltageDependence};
 use gridloop_service::Document;
 use std::path::Path;
@@ -206,15 +206,23 @@ fn source_voltages_that_are_not_in_per_unit_by_epoch_are_refused() {
 }
 
 #[test]
-fn nis_says_what_its_messages_cannot_carry() {
-    let folder = folder(NETWORK);
-    let kind = read(folder.path(), "nis", "network = \"network.toml\"").unwrap();
-    let told = kind.remark().expect("the file has taps");
-    assert!(told.contains("the taps of T1 (`[taps.T1.range]`)") && !told.contains("neutral"), "{told}");
+fn nis_says_what_its_messages_cannot_carry_to_who_does_not_know_it_itself() {
     let source =
         NETWORK.replace("bus = \"src\"\n[branch.T1]", "bus = \"src\"\nvoltage_pu = 0.95\n[branch.T1]");
-    std::fs::write(folder.path().join("network.toml"), format!("neutral = \"four-wire\"\n{source}")).unwrap();
-    let told = read(folder.path(), "nis", "network = \"network.toml\"").unwrap().remark().unwrap();
-    assert!(told.contains("0.95 pu (`root_voltage_pu`), the neutral (`neutral`)"), "{told}");
-    assert_eq!(read(folder.path(), "cis", "network = \"network.toml\"").unwrap().remark(), None);
+    let folder = folder(&format!("neutral = \"four-wire\"\n{source}"));
+    let nis = read(folder.path(), "nis", "network = \"network.toml\"").unwrap();
+    let lost_on = |table: &str| {
+        let grid = read(folder.path(), "grid", table).unwrap();
+        nis.lost_on("feeder", grid.solves_what_nis_tells()?)
+    };
+    let expected = "the messages of NIS cannot carry the source's voltage of 0.95 pu (`root_voltage_pu`), the neutral \
+                    (`neutral`), position 6 of T1 (`[taps.T1.range]`): feeder solves the network without, unless its own \
+                    table says it";
+    assert_eq!(lost_on("").as_deref(), Some(expected));
+    let says_it = "root_voltage_pu = 0.95\nneutral = \"four-wire\"\ntaps.T1 = { commanded = true, range = { lowest = 1, \
+                   highest = 9, neutral = 5, position = 6, step_percent = 2.5 } }";
+    assert_eq!(lost_on(says_it), None);
+    assert_eq!(lost_on("network = \"network.toml\""), None);
+    let cis = read(folder.path(), "cis", "network = \"network.toml\"").unwrap();
+    assert_eq!(cis.lost_on("feeder", &Unsaid::default()), None);
 }
