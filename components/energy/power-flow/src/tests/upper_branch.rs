@@ -1,10 +1,10 @@
 //! The solution is the one that grows out of the network without load: the upper of two.
 
 use super::{branch, constant_power, operation};
-use crate::samples::{Recipe, network};
+use crate::samples::{Recipe, grid_scenario, network};
 use crate::{
     BuiltIn, Bus, Complex64, Conductor, Connection, Element, Engine, Injection, Line, Network, Operation,
-    Source, VoltageDependence,
+    Source, VoltageDependence, Wires,
 };
 use proptest::prelude::*;
 
@@ -123,6 +123,24 @@ fn as_the_load_of_a_random_network_grows_its_voltages_never_jump_until_they_turn
 const SEEDS: u64 = 4;
 /// In how many steps the load grows.
 const STEPS: u32 = 60;
+
+#[test]
+fn a_generator_that_draws_reactive_power_at_the_end_of_the_scenario_s_feeder_stays_on_the_upper_branch() {
+    for wires in [Wires::NeutralEarthedEverywhere, Wires::FourWire] {
+        let network = Network::from_per_unit(&grid_scenario(wires)).expect("valid");
+        let mut engine = BuiltIn::new(&network).expect("valid");
+        let bus = engine.topology().bus("7").expect("a bus");
+        let case = operation(vec![constant_power(bus, Connection::Wye, Complex64::new(1e3, -1e3))]);
+        let mut before = at(&mut engine, &case, 16.0).expect("solvable");
+        for step in 1..=110 {
+            let scale = 16.0 + 0.02 * f64::from(step);
+            let now = at(&mut engine, &case, scale).expect("solvable");
+            let moved = change(&before, &now);
+            assert!(moved < 0.01, "{wires:?}, {scale} kW: {moved}");
+            before = now;
+        }
+    }
+}
 
 #[test]
 fn a_negative_impedance_is_followed_to_its_pole_and_not_beyond() {
