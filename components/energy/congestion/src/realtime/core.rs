@@ -4,7 +4,7 @@
 //! its last setpoints will do, as far as the measurement does not show it yet, and sends absolute setpoints: nothing
 //! winds up while a device is slow, and the same measurement gives the same setpoints again.
 
-use super::actuators::{Actuator, Stage, any_outside, hold, release};
+use super::actuators::{Actuator, Bands, Stage, any_outside, hold, release};
 use super::kept::Kept;
 use super::settings::RealTimeSettings;
 use super::tap::{Excess, TapLogic, repairs};
@@ -454,12 +454,16 @@ impl RealTimeCore {
         let margin = limits.release_margin_pu;
         let band =
             |stage: Stage| if stage == Stage::LastResort { limits.last_resort() } else { limits.target() };
-        let mut acted = false;
-        for stage in Stage::ALL {
-            let bounds = places.bounds(&band(stage));
-            let aims = places.bounds(&band(stage).inside(margin / 2.0, LOADING_RELEASE / 2.0));
-            acted |= hold(values, actuators, stage, &bounds, &aims);
-        }
+        let held = |band: Band| {
+            let aims = band.inside(margin / 2.0, LOADING_RELEASE / 2.0);
+            (places.bounds(&band), places.bounds(&aims))
+        };
+        let bands = Bands {
+            target: held(limits.target()),
+            last: held(limits.last_resort()),
+            red: places.bounds(&limits.red()),
+        };
+        let acted = hold(values, actuators, &bands);
         if acted || tap_moves {
             return;
         }

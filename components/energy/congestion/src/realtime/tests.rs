@@ -200,6 +200,65 @@ fn a_steady_operating_point_comes_to_rest_wherever_it_is_and_whatever_was_before
     }
 }
 
+/// Sun at bus 7 that raises the voltage there, and a car at bus 10 that lowers one phase there.
+fn sun_and_car(sun_w: f64) -> BTreeMap<String, f64> {
+    [
+        ("house5", -592.0),
+        ("house7", -354.0),
+        ("house10", -495.0),
+        ("house11", -907.0),
+        ("pv5", 2_109.0),
+        ("pv7", sun_w),
+        ("ev10", -5_542.0),
+        ("battery7", 0.0),
+        ("battery10", 0.0),
+    ]
+    .map(|(name, watts)| (name.to_owned(), watts))
+    .into()
+}
+
+/// Only PV at bus 7 is controlled, within a band that neither its reactive power nor less sun alone restores.
+fn pv_alone() -> RealTimeSettings {
+    let mut settings = settings();
+    settings.tap_changers.clear();
+    settings.limits.max_voltage_pu = 1.06;
+    settings.resources = vec![resource("pv7", ResourceKind::Generator, 10.0, 4.4)];
+    settings.resources[0].unit.rated_apparent_power_va = 10_000.0;
+    settings
+}
+
+#[test]
+fn voltages_too_high_at_one_end_and_too_low_at_the_other_come_as_near_to_their_limits_as_can_be() {
+    let settings = pv_alone();
+    for stretched in [0.9, 1.0, 1.1] {
+        for sun_w in [9_000.0, 9_750.0, 9_920.0, 10_000.0] {
+            let watts = sun_and_car(sun_w);
+            let mut plant = Plant::new(stretched, &settings);
+            // What any real and reactive power of it can do.
+            let mut least = f64::MAX;
+            for part in 0..=10 {
+                for reactive in -2..=4 {
+                    let (real_w, var) = (sun_w * f64::from(part) / 10.0, 1_100.0 * f64::from(reactive));
+                    plant.told.insert("pv7".into(), (real_w, var));
+                    let values = plant.see(&watts).values;
+                    let (low, high) = extremes(&plant.feeder, &values);
+                    least = least.min((high - 1.06).max(0.92 - low).max(0.0));
+                }
+            }
+            plant.told.clear();
+            let mut core = core(settings.clone());
+            let settled = settles(&mut core, &mut plant, &watts);
+            let values = plant.see(&watts).values;
+            let (low, high) = extremes(&plant.feeder, &values);
+            let worst = (high - 1.06).max(0.92 - low).max(0.0);
+            let told = plant.told["pv7"];
+            assert!(settled.is_some_and(|epochs| epochs <= 40), "{stretched} {sun_w}: {settled:?}");
+            // A ceiling that a wrong model made too low rises only where there is room.
+            assert!(worst <= least + 2e-3, "{stretched} {sun_w}: {low} {high} at {told:?}, {least} can be");
+        }
+    }
+}
+
 #[test]
 fn noise_does_not_move_the_tap_changer() {
     let settings = settings();
