@@ -2,7 +2,7 @@
 //! step, and gives an [`Answer`].
 //!
 //! A measure that could as well come later, and a dearer one in its place now, would be put off by every new plan, and never
-//! come. So what is later counts a little less: the cheap measure comes first, and the dear one when that is used up.
+//! come. So energy that is used or missed later counts a little less: the cheap measure comes first, and the dear one when that is used up.
 //!
 //! A storage that charges and discharges at once would burn energy, which no storage does. As both cost, that pays only
 //! where limits are missed otherwise; then the program is solved again with one direction for that storage and step.
@@ -22,7 +22,7 @@ use std::time::Duration;
 const ONE_WAY_ROUNDS: usize = 4;
 /// Power below this is none, in kW.
 const NOTHING_KW: f64 = 1e-6;
-/// By how much less the costs of the end of a plan count than those of its beginning, in parts of them.
+/// By how much less energy and misses at the end of a plan count than at its beginning, in parts of their costs.
 const LATER: f64 = 1e-3;
 /// Chords that stand for the arc of apparent power beside what generators and loads are curtailed to.
 const CHORDS: u32 = 6;
@@ -204,7 +204,7 @@ fn attempt(
 }
 
 impl Program<'_> {
-    /// What the costs of a step count.
+    /// What the energy and the misses of a step count. Not operations of taps: those are not to wait for the last moment.
     fn weight(&self, step: usize) -> f64 {
         let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
         1.0 - LATER * number(step) / number(self.steps.len()).max(1.0)
@@ -240,12 +240,12 @@ impl Program<'_> {
             let limits = [more, less, kvar, kvar];
             let columns = limits.map(|most| variables.add(variable().min(0.0).max(most)));
             let prices = [
-                settings.cost_eur_per_kwh,
-                settings.cost_eur_per_kwh,
-                settings.cost_eur_per_kvarh,
-                settings.cost_eur_per_kvarh,
+                (settings.cost_eur_per_kwh, weight),
+                (settings.cost_eur_per_kwh, weight),
+                (settings.cost_eur_per_kvarh, 1.0),
+                (settings.cost_eur_per_kvarh, 1.0),
             ];
-            for (column, price) in columns.iter().zip(prices) {
+            for (column, (price, weight)) in columns.iter().zip(prices) {
                 costs.add(price * self.hours, weight, *column);
             }
             resources.push(columns);
@@ -274,10 +274,10 @@ impl Program<'_> {
         for (at, (settings, &(now, ..))) in self.settings.tap_changers.iter().zip(self.taps).enumerate() {
             let most = f64::from(settings.operations_per_epoch);
             let mut before = Expression::from(f64::from(now));
-            for (step, weight) in columns.iter().zip((0..).map(|step| self.weight(step))) {
+            for step in columns {
                 let [up, down] = [(); 2].map(|()| variables.add(variable().min(0.0).max(most)));
-                costs.add(settings.cost_eur_per_operation, weight, up);
-                costs.add(settings.cost_eur_per_operation, weight, down);
+                costs.add(settings.cost_eur_per_operation, 1.0, up);
+                costs.add(settings.cost_eur_per_operation, 1.0, down);
                 let here = Expression::from(step.taps[at]);
                 rows.push((here.clone() - before - up + down).eq(0.0));
                 before = here;

@@ -17,6 +17,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Voltages outside the target band by less than this do not count, in parts of the nominal one.
 const OUTSIDE: f64 = super::actuators::OUTSIDE;
 
+/// Epochs that a violation may last until ratings and network are doubted.
+const LASTING: u32 = 5;
+/// By how much no resource moves a voltage with the whole of its rating, in parts of the nominal one.
+const UNBELIEVABLE: f64 = 1.0;
+
 /// The state of the network and its resources in one epoch.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sight {
@@ -74,10 +79,14 @@ pub struct Totals {
     pub epochs_released: u64,
     /// Epochs in which some value was beyond its limits.
     pub epochs_with_violation: u64,
-    /// Those among them in which the measures at hand were not enough.
+    /// Those among them in which the measures at hand were not enough, or those of the epoch before did not repair it.
     pub epochs_not_repaired: u64,
-    /// Operations of tap changers.
+    /// Operations of tap changers: positions that they passed, whoever moved them.
     pub tap_operations: u64,
+    /// Those among them that nobody ordered here.
+    pub tap_operations_of_others: u64,
+    /// Orders to tap changers to go to another position.
+    pub tap_orders: u64,
     /// Energy that generators did not feed in because of setpoints, in kWh; an estimate.
     pub curtailed_kwh: f64,
     /// Energy that loads did not draw because of setpoints, in kWh; an estimate.
@@ -98,6 +107,10 @@ pub struct RealTimeCore {
     kept: Vec<Kept>,
     taps: Vec<TapLogic>,
     blind: u32,
+    /// Epochs with a violation in a row.
+    lasting: u32,
+    /// Whether it was looked whether the ratings can be true.
+    ratings_judged: bool,
     totals: Totals,
 }
 
@@ -156,7 +169,8 @@ impl RealTimeCore {
             taps.push(TapLogic::new(tap.clone(), index, range));
         }
         let kept = settings.resources.iter().map(Kept::new).collect();
-        Ok(Self { settings, feeder, kept, taps, blind: 0, totals: Totals::default() })
+        let totals = Totals::default();
+        Ok(Self { settings, feeder, kept, taps, blind: 0, lasting: 0, ratings_judged: false, totals })
     }
 
     /// The network.
@@ -214,6 +228,7 @@ impl RealTimeCore {
         self.account(sight, when);
         let mut values = sight.values.clone();
         let mut actuators = self.actuators(&controls, slopes, sight, (base, when.hours), &mut values);
+        self.judge_ratings(&actuators, &mut warnings);
         let busy = self.observe_taps(sight, when.day, &mut warnings);
         let operated = self.move_tap(sight, &point, &model, &values, &actuators, base)?;
         self.move_resources(&mut values, &mut actuators, busy || operated.is_some());
@@ -476,17 +491,53 @@ impl RealTimeCore {
     /// Counts violations and says where they are.
     fn judge(&mut self, sight: &Sight, expected: &[f64], warnings: &mut Vec<String>) {
         let (places, limits) = (self.feeder.places(), &self.settings.limits);
-        let Some((by, at)) = places.worst(&sight.values, limits) else { return };
+        let Some((by, at)) = places.worst(&sight.values, limits) else {
+            self.lasting = 0;
+            return;
+        };
+        self.lasting = self.lasting.saturating_add(1);
         self.totals.epochs_with_violation += 1;
         let place = places.list()[at].describe(sight.values[at]);
         if self.totals.worst.as_ref().is_none_or(|(worst, _)| by > *worst) {
             self.totals.worst = Some((by, place.clone()));
         }
-        if any_outside(expected, &places.bounds(&limits.red())) {
+        let enough = !any_outside(expected, &places.bounds(&limits.red()));
+        let what = match self.lasting {
+            _ if !enough => ", and the measures at hand are not enough".to_owned(),
+            1 => String::new(),
+            epochs if epochs <= LASTING => ", though the last setpoints were to end that".to_owned(),
+            epochs => format!(
+                " for {epochs} epochs, though setpoints were to end that: are the ratings and the network as they are said \
+                 to be?"
+            ),
+        };
+        if !enough || self.lasting > 1 {
             self.totals.epochs_not_repaired += 1;
-            warnings.push(format!("{place}: beyond its limits, and the measures at hand are not enough"));
-        } else {
-            warnings.push(format!("{place}: beyond its limits"));
+        }
+        warnings.push(format!("{place}: beyond its limits{what}"));
+    }
+
+    /// Once, says which ratings cannot be true.
+    fn judge_ratings(&mut self, actuators: &[Actuator], warnings: &mut Vec<String>) {
+        if std::mem::replace(&mut self.ratings_judged, true) {
+            return;
+        }
+        let places = self.feeder.places().list();
+        for actuator in actuators {
+            let effects = places.iter().zip(&actuator.slopes).filter(|(place, _)| place.is_voltage());
+            let effects = effects.map(|(place, slope)| (place, (slope * actuator.size).abs()));
+            let Some((place, effect)) = effects.max_by(|a, b| a.1.total_cmp(&b.1)) else { continue };
+            if effect > UNBELIEVABLE {
+                let name = &self.settings.resources[actuator.resource].unit.name;
+                let (key, size) = match actuator.axis {
+                    Axis::Real => ("rated_power_kw", actuator.size / 1000.0),
+                    Axis::Reactive => ("max_reactive_power_kvar", actuator.size / 1000.0),
+                };
+                warnings.push(format!(
+                    "{name}: {key} = {size} would move {} by {effect:.1} pu; is it in another unit?",
+                    place.label()
+                ));
+            }
         }
     }
 
@@ -516,6 +567,8 @@ impl RealTimeCore {
             instructions.tap_positions.extend(tap.commanded().map(|at| (tap.name().to_owned(), at)));
         }
         self.totals.tap_operations = self.taps.iter().map(|tap| tap.operations).sum();
+        self.totals.tap_operations_of_others = self.taps.iter().map(|tap| tap.operations_of_others).sum();
+        self.totals.tap_orders = self.taps.iter().map(|tap| tap.orders).sum();
         instructions
     }
 }

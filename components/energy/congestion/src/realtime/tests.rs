@@ -397,7 +397,73 @@ fn a_drive_that_does_not_move_is_not_pressed_for_ever() {
         plant.obey(&Instructions { tap_positions: Vec::new(), ..instructions });
     }
     assert!(warned >= 1);
-    assert!(core.totals().tap_operations <= 5, "{:?}", core.totals());
+    // It did not move, and was asked less and less often.
+    let totals = core.totals();
+    assert!(totals.tap_operations == 0 && (1..=3).contains(&totals.tap_orders), "{totals:?}");
+}
+
+#[test]
+fn who_else_moves_a_tap_changer_is_told_of_counted_and_not_pulled_against() {
+    let mut settings = settings();
+    settings.tap_changers[0].operations_per_day = 3;
+    let mut plant = Plant::new(1.0, &settings);
+    let mut core = core(settings);
+    let mut warned = 0;
+    for epoch in 0..20 {
+        let sight = plant.see(&by_itself(0));
+        let instructions = core.decide(&sight, &Base::default(), WHEN).unwrap();
+        warned += instructions.warnings.iter().filter(|text| text.contains("somebody else")).count();
+        assert_eq!(instructions.tap_positions[0].1, plant.position);
+        plant.position = if epoch < 5 { -2 } else { 1 };
+    }
+    let totals = core.totals();
+    assert_eq!((totals.tap_operations, totals.tap_operations_of_others, totals.tap_orders), (5, 5, 0));
+    assert_eq!(warned, 1, "once a day");
+    // What others did of the budget of the day is gone.
+    for _ in 0..10 {
+        let instructions = core.decide(&plant.see(&by_itself(50)), &Base::default(), WHEN).unwrap();
+        plant.obey(&instructions);
+    }
+    assert_eq!(core.totals().tap_orders, 0);
+}
+
+#[test]
+fn operations_are_what_the_position_did_and_orders_are_counted_apart() {
+    let settings = settings();
+    let mut plant = Plant::new(1.0, &settings);
+    let mut core = core(settings);
+    let mut seen = vec![0];
+    for quarter in 0..96 {
+        seen.push(plant.position);
+        let instructions = core.decide(&plant.see(&by_itself(quarter)), &Base::default(), WHEN).unwrap();
+        plant.obey(&instructions);
+    }
+    let moved: u64 = seen.windows(2).map(|pair| u64::from(pair[0].abs_diff(pair[1]))).sum();
+    let totals = core.totals();
+    assert!(moved > 0);
+    assert_eq!((totals.tap_operations, totals.tap_operations_of_others), (moved, 0));
+    assert!(totals.tap_orders - moved <= 1, "{totals:?}");
+}
+
+#[test]
+fn ratings_in_the_wrong_unit_are_told_of_and_what_they_do_not_repair_is_counted() {
+    let mut settings = pv_alone();
+    let unit = &mut settings.resources[0].unit;
+    (unit.rated_power_w, unit.rated_apparent_power_va, unit.max_reactive_power_var) = (14e6, 15.4e6, 6e6);
+    let mut plant = Plant::new(1.0, &settings);
+    let mut core = core(settings);
+    let mut warnings = Vec::new();
+    for _ in 0..40 {
+        let sight = plant.see(&by_itself(50));
+        let instructions = core.decide(&sight, &Base::default(), WHEN).unwrap();
+        warnings.extend(instructions.warnings.clone());
+        plant.obey(&instructions);
+    }
+    let of_unit = warnings.iter().filter(|text| text.contains("another unit")).count();
+    assert_eq!(of_unit, 2, "real and reactive power, once: {warnings:?}");
+    let totals = core.totals();
+    assert!(totals.epochs_with_violation > 30, "{totals:?}");
+    assert!(totals.epochs_not_repaired + 10 > totals.epochs_with_violation, "{totals:?}");
 }
 
 #[test]
