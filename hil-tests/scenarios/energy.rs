@@ -1,7 +1,7 @@
 //! The scenarios of `configs/scenarios` in whole runs, each with the outcome that its page tells.
 
-use gridloop_hil_tests::world::{Run, World, simulated};
-use gridloop_messages::Body;
+use gridloop_hil_tests::world::{Run, World, honest, simulated, spoil};
+use gridloop_messages::{Body, Conductor, NetworkState, topic};
 use gridloop_platform_manager::Configuration;
 use gridloop_realtime_manager::Outcome;
 use serde_json::Value;
@@ -11,8 +11,19 @@ use std::path::Path;
 /// On a bus that keeps the order of messages. Where setpoints may be overtaken by the next Epoch they are refused, and
 /// control is later than its page says.
 fn run(name: &str) -> Run {
+    run_with(name, &[])
+}
+
+/// The same with these values changed. Devices are their plants, without a wire.
+fn run_with(name: &str, overrides: &[&str]) -> Run {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../configs/scenarios/{name}.toml"));
-    let configuration = Configuration::load(&path, &[]).unwrap_or_else(|errors| panic!("{errors}"));
+    let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
+    let mut configuration =
+        Configuration::load(&path, &overrides).unwrap_or_else(|errors| panic!("{errors}"));
+    let devices: Vec<String> = configuration.devices.iter().map(|device| device.name.clone()).collect();
+    for device in devices {
+        spoil(&mut configuration, &device, honest());
+    }
     let run =
         simulated(|clock| async move { World::in_order(&clock).run(configuration).await }).expect("a run");
     assert_eq!(run.report.manager.outcome, Outcome::Completed, "{}", run.report.manager.reason);
@@ -105,4 +116,63 @@ fn a_community_that_follows_prices_is_at_odds_with_the_network() {
     assert!(curtailed_kwh(&both) > 1.0, "{}", curtailed_kwh(&both));
     let highest_pu = |run: &Run| found(run, "grid", "/highest_voltage/voltage_pu");
     assert!(highest_pu(&both) > highest_pu(&alone));
+}
+
+/// The voltage of phase 2 at bus 10, in pu, in an epoch of the minute.
+fn at_the_vehicle(run: &Run, epoch: u64) -> f64 {
+    let on = topic::network_voltage("grid", "10");
+    let mut found = run.on(&on).filter(|heard| heard.epoch() == Some(epoch)).filter_map(|heard| {
+        let Body::NetworkState(NetworkState::Voltage(voltage)) = heard.body() else { return None };
+        (voltage.node == Conductor::Phase2).then_some(voltage.magnitude_kv)
+    });
+    found.next().expect("a voltage") / 0.4
+}
+
+/// What a device or component does in an epoch, in kW.
+fn power_kw(run: &Run, topic: &str, epoch: u64) -> f64 {
+    run.one(topic, epoch).real_power_kw()
+}
+
+#[test]
+fn inverter_battery_and_tap_changer_keep_the_feeder_within_its_limits() {
+    let run = run("hil-feeder");
+    let [inverter, battery] = ["ResourceState.Generator.PV_large", "ResourceState.Storage.battery1"];
+    // Noon, with nobody in charge in the first epoch; then the inverter at once, the tap changer in its time.
+    assert!((9.8..10.0).contains(&power_kw(&run, inverter, 1)));
+    assert!((4.5..5.5).contains(&power_kw(&run, inverter, 3)));
+    assert!((9.8..10.0).contains(&power_kw(&run, inverter, 20)), "let go where the taps are low enough");
+    assert_eq!(power_kw(&run, battery, 20), 0.0, "it is full");
+    // The vehicle begins to charge in epoch 34; the battery is there in the next.
+    let vehicle: Vec<f64> = (33..=36).map(|epoch| at_the_vehicle(&run, epoch)).collect();
+    assert!(vehicle[0] > 0.93 && (0.84..0.86).contains(&vehicle[1]), "{vehicle:?}");
+    assert!(vehicle[2] > 0.9 && vehicle[3] > 0.94, "{vehicle:?}");
+    let given: Vec<f64> = [34, 36, 60].map(|epoch| power_kw(&run, battery, epoch)).to_vec();
+    assert!(given[0] == 0.0 && (3.8..4.6).contains(&given[1]) && (1.5..2.5).contains(&given[2]), "{given:?}");
+    assert!((6.0..7.0).contains(&power_kw(&run, inverter, 60)), "both ends of the feeder count");
+    assert!(at_the_vehicle(&run, 60) > 0.92);
+    assert_eq!(found(&run, "grid", "/taps/T1/operations"), 6.0);
+    assert_eq!(found(&run, "grid", "/taps/T1/position"), 5.0);
+    assert_eq!(found(&run, "monitoring", "/red/seconds"), 1.0);
+    assert_eq!(found(&run, "control", "/epochs_not_repaired"), 0.0);
+    for device in &run.report.devices {
+        assert_eq!(
+            (device.clamped, device.refused, device.network_states_ignored),
+            (0, 0, 0),
+            "{}",
+            device.id
+        );
+    }
+}
+
+#[test]
+fn a_device_that_refuses_its_setpoints_leaves_the_loop_closed() {
+    let run = run_with("hil-feeder", &["device.PV_large.mode=read-only", "simulation.epochs=40"]);
+    assert_eq!(found(&run, "grid", "/unreliable_epochs"), 0.0);
+    assert_eq!(found(&run, "control", "/epochs_without_state"), 0.0);
+    assert!(run.device("PV_large").refused > 30);
+    for device in ["PV_large", "oltc1", "battery1"] {
+        let device = run.device(device);
+        assert_eq!((device.network_states_ignored, device.epochs_without_network), (0, 0), "{}", device.id);
+    }
+    assert!(power_kw(&run, "ResourceState.Storage.battery1", 36) > 3.0);
 }

@@ -46,19 +46,39 @@ pub(crate) fn add_taps<'a>(
     }
 }
 
+/// Reads at which bus a resource is from its table; `None` if the table leaves that to the network.
+pub(crate) fn read_bus(section: &Section<'_>, source: &NetworkSource) -> Option<String> {
+    let about = "Bus that it is connected to, for a network that does not tell it, or tells it otherwise.";
+    let bus = section.text("bus", about).optional()?;
+    if let NetworkSource::File(description) = source
+        && !description.network.buses.iter().any(|it| it.name == bus)
+    {
+        section.error(Some("bus"), "a bus of the network", None);
+    }
+    Some(bus)
+}
+
 /// What is known of the network so far.
 #[derive(Default)]
 pub(crate) struct NetworkInbox {
     known: Option<Known>,
+    /// The buses of resources, by name, whatever the network says of them.
+    placed: BTreeMap<String, String>,
 }
 
 impl NetworkInbox {
-    /// What the source says at once.
+    /// What the source says at once, and at which bus resources are that tables tell of.
     ///
     /// # Errors
     /// When the network cannot be had.
-    pub(crate) fn begin(&mut self, source: &NetworkSource) -> Result<(), Fault> {
+    pub(crate) fn begin<'a>(
+        &mut self,
+        source: &NetworkSource,
+        resources: impl Iterator<Item = (&'a str, Option<&'a str>)>,
+    ) -> Result<(), Fault> {
         self.known = Some(Known::begin(source)?);
+        let placed = resources.filter_map(|(name, bus)| Some((name.to_owned(), bus?.to_owned())));
+        self.placed = placed.collect();
         Ok(())
     }
 
@@ -87,7 +107,10 @@ impl NetworkInbox {
         let sites = network.resources.into_iter().map(|(name, place)| {
             (name, Site { bus: place.bus, connection: place.connection, dependence: place.dependence })
         });
-        let sites: BTreeMap<String, Site> = sites.collect();
+        let mut sites: BTreeMap<String, Site> = sites.collect();
+        for (name, bus) in &self.placed {
+            sites.entry(name.clone()).or_insert_with(|| Site::at("")).bus.clone_from(bus);
+        }
         Feeder::new(network.engine, &sites).map(Some).map_err(|unknown| {
             let list = unknown.iter().take(5).map(|(resource, bus)| format!("{resource} at {bus:?}"));
             let list = list.collect::<Vec<_>>().join(", ");

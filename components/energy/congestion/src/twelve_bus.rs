@@ -46,6 +46,7 @@ pub(crate) fn engine(stretched: f64, step: f64) -> BuiltIn {
 pub(crate) fn unit(name: &str, kind: ResourceKind, rated_kw: f64) -> Unit {
     Unit {
         name: name.into(),
+        bus: None,
         kind,
         rated_power_w: rated_kw * 1000.0,
         rated_apparent_power_va: rated_kw * 1100.0,

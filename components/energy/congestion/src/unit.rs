@@ -1,7 +1,7 @@
 //! What every level of control knows of what it moves: a [`Unit`] gives, draws or stores power, a [`TapChanger`] has
 //! positions.
 
-use crate::network::{add_taps, read_taps};
+use crate::network::{add_taps, read_bus, read_taps};
 use gridloop_grid::NetworkSource;
 use gridloop_power_flow::TapRange;
 use gridloop_service::Section;
@@ -22,6 +22,8 @@ pub enum ResourceKind {
 pub struct Unit {
     /// Its name on the bus.
     pub name: String,
+    /// The bus of the network that it is connected to, if the network does not say it.
+    pub bus: Option<String>,
     /// What it is.
     pub kind: ResourceKind,
     /// The most real power that it gives or draws, in W.
@@ -40,7 +42,7 @@ pub struct Unit {
 
 impl Unit {
     /// Reads the keys from a resource's table.
-    pub(crate) fn read(section: &Section<'_>) -> Self {
+    pub(crate) fn read(section: &Section<'_>, network: &NetworkSource) -> Self {
         let kinds = [
             ("generator", ResourceKind::Generator),
             ("storage", ResourceKind::Storage),
@@ -72,6 +74,7 @@ impl Unit {
         }
         Self {
             name: section.name().to_owned(),
+            bus: read_bus(section, network),
             kind: kind.unwrap_or(ResourceKind::Generator),
             rated_power_w: rated_kw * 1000.0,
             rated_apparent_power_va: kva * 1000.0,
@@ -148,14 +151,14 @@ impl TapChanger {
 pub(crate) fn read_units<R, T>(
     section: &Section<'_>,
     network: &mut NetworkSource,
-    of_resource: fn(&Section<'_>) -> R,
+    of_resource: fn(&Section<'_>, &NetworkSource) -> R,
     of_tap: fn(&Section<'_>) -> T,
     tap: fn(&T) -> &TapChanger,
 ) -> (Vec<R>, Vec<T>) {
     let resources =
         section.named_sections("resource", "Generators, storages and loads that it moves, by name.");
     let taps = section.named_sections("tap_changer", "Tap changers that it moves, by name.");
-    let resources: Vec<R> = resources.iter().map(of_resource).collect();
+    let resources: Vec<R> = resources.iter().map(|table| of_resource(table, network)).collect();
     let taps: Vec<T> = taps.iter().map(of_tap).collect();
     add_taps(section, network, taps.iter().map(tap).map(|tap| (tap.branch.as_str(), tap.range)));
     if resources.is_empty() && taps.is_empty() {

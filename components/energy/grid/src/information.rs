@@ -98,6 +98,14 @@ impl Information {
         Self { messages: vec![Output::new(topic::CUSTOMER_INFO.to_owned(), customers)] }
     }
 
+    /// The same messages on other topics, one for each.
+    pub(crate) fn on_topics(mut self, topics: &[&String]) -> Self {
+        for (message, topic) in self.messages.iter_mut().zip(topics) {
+            message.topic.clone_from(topic);
+        }
+        self
+    }
+
     /// What NIS knows, from a JSON file of the public platform: bare arrays or blocks with units.
     ///
     /// # Errors

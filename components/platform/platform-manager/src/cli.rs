@@ -12,7 +12,8 @@ use std::process::ExitCode;
 
 /// Physical inverters, batteries and tap changers in the loop of a SimCES energy-system simulation.
 ///
-/// Without a command, gridloop runs `configs/demo.toml`: a minute of a sunny afternoon with three simulated devices.
+/// Without a command, gridloop runs `configs/scenarios/hil-feeder.toml`: a minute with three simulated devices in the
+/// loop of a feeder.
 #[derive(Debug, Parser)]
 #[command(name = "gridloop", version, after_help = EXIT_CODES, help_template = HELP)]
 pub(crate) struct Cli {
@@ -183,9 +184,9 @@ pub(crate) struct ConvertArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ConfigurationArgs {
     /// The configuration.
-    #[arg(default_value = "configs/demo.toml")]
+    #[arg(default_value = "configs/scenarios/hil-feeder.toml")]
     pub(crate) config: PathBuf,
-    /// Override a value, such as `device.pv1.address=tcp://192.0.2.10:502`. May be repeated.
+    /// Override a value, such as `device.PV_large.address=tcp://192.0.2.10:502`. May be repeated.
     #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
     pub(crate) set: Vec<String>,
     /// Override the bus: `memory:` or `amqp://user:password@host:port/vhost`.
@@ -320,6 +321,18 @@ pub(crate) enum KindArg {
     Controller,
     /// A plan of an energy community at least cost: SimCES's EconomicDispatch.
     EconomicDispatch,
+    /// Buses and branches of a network, from a JSON file: SimCES's NIS.
+    Nis,
+    /// Who is connected where, from a JSON file: SimCES's CIS.
+    Cis,
+    /// The power flow of a network that NIS and CIS tell: SimCES's Grid.
+    Grid,
+    /// The same for what is forecast: SimCES's NetworkStatePredictor.
+    NetworkStatePredictor,
+    /// A watch over voltages and currents: State Monitoring of SimCES's documentation.
+    StateMonitoring,
+    /// A market for flexibility: SimCES's LFM.
+    LocalFlexibilityMarket,
     /// A generator that settles with its loads on a voltage in each epoch.
     DroopGenerator,
     /// A load that settles with its generator.

@@ -24,7 +24,7 @@ pub(crate) struct DrillArgs {
     /// The device: NAME of `[device.NAME]`.
     #[arg(long, value_name = "NAME", required_unless_present = "verify")]
     device: Option<String>,
-    /// Override a value, such as `device.pv1.revert_after_s=5`. May be repeated.
+    /// Override a value, such as `device.PV_large.revert_after_s=5`. May be repeated.
     #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
     set: Vec<String>,
     /// Really command the device. Without it the device is read, and the plan is told.

@@ -299,7 +299,9 @@ fn value_at(forecast: &TimeSeries, time: Timestamp) -> Option<f64> {
 
 impl Component for OperationalOptimization {
     fn start(&mut self) -> Result<(), Fault> {
-        self.network.begin(&self.settings.network)
+        let resources = self.settings.resources.iter();
+        let placed = resources.map(|resource| (resource.unit.name.as_str(), resource.unit.bus.as_deref()));
+        self.network.begin(&self.settings.network, placed)
     }
 
     fn inputs(&self) -> Vec<String> {

@@ -364,26 +364,35 @@ impl OperationalCore {
         answer: &Answer,
         rows: &mut [BTreeSet<usize>],
     ) -> Result<Vec<StepModel>, PlanError> {
-        let resources = self.settings.resources.iter().map(|settings| settings.unit.name.as_str());
-        let controls: Vec<(&str, Axis)> =
-            resources.flat_map(|name| [(name, Axis::Real), (name, Axis::Reactive)]).collect();
+        let reactive = |settings: &super::PlannedResource| settings.unit.max_reactive_power_var > 0.0;
+        let axes = |settings: &super::PlannedResource| {
+            std::iter::once(Axis::Real).chain(reactive(settings).then_some(Axis::Reactive))
+        };
+        let resources = self.settings.resources.iter();
+        let controls: Vec<(&str, Axis)> = resources
+            .flat_map(|settings| axes(settings).map(|axis| (settings.unit.name.as_str(), axis)))
+            .collect();
         let branches: Vec<usize> = self.taps.iter().map(|(branch, _)| *branch).collect();
         let bounds = self.feeder.places().bounds(&self.settings.limits.target());
         let mut models = Vec::with_capacity(outlook.powers.len());
         for (at, powers) in outlook.powers.iter().enumerate() {
             let (planned, positions) = (&answer.powers[at], &answer.positions[at]);
             let point = self.point(powers, planned, positions);
-            let (values, mut slopes) = self
+            let (values, slopes) = self
                 .feeder
                 .linearise_with_taps(&point, &controls, &branches)
                 .map_err(|source| PlanError::PowerFlow { step: at + 1, source })?;
-            let tap_slopes = slopes.split_off(controls.len());
+            let mut slopes = slopes.into_iter();
             add_rows(&mut rows[at], &values, &bounds);
-            let per_kilo = |slopes: &[f64]| slopes.iter().map(|slope| slope * 1000.0).collect::<Vec<f64>>();
+            let nothing = vec![0.0; values.len()];
+            let mut next = |there: bool| {
+                let slopes = if there { slopes.next() } else { None };
+                slopes.map_or_else(|| nothing.clone(), |slopes| slopes.iter().map(|it| it * 1000.0).collect())
+            };
             models.push(StepModel {
-                slopes: slopes.chunks_exact(2).map(|pair| (per_kilo(&pair[0]), per_kilo(&pair[1]))).collect(),
+                slopes: self.settings.resources.iter().map(|it| (next(true), next(reactive(it)))).collect(),
+                tap_slopes: slopes.collect(),
                 values,
-                tap_slopes,
                 powers: planned.clone(),
                 positions: positions.clone(),
                 rows: rows[at].clone(),

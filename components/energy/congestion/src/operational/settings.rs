@@ -133,8 +133,8 @@ impl OperationalSettings {
 }
 
 impl PlannedResource {
-    fn read(section: &Section<'_>) -> Self {
-        let unit = Unit::read(section);
+    fn read(section: &Section<'_>, network: &NetworkSource) -> Self {
+        let unit = Unit::read(section, network);
         if unit.kind == ResourceKind::Storage && unit.capacity_kwh.is_none() {
             section.error(None, "`capacity_kwh`: a plan has to know what a storage holds", None);
         }

@@ -153,7 +153,9 @@ fn look(core: &mut RealTimeCore, sight: &Sight, base: &Base, epoch: &OpenEpoch) 
 
 impl Component for RealTimeManagement {
     fn start(&mut self) -> Result<(), Fault> {
-        self.network.begin(&self.settings.network)
+        let resources = self.settings.resources.iter();
+        let placed = resources.map(|resource| (resource.unit.name.as_str(), resource.unit.bus.as_deref()));
+        self.network.begin(&self.settings.network, placed)
     }
 
     fn inputs(&self) -> Vec<String> {

@@ -118,7 +118,7 @@ pub struct RealTimeCore {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MismatchError {
     /// A resource without a bus.
-    #[error("the network has no resource {0}; name it in the CIS data or the network's file")]
+    #[error("the network has no resource {0}; say its bus in its table, the CIS data or the network's file")]
     Resource(String),
     /// A tap changer whose branch is missing or has no taps.
     #[error("the network has no branch {branch} with taps, which tap changer {name} needs")]

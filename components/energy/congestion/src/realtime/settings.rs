@@ -101,9 +101,9 @@ impl RealTimeSettings {
 }
 
 impl ControlledResource {
-    fn read(section: &Section<'_>) -> Self {
+    fn read(section: &Section<'_>, network: &NetworkSource) -> Self {
         Self {
-            unit: Unit::read(section),
+            unit: Unit::read(section, network),
             curtail: section.boolean("curtail", "Whether its real power may be changed.").or(true),
             release_share: section
                 .number("release_percent_per_epoch", "How much of its rating is released in an epoch, in %.")

@@ -189,6 +189,42 @@ fn another_commander_of_the_same_resource_is_told_of_once() {
 }
 
 #[test]
+fn a_resource_that_nobody_else_knows_is_at_the_bus_of_its_table() {
+    let battery = "[resource.battery7]\ntype = \"storage\"\nrated_power_kw = 5\n";
+    let told = |known: bool| {
+        let (mut told, _) = Plant::new().states(1, 12_000.0);
+        told.extend(network_messages());
+        for (_, message) in &mut told {
+            if let (false, Body::CustomerInfo(customers)) = (known, &mut message.body) {
+                let at = customers.resource_id.iter().position(|name| name == "battery7").unwrap();
+                customers.resource_id.remove(at);
+                customers.customer_id.remove(at);
+                customers.bus_name.remove(at);
+            }
+        }
+        told
+    };
+    let by_network = run(&mut *component(&format!("{REAL_TIME}{battery}")), 1, &told(true));
+    let placed = |bus: &str| component(&format!("{REAL_TIME}{battery}bus = \"{bus}\"\n"));
+    let by_table = run(&mut *placed("7"), 1, &told(false));
+    assert!(by_table.iter().any(|output| output.topic.ends_with(".battery7")), "{by_table:?}");
+    assert_eq!(by_table, by_network);
+
+    // Nobody knows it, or the network has no such bus.
+    let nowhere = component(&format!("{REAL_TIME}{battery}"));
+    for (mut component, part) in [(nowhere, "has no resource battery7"), (placed("77"), "battery7 at \"77\"")]
+    {
+        let epoch = open_epoch(1);
+        component.open(&epoch).unwrap();
+        for (topic, message) in &told(false) {
+            component.take(topic, message, at(1, 0.1)).unwrap();
+        }
+        let fault = component.step(&epoch, at(1, 0.2)).unwrap_err();
+        assert!(fault.description().contains(part), "{part}: {fault}");
+    }
+}
+
+#[test]
 fn what_is_wrong_in_a_configuration_is_told_at_its_place() {
     let wrong = REAL_TIME
         .replace("type = \"generator\"", "type = \"generater\"")

@@ -5,7 +5,7 @@ use crate::rig::{
     error, from_file, from_messages, is_ready, settings, state, voltage_kv, voltages,
 };
 use gridloop_grid::Connected;
-use gridloop_messages::{Body, Conductor, NetworkBusInfo};
+use gridloop_messages::{Body, Conductor, NetworkBusInfo, WarningKind};
 use gridloop_power_flow::{VoltageDependence, Wires};
 
 /// Magnitude in kV and angle in degrees of phases 1 to 3 at src, b1 and b2, as the sweep of the public platform has them
@@ -286,6 +286,17 @@ fn a_state_with_a_warning_makes_every_result_doubtful() {
     let said = rig.hear(&state("load", -1.0, 0.0, None));
     assert!(said.iter().all(|said| said.warnings().is_empty()));
     assert_eq!(rig.findings()["unreliable_epochs"], 1);
+}
+
+#[test]
+fn a_warning_that_says_nothing_of_the_values_makes_no_result_doubtful() {
+    let mut rig = Rig::grid(settings(from_file(description())));
+    for kind in [WarningKind::Input, WarningKind::InputRange, WarningKind::Other] {
+        rig.next_epoch();
+        let said = rig.hear(&state("load", -1.0, 0.0, None).with_warning(kind));
+        assert!(is_ready(&said) && said.iter().all(|said| said.warnings().is_empty()), "{kind:?}: {said:?}");
+    }
+    assert_eq!(rig.findings()["unreliable_epochs"], 0);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use gridloop_clock::MonoTime;
 use gridloop_component::{Action, Component, ComponentCore, Identity, Input};
-use gridloop_grid::{Grid, GridSettings, NetworkDescription, NetworkSource, Place, Unsaid};
+use gridloop_grid::{Awaited, Grid, GridSettings, NetworkDescription, NetworkSource, Place, Unsaid};
 use gridloop_messages::{
     Body, BranchCurrent, BusType, BusVoltage, CustomerInfo, Decoded, DeviceState, Epoch, EpochFields, Header,
     Message, NetworkBusInfo, NetworkComponentInfo, NetworkState, PointQuality, PointSource, PointState,
@@ -26,16 +26,20 @@ pub(crate) struct Sent {
     pub(crate) topic: String,
     pub(crate) source: String,
     pub(crate) body: Body,
-    pub(crate) warned: bool,
+    pub(crate) warned: Option<WarningKind>,
 }
 
 pub(crate) fn sent(topic: impl Into<String>, source: &str, body: Body) -> Sent {
-    Sent { topic: topic.into(), source: source.into(), body, warned: false }
+    Sent { topic: topic.into(), source: source.into(), body, warned: None }
 }
 
 impl Sent {
     pub(crate) fn with_a_warning(self) -> Self {
-        Self { warned: true, ..self }
+        self.with_warning(WarningKind::InputUnreliable)
+    }
+
+    pub(crate) fn with_warning(self, kind: WarningKind) -> Self {
+        Self { warned: Some(kind), ..self }
     }
 }
 
@@ -102,8 +106,7 @@ impl Rig {
 
     /// The next message, not delivered yet.
     pub(crate) fn message(&self, epoch: Option<u64>, sent: &Sent) -> Message {
-        let warnings =
-            if sent.warned { vec![Warning::new(WarningKind::InputUnreliable, "stale")] } else { vec![] };
+        let warnings = sent.warned.map(|kind| Warning::new(kind, "stale")).into_iter().collect();
         let epoch = epoch.map(|epoch_number| EpochFields {
             epoch_number,
             triggering_message_ids: vec!["manager-1".into()],
@@ -289,6 +292,7 @@ pub(crate) fn settings(source: NetworkSource) -> GridSettings {
         grid_id: "valley".into(),
         source,
         resources: BTreeMap::new(),
+        awaited: Awaited::default(),
         taps: BTreeMap::new(),
         source_voltage_pu: Vec::new(),
         input_timeout: Duration::from_secs(60),

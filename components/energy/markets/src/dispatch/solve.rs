@@ -242,7 +242,10 @@ mod tests {
         }
     }
 
-    fn microlp(programme: &mut Programme<'_>, limit: Duration) -> Result<impl Solution, ResolutionError> {
+    fn microlp(
+        programme: &mut Programme<'_>,
+        limit: Duration,
+    ) -> Result<impl Solution + use<>, ResolutionError> {
         minimised(programme, good_lp::microlp).with_time_limit(limit.as_secs_f64()).solve()
     }
 

@@ -1,6 +1,6 @@
 //! What people type.
 
-use crate::{config, entries, folder, gridloop};
+use crate::{entries, feeder, folder, gridloop};
 
 /// What is indented under a heading of the help.
 fn under<'t>(help: &'t str, heading: &str) -> Vec<&'t str> {
@@ -69,9 +69,9 @@ fn the_version_is_that_of_the_package() {
 fn a_service_without_a_broker_says_that_it_needs_one() {
     let folder = folder();
     let id = "2026-06-21T12:00:00.000Z";
-    for service in [&["manager"][..], &["gateway"], &["component", "load1"]] {
-        let demo = config("demo.toml");
-        let arguments = [service, &[demo.as_str(), "--simulation-id", id]].concat();
+    for service in [&["manager"][..], &["gateway"], &["component", "Load1"]] {
+        let feeder = feeder();
+        let arguments = [service, &[feeder.as_str(), "--simulation-id", id]].concat();
         let done = gridloop(folder.path(), &arguments);
         assert_ne!(done.code, 0, "{service:?}");
         assert!(done.stderr.contains("needs a broker"), "{service:?}: {}", done.stderr);

@@ -1,6 +1,6 @@
 //! What is wrong with a configuration is said at once, all of it, and nothing is started.
 
-use crate::{config, entries, folder, gridloop};
+use crate::{config, entries, feeder, folder, gridloop};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -79,33 +79,33 @@ fn the_same_errors_can_be_had_as_json() {
 #[test]
 fn a_sound_configuration_is_said_to_be_sound() {
     let folder = folder();
-    let demo = config("demo.toml");
-    let done = gridloop(folder.path(), &["check", &demo]);
+    let feeder = feeder();
+    let done = gridloop(folder.path(), &["check", &feeder]);
     assert_eq!((done.code, done.stderr.as_str()), (0, ""));
     assert!(
-        done.stdout.contains("sound; 60 epochs, 6 components, 3 devices, bus memory:"),
+        done.stdout.contains("sound; 60 epochs, 10 components, 3 devices, bus memory:"),
         "{}",
         done.stdout
     );
-    let said = gridloop(folder.path(), &["check", "--json", &demo]).json();
+    let said = gridloop(folder.path(), &["check", "--json", &feeder]).json();
     assert_eq!(said["errors"], serde_json::json!([]));
-    assert!(said["components"].as_array().is_some_and(|names| names.contains(&"pv1".into())), "{said}");
+    assert!(said["components"].as_array().is_some_and(|names| names.contains(&"PV_large".into())), "{said}");
     assert!(entries(folder.path()).is_empty());
 }
 
 #[test]
 fn what_the_command_line_sets_is_checked_like_the_file() {
     let folder = folder();
-    let demo = config("demo.toml");
+    let feeder = feeder();
     let cases: [(&[&str], &str, &str); 5] = [
-        (&["--set", "device.pv1.adress=x"], "--set device.pv1.adress", "did you mean `address`?"),
+        (&["--set", "device.PV_large.adress=x"], "--set device.PV_large.adress", "did you mean `address`?"),
         (&["--set", "nonsense"], "nonsense", "="),
         (&["--bus", "http://localhost"], "--set bus.url", "amqp://user:password@host:port/vhost"),
         (&["--speed", "fast"], "--set manager.speed", "a number or \"max\""),
         (&["--epochs", "0"], "--set simulation.epochs", "epochs"),
     ];
     for (arguments, place, hint) in cases {
-        let done = gridloop(folder.path(), &[&["run", &demo], arguments].concat());
+        let done = gridloop(folder.path(), &[&["run", &feeder], arguments].concat());
         assert_eq!((done.code, done.stdout.as_str()), (2, ""), "{arguments:?}: {}", done.stderr);
         assert!(done.stderr.contains(place) && done.stderr.contains(hint), "{arguments:?}: {}", done.stderr);
     }
@@ -124,7 +124,7 @@ fn a_configuration_that_is_not_there_is_named() {
 fn a_speed_that_nothing_can_follow_is_refused() {
     let folder = folder();
     for command in ["run", "check"] {
-        let done = gridloop(folder.path(), &[command, "--speed", "1e9", &config("demo.toml")]);
+        let done = gridloop(folder.path(), &[command, "--speed", "1e9", &feeder()]);
         assert_eq!(done.code, 2);
         assert!(done.stderr.contains("this one makes epochs of 0.000000001 s"), "{}", done.stderr);
     }
@@ -132,14 +132,14 @@ fn a_speed_that_nothing_can_follow_is_refused() {
 }
 
 #[test]
-fn the_schema_knows_every_key_of_the_demo() {
+fn the_schema_knows_every_key_of_the_configuration_that_runs_when_none_is_named() {
     let folder = folder();
     let done = gridloop(folder.path(), &["schema"]);
     assert_eq!(done.code, 0);
     let mut known = BTreeSet::new();
     property_names(&done.json(), &mut known);
-    let demo = std::fs::read_to_string(config("demo.toml")).expect("the demo");
-    let keys = demo.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key);
+    let text = std::fs::read_to_string(feeder()).expect("the configuration");
+    let keys = text.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key);
     let keys: BTreeSet<&str> = keys.filter(|key| !key.contains([' ', '#'])).collect();
     assert!(keys.len() > 20, "{keys:?}");
     let unknown: Vec<&&str> = keys.iter().filter(|key| !known.contains(**key)).collect();

@@ -1,12 +1,12 @@
 //! Drills: on the devices of the examples, and on one that another gridloop serves, to see what is left of it.
 
 use crate::device::simulate;
-use crate::{Running, config, entries, folder, gridloop};
+use crate::{Running, config, entries, feeder, folder, gridloop};
 use gridloop_gateway::Address;
 use gridloop_platform_manager::Configuration;
 use std::path::Path;
 
-const QUICK: [&str; 2] = ["--set", "device.pv1.revert_after_s=1"];
+const QUICK: [&str; 2] = ["--set", "device.PV_large.revert_after_s=1"];
 
 /// A configuration with the inverter at this address.
 fn with_inverter_at(folder: &Path, address: &str) -> String {
@@ -30,7 +30,7 @@ fn watching(drill: &mut Running) {
 #[test]
 fn without_arm_the_plan_is_told_and_nothing_is_written() {
     let folder = folder();
-    let told = gridloop(folder.path(), &["drill", &config("demo.toml"), "--device", "pv1"]);
+    let told = gridloop(folder.path(), &["drill", &feeder(), "--device", "PV_large"]);
     assert_eq!(told.code, 1);
     assert!(told.stdout.contains("after 10 s it is to go to 0 W by itself"), "{}", told.stdout);
     assert!(told.stderr.contains("nothing was written: add --arm"), "{}", told.stderr);
@@ -38,18 +38,19 @@ fn without_arm_the_plan_is_told_and_nothing_is_written() {
 }
 
 #[test]
-fn an_inverter_of_the_demo_passes_and_its_record_shows_a_later_edit() {
+fn an_inverter_of_the_feeder_passes_and_its_record_shows_a_later_edit() {
     let folder = folder();
-    let demo = config("demo.toml");
-    let arguments = ["drill", &demo, "--device", "pv1", "--arm", "--operator", "A. Tester", "-o", "pv1.json"];
+    let feeder = feeder();
+    let arguments =
+        ["drill", &feeder, "--device", "PV_large", "--arm", "--operator", "A. Tester", "-o", "pv.json"];
     let arguments = [&arguments[..], &QUICK].concat();
     let done = gridloop(folder.path(), &arguments);
     assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{}", done.stdout);
     for part in ["only read", "it fell back", "passed: ", "released and read back"] {
         assert!(done.stdout.contains(part), "{part}: {}", done.stdout);
     }
-    assert_eq!(entries(folder.path()), ["pv1.json", "pv1.txt"]);
-    let file = folder.path().join("pv1.json");
+    assert_eq!(entries(folder.path()), ["pv.json", "pv.txt"]);
+    let file = folder.path().join("pv.json");
     let text = std::fs::read_to_string(&file).expect("the record");
     let record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     let content = &record["content"];
@@ -58,13 +59,13 @@ fn an_inverter_of_the_demo_passes_and_its_record_shows_a_later_edit() {
     assert_eq!(content["configuration"]["sha256"].as_str().map(str::len), Some(64));
     let latest = content["measured"]["fell_back_not_after_s"].as_f64().expect("a time");
     assert!((0.9..3.0).contains(&latest), "{latest}");
-    let page = std::fs::read_to_string(folder.path().join("pv1.txt")).expect("the page");
+    let page = std::fs::read_to_string(folder.path().join("pv.txt")).expect("the page");
     assert!(
         page.contains(record["sha256"].as_str().expect("a digest")) && page.contains("signed ___"),
         "{page}"
     );
 
-    let verified = gridloop(folder.path(), &["drill", "--verify", "pv1.json"]);
+    let verified = gridloop(folder.path(), &["drill", "--verify", "pv.json"]);
     assert_eq!(
         (verified.code, verified.stdout.contains("as it was written")),
         (0, true),
@@ -72,7 +73,7 @@ fn an_inverter_of_the_demo_passes_and_its_record_shows_a_later_edit() {
         verified.stdout
     );
     std::fs::write(&file, text.replace("A. Tester", "B. Tester")).expect("an edit");
-    let edited = gridloop(folder.path(), &["drill", "--verify", "pv1.json"]);
+    let edited = gridloop(folder.path(), &["drill", "--verify", "pv.json"]);
     assert_eq!((edited.code, edited.stderr.contains("CHANGED")), (1, true), "{}", edited.stderr);
 
     let again = gridloop(folder.path(), &arguments);
@@ -95,7 +96,7 @@ fn simulated_devices(folder: &str) -> Vec<(String, String, &'static str)> {
 
 #[test]
 fn every_simulated_device_passes_its_drill_or_has_no_fail_safe() {
-    let devices = [simulated_devices("."), simulated_devices("examples")].concat();
+    let devices = [simulated_devices("scenarios"), simulated_devices("examples")].concat();
     assert!(devices.len() >= 5, "{devices:?}");
     std::thread::scope(|scope| {
         for (path, name, driver) in &devices {
@@ -128,7 +129,7 @@ fn every_simulated_device_passes_its_drill_or_has_no_fail_safe() {
 #[test]
 fn a_device_without_a_fail_safe_is_told_so() {
     let folder = folder();
-    let tap = gridloop(folder.path(), &["drill", &config("demo.toml"), "--device", "oltc1", "--arm"]);
+    let tap = gridloop(folder.path(), &["drill", &feeder(), "--device", "oltc1", "--arm"]);
     assert_eq!(tap.code, 1);
     assert!(tap.stdout.contains("not applicable: it has no fail-safe"), "{}", tap.stdout);
     assert_eq!(entries(&folder.path().join("drills")).len(), 2, "which is on record");
@@ -137,15 +138,15 @@ fn a_device_without_a_fail_safe_is_told_so() {
 #[test]
 fn a_device_that_is_not_in_the_configuration_and_a_bad_option_are_refused() {
     let folder = folder();
-    let demo = config("demo.toml");
-    let other = gridloop(folder.path(), &["drill", &demo, "--device", "pv2"]);
+    let feeder = feeder();
+    let other = gridloop(folder.path(), &["drill", &feeder, "--device", "pv2"]);
     assert_eq!(other.code, 2);
-    assert!(other.stderr.contains("there is no device `pv2`; there are pv1, oltc1"), "{}", other.stderr);
+    assert!(other.stderr.contains("there is no device `pv2`; there are PV_large, oltc1"), "{}", other.stderr);
     for bad in [["--within", "0"], ["--power-w", "NaN"], ["-o", "record.txt"]] {
-        let arguments = [&["drill", &demo, "--device", "pv1"], &bad[..]].concat();
+        let arguments = [&["drill", &feeder, "--device", "PV_large"], &bad[..]].concat();
         assert_eq!(gridloop(folder.path(), &arguments).code, 2, "{bad:?}");
     }
-    let no_record = gridloop(folder.path(), &["drill", "--verify", &demo]);
+    let no_record = gridloop(folder.path(), &["drill", "--verify", &feeder]);
     assert_eq!(no_record.code, 1);
     assert!(no_record.stderr.contains("no record of a drill"), "{}", no_record.stderr);
 }

@@ -1,6 +1,6 @@
 //! A gateway that is running: told things by hand, and what it writes down of everything it does to devices.
 
-use crate::{Done, Running, command, config, folder, gridloop};
+use crate::{Done, Running, command, feeder, folder, gridloop};
 use gridloop_clock::{Clock, WallClock};
 use serde_json::Value;
 use std::fs;
@@ -8,10 +8,10 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-/// The demo, twice as fast as the wall clock.
-fn demo(folder: &Path, epochs: &str) -> Running {
-    let demo = config("demo.toml");
-    Running::start(folder, &["run", &demo, "--epochs", epochs, "--speed", "2", "--report", "report.json"])
+/// The feeder, twice as fast as the wall clock.
+fn running(folder: &Path, epochs: &str) -> Running {
+    let feeder = feeder();
+    Running::start(folder, &["run", &feeder, "--epochs", epochs, "--speed", "2", "--report", "report.json"])
 }
 
 /// Says something until it is accepted; the gateway may still be starting.
@@ -54,17 +54,17 @@ fn report(folder: &Path, device: &str) -> Value {
 #[test]
 fn every_write_is_in_the_audit_log_with_who_asked_and_what_came_of_it() {
     let folder = folder();
-    let demo = config("demo.toml");
-    let run = gridloop(folder.path(), &["run", &demo, "--epochs", "12", "--speed", "10"]);
+    let feeder = feeder();
+    let run = gridloop(folder.path(), &["run", &feeder, "--epochs", "12", "--speed", "10"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    let lines = audit(folder.path(), "pv1");
+    let lines = audit(folder.path(), "PV_large");
     let written = lines.iter().find(|line| line["event"] == "writing").expect("a write");
     let order = &written["order"];
     let of_order: Vec<&Value> = lines.iter().filter(|line| line["order"] == *order).collect();
     let words: Vec<&str> = of_order.iter().filter_map(|line| line["event"].as_str()).collect();
     assert_eq!(words[..3], ["asked", "writing", "held"], "{words:?}");
-    assert_eq!(of_order[0]["source"], "operator");
-    assert!(of_order[0]["message"].as_str().is_some_and(|id| id.starts_with("operator-")));
+    assert_eq!(of_order[0]["source"], "control");
+    assert!(of_order[0]["message"].as_str().is_some_and(|id| id.starts_with("control-")));
     assert_eq!(of_order[1]["command"], of_order[0]["passed"]);
     assert!(of_order[2]["held"]["real_power_w"].is_number());
     assert_eq!(events(&lines).last(), Some(&"released"));
@@ -73,55 +73,56 @@ fn every_write_is_in_the_audit_log_with_who_asked_and_what_came_of_it() {
         .filter(|line| line["event"] == "moved")
         .filter_map(|line| line["steps"].as_u64())
         .sum();
-    assert!(moved > 0, "the tap changer moves in the demo");
+    assert!(moved > 0, "the tap changer moves too");
 }
 
 #[test]
 fn a_device_is_swapped_for_its_twin_and_back_while_the_run_goes_on() {
     let folder = folder();
-    let run = demo(folder.path(), "60");
+    let run = running(folder.path(), "60");
     let list = accepted(folder.path(), &["device", "list"]);
-    assert!(list.stdout.contains("pv1") && list.stdout.contains("armed"), "{}", list.stdout);
-    let told = accepted(folder.path(), &["device", "source", "pv1", "simulated"]);
-    assert!(told.stdout.contains("pv1 is simulated from the next epoch on"), "{}", told.stdout);
-    until(|| events(&audit(folder.path(), "pv1")).contains(&"twin-stands-in").then_some(()));
-    until(|| events(&audit(folder.path(), "pv1")).contains(&"released").then_some(()));
-    accepted(folder.path(), &["device", "source", "pv1", "field"]);
-    until(|| events(&audit(folder.path(), "pv1")).contains(&"device-is-back").then_some(()));
+    assert!(list.stdout.contains("PV_large") && list.stdout.contains("armed"), "{}", list.stdout);
+    until(|| events(&audit(folder.path(), "PV_large")).contains(&"held").then_some(()));
+    let told = accepted(folder.path(), &["device", "source", "PV_large", "simulated"]);
+    assert!(told.stdout.contains("PV_large is simulated from the next epoch on"), "{}", told.stdout);
+    until(|| events(&audit(folder.path(), "PV_large")).contains(&"twin-stands-in").then_some(()));
+    until(|| events(&audit(folder.path(), "PV_large")).contains(&"released").then_some(()));
+    accepted(folder.path(), &["device", "source", "PV_large", "field"]);
+    until(|| events(&audit(folder.path(), "PV_large")).contains(&"device-is-back").then_some(()));
     assert_eq!(run.interrupt().0, 0);
-    let pv1 = report(folder.path(), "pv1");
-    assert!(pv1["fallback_epochs"].as_u64().is_some_and(|epochs| epochs > 0), "{pv1}");
-    assert_eq!(pv1["left"], "released");
+    let inverter = report(folder.path(), "PV_large");
+    assert!(inverter["fallback_epochs"].as_u64().is_some_and(|epochs| epochs > 0), "{inverter}");
+    assert_eq!(inverter["left"], "released");
 }
 
 #[test]
 fn a_device_is_disarmed_and_armed_again_by_hand() {
     let folder = folder();
-    let run = demo(folder.path(), "60");
-    until(|| events(&audit(folder.path(), "pv1")).contains(&"held").then_some(()));
-    accepted(folder.path(), &["device", "disarm", "pv1"]);
+    let run = running(folder.path(), "60");
+    until(|| events(&audit(folder.path(), "PV_large")).contains(&"held").then_some(()));
+    accepted(folder.path(), &["device", "disarm", "PV_large"]);
     let shown = until(|| {
         let list = gridloop(folder.path(), &["device", "list"]).stdout;
-        let line = list.lines().find(|line| line.starts_with("pv1"))?.to_owned();
+        let line = list.lines().find(|line| line.starts_with("PV_large"))?.to_owned();
         line.contains("read-only").then_some(line)
     });
     assert!(!shown.contains("holds"), "{shown}");
     let until_released = || {
-        let lines = audit(folder.path(), "pv1");
+        let lines = audit(folder.path(), "PV_large");
         let events = events(&lines);
         let disarmed = events.iter().position(|event| *event == "disarmed")?;
         events[disarmed..].contains(&"released").then_some(())
     };
     until(until_released);
-    accepted(folder.path(), &["device", "arm", "pv1", "--for", "30"]);
+    accepted(folder.path(), &["device", "arm", "PV_large", "--for", "30"]);
     until(|| {
-        let lines = audit(folder.path(), "pv1");
+        let lines = audit(folder.path(), "PV_large");
         let events = events(&lines);
         let armed = events.iter().position(|event| *event == "armed")?;
         events[armed..].contains(&"held").then_some(())
     });
     assert_eq!(run.interrupt().0, 0);
-    assert_eq!(report(folder.path(), "pv1")["left"], "released");
+    assert_eq!(report(folder.path(), "PV_large")["left"], "released");
 }
 
 #[test]
@@ -130,11 +131,11 @@ fn what_a_gateway_cannot_do_is_refused_in_words() {
     let nobody = gridloop(folder.path(), &["device", "list"]);
     assert_eq!(nobody.code, 1);
     assert!(nobody.stderr.contains("no gateway listens at runs/gateway.sock"), "{}", nobody.stderr);
-    let run = demo(folder.path(), "60");
+    let run = running(folder.path(), "60");
     accepted(folder.path(), &["device", "list"]);
     let refusals = [
-        (["device", "arm", "pv7"].as_slice(), "no device pv7 here; there are: pv1, oltc1"),
-        (&["device", "arm", "pv1", "--for", "0"], "is no time to arm a device for"),
+        (["device", "arm", "pv7"].as_slice(), "no device pv7 here; there are: PV_large, oltc1"),
+        (&["device", "arm", "PV_large", "--for", "0"], "is no time to arm a device for"),
     ];
     for (arguments, words) in refusals {
         let refused = gridloop(folder.path(), arguments);
@@ -150,9 +151,9 @@ fn a_second_gateway_does_not_drive_the_device_of_the_first() {
     let folder = folder();
     let mut device = Running::start(folder.path(), &["device", "simulate", "pv-inverter"]);
     let address = device.line("serving at ").split([' ', ',']).nth(2).expect("an address").to_owned();
-    let demo = config("demo.toml");
-    let set = format!("device.pv1.address={address}");
-    let run = ["run", &demo, "--set", &set, "--set", "device.pv1.mode=armed", "--epochs", "60"];
+    let feeder = feeder();
+    let set = format!("device.PV_large.address={address}");
+    let run = ["run", &feeder, "--set", &set, "--set", "device.PV_large.mode=armed", "--epochs", "60"];
     let first = Running::start(folder.path(), &run);
     accepted(folder.path(), &["device", "list"]);
     let output = command(folder.path(), &run).stdout(Stdio::piped()).output().expect("the command");

@@ -38,6 +38,11 @@ fn config(name: &str) -> String {
     root().join("configs").join(name).display().to_string()
 }
 
+/// The configuration that runs when none is named: three devices in the loop of a feeder.
+fn feeder() -> String {
+    config("scenarios/hil-feeder.toml")
+}
+
 fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gridloop"));
     command.current_dir(folder).args(arguments).stdin(Stdio::null());

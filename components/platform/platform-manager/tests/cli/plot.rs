@@ -1,17 +1,19 @@
 //! Pictures of stored runs: where they go, what is told of those that cannot be made, and the exit code.
 
-use crate::{config, entries, folder, gridloop};
+use crate::{entries, feeder, folder, gridloop};
 use gridloop_bus::Bus;
 use gridloop_clock::{SharedClock, WallClock};
 use gridloop_logging::{RunLog, Store};
 use std::path::Path;
 use std::sync::Arc;
 
-/// A run of the demo of a few epochs.
+/// A run of a few epochs.
 fn run(folder: &Path, id: &str) {
-    let demo = config("demo.toml");
-    let done =
-        gridloop(folder, &["run", "--epochs", "3", "--speed", "max", "--json", "--simulation-id", id, &demo]);
+    let feeder = feeder();
+    let done = gridloop(
+        folder,
+        &["run", "--epochs", "3", "--speed", "max", "--json", "--simulation-id", id, &feeder],
+    );
     assert_eq!(done.code, 0, "{}", done.stderr);
 }
 
@@ -23,16 +25,20 @@ fn a_run_is_drawn_into_its_folder_and_what_it_has_no_messages_for_is_told() {
     let done = gridloop(folder.path(), &["plot", "latest"]);
     assert_eq!(done.code, 0, "{}", done.stderr);
     let plots = "runs/20260621-130000-000/plots";
-    let drawn = ["powers", "taps", "state-of-charge", "overview"].map(|name| format!("{plots}/{name}.svg"));
-    assert_eq!(done.stdout.lines().collect::<Vec<_>>(), drawn);
+    let drawn = ["powers", "voltages", "taps", "state-of-charge", "currents", "overview"]
+        .map(|name| format!("{plots}/{name}.svg"));
+    let (mut printed, mut expected) = (done.stdout.lines().collect::<Vec<_>>(), drawn.each_ref().to_vec());
+    printed.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(printed, expected);
     assert_eq!(
         entries(&folder.path().join(plots)),
-        ["overview.svg", "powers.svg", "state-of-charge.svg", "taps.svg"]
+        ["currents.svg", "overview.svg", "powers.svg", "state-of-charge.svg", "taps.svg", "voltages.svg"]
     );
-    let reason = "voltages not drawn: the run has no NetworkState messages of voltages";
-    assert!(done.stderr.lines().any(|line| line == reason), "{}", done.stderr);
+    let reason = "prices not drawn: the run has no PriceForecastState";
+    assert!(done.stderr.lines().any(|line| line.starts_with(reason)), "{}", done.stderr);
     let svg = std::fs::read_to_string(folder.path().join(&drawn[0])).expect("the picture");
-    assert!(svg.contains("A minute of a sunny afternoon") && svg.contains("3 epochs of 1 s"), "{svg}");
+    assert!(svg.contains("HIL feeder") && svg.contains("3 epochs of 1 s"), "{svg}");
     assert!(!svg.contains("not at its end"), "{svg}");
     // By its id, by its folder, and to another place; the same run is the same picture.
     for (run, out) in

@@ -1,6 +1,6 @@
 //! What people see of real time: the doctor, the measurements, and what `--strict` refuses.
 
-use crate::{command, config, folder, gridloop};
+use crate::{command, feeder, folder, gridloop};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
@@ -39,8 +39,7 @@ fn get(url: &str, request: &str) -> String {
 #[test]
 fn the_measurements_of_a_run_are_served_while_it_goes_on() {
     let folder = folder();
-    let arguments =
-        ["run", "--epochs", "200", "--speed", "10", "--metrics", "127.0.0.1:0", &config("demo.toml")];
+    let arguments = ["run", "--epochs", "100", "--speed", "10", "--metrics", "127.0.0.1:0", &feeder()];
     let mut run = command(folder.path(), &arguments);
     let mut child = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command");
     let mut said = BufReader::new(child.stderr.take().expect("a pipe"));
@@ -55,12 +54,12 @@ fn the_measurements_of_a_run_are_served_while_it_goes_on() {
     for name in [
         "gridloop_epoch_start_lateness_seconds_count",
         "gridloop_epoch_turnaround_seconds_bucket",
-        "gridloop_slack_seconds_count{component=\"pv1\"}",
+        "gridloop_slack_seconds_count{component=\"PV_large\"}",
         "gridloop_device_read_age_seconds_count{device=\"oltc1\"}",
-        "gridloop_device_to_bus_seconds_sum{device=\"pv1\"}",
-        "gridloop_setpoint_to_device_seconds_count{device=\"pv1\"}",
-        "gridloop_device_quality{device=\"pv1\"} 0",
-        "gridloop_fallback_active{device=\"pv1\"} 0",
+        "gridloop_device_to_bus_seconds_sum{device=\"PV_large\"}",
+        "gridloop_setpoint_to_device_seconds_count{device=\"PV_large\"}",
+        "gridloop_device_quality{device=\"PV_large\"} 0",
+        "gridloop_fallback_active{device=\"PV_large\"} 0",
         "gridloop_epochs_late_total",
     ] {
         assert!(page.contains(name), "{name}: {page}");
@@ -74,7 +73,7 @@ fn the_measurements_of_a_run_are_served_while_it_goes_on() {
 #[test]
 fn an_address_for_measurements_that_cannot_be_had_is_told_before_anything_is_made() {
     let folder = folder();
-    let done = gridloop(folder.path(), &["run", "--metrics", "256.0.0.1:1", &config("demo.toml")]);
+    let done = gridloop(folder.path(), &["run", "--metrics", "256.0.0.1:1", &feeder()]);
     assert_eq!(done.code, 1);
     assert!(done.stderr.contains("cannot serve --metrics 256.0.0.1:1"), "{}", done.stderr);
     assert!(crate::entries(folder.path()).is_empty());
@@ -88,7 +87,7 @@ fn without_privileges_a_run_says_what_helps_and_strict_refuses_it_before_anythin
         // Whoever may not raise its priority: an ordinary user of an ordinary computer.
         run.args(["--rtprio=0:0", "setpriv", "--bounding-set=-all", "--inh-caps=-all", "--"]);
         run.arg(env!("CARGO_BIN_EXE_gridloop"));
-        run.args(["run", "--epochs", "2", "--speed", "20", "--json", &config("demo.toml")]).args(more);
+        run.args(["run", "--epochs", "2", "--speed", "20", "--json", &feeder()]).args(more);
         let output = run.current_dir(folder.path()).output().expect("prlimit and setpriv of util-linux");
         crate::Done::from(output)
     };
@@ -110,7 +109,7 @@ fn without_privileges_a_run_says_what_helps_and_strict_refuses_it_before_anythin
 fn a_processor_that_does_not_exist_is_a_warning_and_a_field() {
     let folder = folder();
     let arguments = ["run", "--epochs", "2", "--speed", "20", "--json", "--set", "manager.pacer_cpu=1000"];
-    let done = gridloop(folder.path(), &[&arguments[..], &[&config("demo.toml")]].concat());
+    let done = gridloop(folder.path(), &[&arguments[..], &[&feeder()]].concat());
     assert_eq!(done.code, 0, "{}", done.stderr);
     let report = done.json();
     assert!(report["pacing"]["cpu"].is_null());
@@ -118,19 +117,53 @@ fn a_processor_that_does_not_exist_is_a_warning_and_a_field() {
     assert!(done.stderr.contains("manager.pacer_cpu"), "{}", done.stderr);
 }
 
+/// One inverter that obeys, and one that refuses its setpoint in every epoch, which is told.
+const TALKATIVE: &str = r#"
+[simulation]
+initial_start_time = "2026-06-21T12:00:00.000Z"
+epoch_length_s = 1
+epochs = 1000
+
+[manager]
+speed = "max"
+
+[component.operator]
+kind = "setpoint-series"
+file = "setpoints.csv"
+
+[device.pv1]
+driver = "simulated"
+mode = "armed"
+
+[device.pv1.twin]
+plant = "pv-inverter"
+rated_power_w = 8000
+
+[device.pv2]
+driver = "simulated"
+mode = "read-only"
+
+[device.pv2.twin]
+plant = "pv-inverter"
+rated_power_w = 8000
+"#;
+
 #[test]
 fn a_reader_that_does_not_read_holds_up_neither_the_run_nor_the_release_of_its_devices() {
     let folder = folder();
-    // Every epoch is overrun and told twice, which is more than a pipe holds.
-    let epochs = "2500";
-    let arguments = ["run", "--epochs", epochs, "--speed", "200", "--report", "r.json", &config("demo.toml")];
-    let mut run = command(folder.path(), &arguments);
+    // A thousand lines of more than a hundred letters are more than a pipe holds.
+    let setpoints = "Epoch,Resource,RealPower,ReactivePower\n1,pv1,3.0,0.0\n1,pv2,3.0,0.0\n";
+    for (name, text) in [("run.toml", TALKATIVE), ("setpoints.csv", setpoints)] {
+        std::fs::write(folder.path().join(name), text).expect("a file");
+    }
+    let mut run = command(folder.path(), &["run", "--report", "r.json", "run.toml"]);
     let mut child = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command");
     let status = child.wait().expect("its end");
     assert!(status.code().is_some(), "{status}");
     let report = std::fs::read_to_string(folder.path().join("r.json")).expect("a report");
     let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
-    assert_eq!(report["devices"][0]["left"], "released", "{}", report["reason"]);
+    let (outcome, left) = (&report["outcome"], &report["devices"][0]["left"]);
+    assert_eq!((outcome, left), (&"completed".into(), &"released".into()), "{}", report["reason"]);
 }
 
 #[test]
@@ -138,7 +171,7 @@ fn a_run_with_a_release_lead_is_met_and_its_devices_do_as_without_one() {
     let folder = folder();
     let arguments =
         ["run", "--epochs", "13", "--speed", "10", "--json", "--set", "manager.release_lead_s=0.02"];
-    let done = gridloop(folder.path(), &[&arguments[..], &[&config("demo.toml")]].concat());
+    let done = gridloop(folder.path(), &[&arguments[..], &[&feeder()]].concat());
     assert_eq!(done.code, 0, "{}", done.stderr);
     let report = done.json();
     assert_eq!(report["pacing"]["release_lead_ms"], 20.0);
@@ -146,7 +179,7 @@ fn a_run_with_a_release_lead_is_met_and_its_devices_do_as_without_one() {
     for (lead, speed) in [("0.6", "1"), ("0.01", "max")] {
         let lead = format!("manager.release_lead_s={lead}");
         for command in ["run", "check"] {
-            let arguments = [command, "--speed", speed, "--set", &lead, &config("demo.toml")];
+            let arguments = [command, "--speed", speed, "--set", &lead, &feeder()];
             let refused = gridloop(folder.path(), &arguments);
             assert_eq!(refused.code, 2, "{lead} at speed {speed}");
             assert!(refused.stderr.contains("`release_lead_s`"), "{}", refused.stderr);
@@ -158,8 +191,7 @@ fn a_run_with_a_release_lead_is_met_and_its_devices_do_as_without_one() {
 fn a_report_that_nobody_could_see_is_no_success() {
     let folder = folder();
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a full device");
-    let mut run =
-        command(folder.path(), &["run", "--json", "--epochs", "2", "--speed", "max", &config("demo.toml")]);
+    let mut run = command(folder.path(), &["run", "--json", "--epochs", "2", "--speed", "max", &feeder()]);
     let done = run.stdout(full).output().expect("the command");
     assert_eq!(done.status.code(), Some(1));
     let said = String::from_utf8_lossy(&done.stderr);

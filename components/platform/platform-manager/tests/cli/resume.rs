@@ -1,6 +1,6 @@
 //! Runs that break off: killed without a word, in the middle of anything, and gone on with.
 
-use crate::{Done, Running, command, config, folder, gridloop};
+use crate::{Done, Running, command, feeder, folder, gridloop};
 use gridloop_clock::{Clock, WallClock};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -56,8 +56,8 @@ fn a_run_that_is_killed_again_and_again_goes_on_with_the_same_epochs_until_it_is
     for (n, policy) in (0..).zip(["stretch", "skip", "catch-up 3"]) {
         let (folder, id) = (folder(), id(n));
         let policy = format!("manager.overrun=\"{policy}\"");
-        let demo = config("demo.toml");
-        let begin = [&["run", "--simulation-id", &id, "--set", &policy][..], &SHORT, &[&demo]].concat();
+        let feeder = feeder();
+        let begin = [&["run", "--simulation-id", &id, "--set", &policy][..], &SHORT, &[&feeder]].concat();
         // The first in the middle of the epochs, so that there is something to go on with.
         assert!(killed(folder.path(), &begin, Duration::from_millis(random.u64(1000..1800))));
         let run = format!("runs/{}", entries_of_runs(folder.path()));
@@ -96,12 +96,12 @@ fn entries_of_runs(folder: &Path) -> String {
 #[test]
 fn what_cannot_be_gone_on_with_is_told_with_what_to_do() {
     let folder = folder();
-    let demo = config("demo.toml");
+    let feeder = feeder();
     let none = gridloop(folder.path(), &["run", "--resume", "nothing"]);
     assert_eq!(none.code, 2);
     assert!(none.stderr.contains("no run that can be resumed"), "{}", none.stderr);
     let id = ["--simulation-id", "2026-06-21T12:00:00.000Z", "--epochs", "2", "--speed", "max"];
-    let whole = gridloop(folder.path(), &[&["run"][..], &id, &[&demo]].concat());
+    let whole = gridloop(folder.path(), &[&["run"][..], &id, &[&feeder]].concat());
     assert_eq!(whole.code, 0, "{}", whole.stderr);
     let over = gridloop(folder.path(), &["run", "--resume", "20260621-120000-000"]);
     assert_eq!(over.code, 2);
@@ -111,14 +111,14 @@ fn what_cannot_be_gone_on_with_is_told_with_what_to_do() {
     let lost = gridloop(folder.path(), &["run", "--resume", "20260621-120000-000"]);
     assert_eq!(lost.code, 2);
     assert!(lost.stderr.contains("its journal is lost; begin a new one"), "{}", lost.stderr);
-    let both = gridloop(folder.path(), &["run", "--resume", "x", &demo]);
+    let both = gridloop(folder.path(), &["run", "--resume", "x", &feeder]);
     assert_eq!(both.code, 2, "a run brings its own configuration along");
 }
 
 #[test]
 fn a_run_that_goes_on_is_not_taken_by_a_second_process() {
     let folder = folder();
-    let begin = ["run", "--epochs", "60", "--speed", "5", &config("demo.toml")];
+    let begin = ["run", "--epochs", "60", "--speed", "2", &feeder()];
     let mut first = Running::start(folder.path(), &begin);
     first.line("epoch ");
     let run = entries_of_runs(folder.path());
@@ -136,8 +136,8 @@ fn a_secret_of_the_command_line_has_to_be_given_again() {
     let run = folder.path().join("runs/x");
     std::fs::create_dir_all(&run).expect("a folder");
     let begun = serde_json::json!({
-        "simulation_id": "2026-06-21T12:00:00.000Z", "configuration": config("demo.toml"),
-        "text": std::fs::read_to_string(config("demo.toml")).expect("the demo"), "overrides": ["bus.password=***"],
+        "simulation_id": "2026-06-21T12:00:00.000Z", "configuration": feeder(),
+        "text": std::fs::read_to_string(feeder()).expect("the configuration"), "overrides": ["bus.password=***"],
     });
     std::fs::write(run.join("begun.json"), begun.to_string()).expect("a file");
     let done = gridloop(folder.path(), &["run", "--resume", "x"]);

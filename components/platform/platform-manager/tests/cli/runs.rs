@@ -1,6 +1,6 @@
 //! Whole runs: what is printed, what is left in the folder, and the exit code.
 
-use crate::{Done, Running, config, entries, folder, gridloop};
+use crate::{Done, Running, entries, feeder, folder, gridloop};
 use serde_json::Value;
 use std::net::TcpListener;
 use std::path::Path;
@@ -14,9 +14,9 @@ fn report(path: &Path) -> Value {
 #[test]
 fn a_run_ends_with_a_summary_and_a_report_with_every_promised_field() {
     let folder = folder();
-    let demo = config("demo.toml");
+    let feeder = feeder();
     let done =
-        gridloop(folder.path(), &["run", "--epochs", "3", "--speed", "10", "--report", "r.json", &demo]);
+        gridloop(folder.path(), &["run", "--epochs", "3", "--speed", "10", "--report", "r.json", &feeder]);
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert!(done.stdout.contains("epoch 3/3: everybody ready after"), "{}", done.stdout);
     assert!(done.stdout.contains("\ncompleted: "), "{}", done.stdout);
@@ -39,13 +39,13 @@ fn missing_fields(report: &Value) -> Vec<String> {
     fields.extend(spread("/pacing/start_lateness_us"));
     fields.extend(["received", "stored", "invalid"].map(|field| format!("/log/{field}")));
     let plain = ["id", "protocol", "source", "reads", "writes", "errors", "reconnects", "fallback_epochs"];
-    for device in 0..2 {
+    for device in 0..3 {
         fields.extend(plain.map(|field| format!("/devices/{device}/{field}")));
         fields.extend(spread(&format!("/devices/{device}/read_us")));
     }
-    // Only the first device has been told anything by then.
+    // Only of the first device it is sure that it has been told anything by then.
     fields.extend(spread("/devices/0/setpoint_to_device_us"));
-    fields.push("/devices/1/setpoint_to_device_us".into());
+    fields.extend([1, 2].map(|device| format!("/devices/{device}/setpoint_to_device_us")));
     fields.retain(|field| report.pointer(field).is_none());
     fields
 }
@@ -53,9 +53,9 @@ fn missing_fields(report: &Value) -> Vec<String> {
 #[test]
 fn a_run_is_kept_in_a_folder_of_its_own_with_its_configuration() {
     let folder = folder();
-    let demo = config("demo.toml");
+    let feeder = feeder();
     let id = ["--simulation-id", "2026-06-21T12:00:00.000Z"];
-    let arguments = [&["run", "--epochs", "2", "--speed", "max", "--json", &demo], &id[..]].concat();
+    let arguments = [&["run", "--epochs", "2", "--speed", "max", "--json", &feeder], &id[..]].concat();
     let done = gridloop(folder.path(), &arguments);
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert_eq!(entries(folder.path()), ["runs"]);
@@ -66,10 +66,10 @@ fn a_run_is_kept_in_a_folder_of_its_own_with_its_configuration() {
     );
     assert_eq!(report(&run.join("report.json")), done.json(), "--json prints the report and nothing else");
     let kept = std::fs::read_to_string(run.join("configuration.toml")).expect("the copy");
-    let (overrides, file) = kept.split_at(kept.find("# A minute").expect("the beginning of the demo"));
+    let (overrides, file) = kept.split_at(kept.find("# A minute").expect("the beginning of the file"));
     let said = ["# this run had --set simulation.epochs=2", "# this run had --set manager.speed=max"];
     assert_eq!(overrides.lines().collect::<Vec<_>>(), said);
-    assert_eq!(file, std::fs::read_to_string(config("demo.toml")).expect("the demo"));
+    assert_eq!(file, std::fs::read_to_string(&feeder).expect("the configuration"));
     let again = gridloop(folder.path(), &arguments);
     assert_eq!(again.code, 1);
     assert!(again.stderr.contains("use another --simulation-id"), "{}", again.stderr);
@@ -78,10 +78,10 @@ fn a_run_is_kept_in_a_folder_of_its_own_with_its_configuration() {
 #[test]
 fn a_missed_deadline_is_another_exit_code_under_strict_only() {
     let folder = folder();
-    let demo = config("demo.toml");
+    let feeder = feeder();
     // No epoch starts at its very instant.
     let run =
-        ["run", "--epochs", "2", "--speed", "20", "--set", "manager.late_tolerance_s=0", "--json", &demo];
+        ["run", "--epochs", "2", "--speed", "20", "--set", "manager.late_tolerance_s=0", "--json", &feeder];
     let done = gridloop(folder.path(), &run);
     assert_eq!((done.code, &done.json()["epochs"]["late"]), (0, &2.into()));
     let strict = gridloop(folder.path(), &[&run[..], &["--strict"]].concat());
@@ -97,7 +97,7 @@ fn a_broker_that_is_not_there_fails_the_run_before_anything_is_made() {
     let folder = folder();
     let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port();
     let bus = format!("amqp://somebody:secret@127.0.0.1:{free}/%2f");
-    let done = gridloop(folder.path(), &["run", "--bus", &bus, &config("demo.toml")]);
+    let done = gridloop(folder.path(), &["run", "--bus", &bus, &feeder()]);
     assert_eq!((done.code, done.stdout.as_str()), (1, ""));
     assert!(done.stderr.contains(&format!("no broker answers at 127.0.0.1:{free}")), "{}", done.stderr);
     assert!(!done.stderr.contains("secret"), "{}", done.stderr);

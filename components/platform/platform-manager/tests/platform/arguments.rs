@@ -11,7 +11,7 @@ fn sample_arguments() -> Vec<String> {
         "--manifests",
         &shipped("configs/manifests"),
         "--resources",
-        &shipped("configs/demo"),
+        &shipped("configs/simces/resources"),
     ]
     .map(ToOwned::to_owned)
     .into()

@@ -32,7 +32,7 @@ fn a_run_that_is_half_python_is_completed_stored_in_mongodb_and_served() {
     let folder = Folder::new(&[("run.yml", RUN)]);
     let url = format!("amqp://guest:guest@127.0.0.1:{}", broker.port());
     let (ours, theirs) = (shipped("configs/manifests"), shipped("hil-tests/peers/manifests"));
-    let (resources, database) = (shipped("configs/demo"), store.url("logs"));
+    let (resources, database) = (shipped("configs/simces/resources"), store.url("logs"));
     let (code, said) = folder
         .start(&[
             "platform",

@@ -30,7 +30,7 @@ Components:
 
 fn arguments(broker: &RabbitMq, more: &[&str]) -> Vec<String> {
     let manifests = shipped("configs/manifests");
-    let resources = shipped("configs/demo");
+    let resources = shipped("configs/simces/resources");
     let url = format!("amqp://guest:guest@127.0.0.1:{}", broker.port());
     let fixed =
         ["platform", "run.yml", "--manifests", &manifests, "--resources", &resources, "--broker", &url];
