@@ -78,6 +78,9 @@ CMD ["component", "--from-environment", "--kind", "state-monitoring"]
 FROM runtime AS local-flexibility-market
 CMD ["component", "--from-environment", "--kind", "local-flexibility-market"]
 
+FROM runtime AS predictive-grid-optimization
+CMD ["component", "--from-environment", "--kind", "predictive-grid-optimization"]
+
 FROM runtime AS setpoint-series
 CMD ["component", "--from-environment", "--kind", "setpoint-series"]
 

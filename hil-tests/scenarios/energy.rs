@@ -31,7 +31,7 @@ fn run_with(name: &str, overrides: &[&str]) -> Run {
 }
 
 /// A number of what a component found out.
-fn found(run: &Run, component: &str, pointer: &str) -> f64 {
+pub(crate) fn found(run: &Run, component: &str, pointer: &str) -> f64 {
     let findings = run.report.components.get(component);
     let value = findings.and_then(|findings| findings.pointer(pointer)).and_then(Value::as_f64);
     value.unwrap_or_else(|| panic!("{component} tells no {pointer}: {findings:?}"))

@@ -10,6 +10,7 @@ mod energy;
 mod examples;
 mod fallback;
 mod faulty_device;
+mod flexibility;
 mod grid;
 mod iteration;
 mod life_of_a_setpoint;

@@ -1,6 +1,7 @@
 //! The kinds of component here: [`Kind`], by the words of [`KINDS`].
 
 use crate::operational::{self, OperationalOptimization, OperationalSettings};
+use crate::predictive::{self, PredictiveOptimization, PredictiveSettings};
 use crate::realtime::{self, RealTimeManagement, RealTimeSettings};
 use gridloop_component::{Component, Fault};
 use gridloop_service::Section;
@@ -12,6 +13,8 @@ pub enum Kind {
     RealTime(Box<RealTimeSettings>),
     /// `operational-grid-optimization`.
     Operational(Box<OperationalSettings>),
+    /// `predictive-grid-optimization`.
+    Predictive(Box<PredictiveSettings>),
 }
 
 /// Reads the table of one kind; what is wrong with it is noted there.
@@ -21,6 +24,7 @@ pub type ReadKind = fn(&Section<'_>) -> Kind;
 pub const KINDS: &[(&str, ReadKind)] = &[
     (realtime::KIND, |section| Kind::RealTime(Box::new(RealTimeSettings::read(section)))),
     (operational::KIND, |section| Kind::Operational(Box::new(OperationalSettings::read(section)))),
+    (predictive::KIND, |section| Kind::Predictive(Box::new(PredictiveSettings::read(section)))),
 ];
 
 impl Kind {
@@ -32,6 +36,7 @@ impl Kind {
         Ok(match self {
             Self::RealTime(settings) => Box::new(RealTimeManagement::new((**settings).clone())),
             Self::Operational(settings) => Box::new(OperationalOptimization::new(name, (**settings).clone())),
+            Self::Predictive(settings) => Box::new(PredictiveOptimization::new(name, (**settings).clone())),
         })
     }
 }

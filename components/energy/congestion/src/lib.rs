@@ -2,7 +2,7 @@
 //!
 //! [`RealTimeManagement`] answers the state of the network with setpoints for the next epoch; [`OperationalOptimization`]
 //! plans the next epochs at least cost. Both look at the network through a [`Feeder`]: an engine of power flow, and
-//! where each resource is connected.
+//! where each resource is connected. [`PredictiveOptimization`] buys what the network will need at a market.
 
 mod commands;
 mod feeder;
@@ -13,6 +13,7 @@ mod network;
 mod operational;
 mod places;
 mod plan_message;
+mod predictive;
 mod realtime;
 mod states;
 #[cfg(test)]
@@ -24,5 +25,6 @@ pub use kind::{KINDS, Kind, ReadKind};
 pub use limits::Limits;
 pub use operational::*;
 pub use places::{Band, Place, Places, Quantity};
+pub use predictive::*;
 pub use realtime::*;
 pub use unit::{ResourceKind, TapChanger, Unit};

@@ -42,6 +42,12 @@ impl Place {
         matches!(self.quantity, Quantity::Voltage { .. })
     }
 
+    /// Number of its bus in the topology; a current has none.
+    #[must_use]
+    pub fn bus(&self) -> Option<usize> {
+        self.is_voltage().then_some(self.index)
+    }
+
     /// As in `bus 7 phase 2` and `L3 phase 1`.
     #[must_use]
     pub fn label(&self) -> String {

@@ -101,28 +101,34 @@ impl States {
             return Err(missing);
         }
         let places = feeder.places().list().iter().zip(parts.into_iter().flatten());
-        let mut voltages: Vec<f64> =
-            places.clone().filter(|(place, _)| place.is_voltage()).map(|(_, part)| part).collect();
-        voltages.sort_by(f64::total_cmp);
-        let between_lines =
-            voltages.get(voltages.len() / 2).is_some_and(|middle| *middle > 3.0_f64.powf(0.25));
-        let scale = if between_lines { 3.0_f64.sqrt().recip() } else { 1.0 };
+        let voltages = places.clone().filter(|(place, _)| place.is_voltage()).map(|(_, part)| part);
+        let scale = if is_between_lines(voltages.collect()) { 3.0_f64.sqrt().recip() } else { 1.0 };
         Ok(places.map(|(place, part)| if place.is_voltage() { part * scale } else { part }).collect())
     }
 
     fn part(&self, place: &Place) -> Option<f64> {
-        let phase = match place.conductor {
-            Conductor::Phase1 => Phase::Phase1,
-            Conductor::Phase2 => Phase::Phase2,
-            Conductor::Phase3 => Phase::Phase3,
-            Conductor::Neutral => Phase::Neutral,
-        };
-        let key = (place.name.clone(), phase);
+        let key = (place.name.clone(), on_wire(place.conductor));
         let value = match place.quantity {
             Quantity::Voltage { nominal_v } => self.voltages.get(&key)? * 1000.0 / nominal_v,
             Quantity::Loading { rated_a } => self.currents.get(&key)?.abs() / rated_a,
         };
         value.is_finite().then_some(value)
+    }
+}
+
+/// Whether voltages, in parts of the nominal one against earth, are on the scale between lines: their middle one tells.
+pub(crate) fn is_between_lines(mut parts: Vec<f64>) -> bool {
+    parts.sort_by(f64::total_cmp);
+    parts.get(parts.len() / 2).is_some_and(|middle| *middle > 3.0_f64.powf(0.25))
+}
+
+/// The conductor as messages call it.
+pub(crate) fn on_wire(conductor: Conductor) -> Phase {
+    match conductor {
+        Conductor::Phase1 => Phase::Phase1,
+        Conductor::Phase2 => Phase::Phase2,
+        Conductor::Phase3 => Phase::Phase3,
+        Conductor::Neutral => Phase::Neutral,
     }
 }
 

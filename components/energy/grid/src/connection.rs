@@ -5,7 +5,7 @@ use crate::description::Place;
 use crate::source::Solvable;
 use gridloop_component::Fault;
 use gridloop_messages::ResourceState;
-use gridloop_power_flow::{Conductor, Connection, Injection, VoltageDependence};
+use gridloop_power_flow::{Conductor, Connection, Injection, SolveError, VoltageDependence};
 use gridloop_service::Section;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,6 +42,9 @@ impl Connected {
                 ("1-2", Connection::Between(one, two)),
                 ("2-3", Connection::Between(two, three)),
                 ("3-1", Connection::Between(three, one)),
+                ("2-1", Connection::Between(one, two)),
+                ("3-2", Connection::Between(two, three)),
+                ("1-3", Connection::Between(three, one)),
             ])
             .optional();
         Self {
@@ -166,6 +169,17 @@ impl Connections {
 
     pub(crate) fn has(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
+    }
+
+    /// What is wrong with an operation, in which the resources `states` are in this order: by the name of the resource,
+    /// where it is one.
+    pub(crate) fn told<'s>(&self, error: &SolveError, states: impl Iterator<Item = &'s String>) -> String {
+        if let SolveError::Injection { index, bus, reason } = error
+            && let Some(name) = states.filter(|name| self.has(name)).nth(*index)
+        {
+            return format!("resource {name} at bus {bus}: {reason}");
+        }
+        error.to_string()
     }
 
     /// What a resource feeds in that says this of itself; `None` for a stranger.

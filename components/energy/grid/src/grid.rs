@@ -284,7 +284,8 @@ impl Component for Grid {
         let operation = self.operation(learnt, epoch.number);
         let Some(network) = self.known.network() else { return Ok(Step::Waiting) };
         let solution = network.engine.solve(&operation).map_err(|error| {
-            Fault::new(format!("epoch {}: the power flow has no solution: {error}", epoch.number))
+            let told = learnt.connections.told(&error, self.states.keys());
+            Fault::new(format!("epoch {}: the power flow has no solution: {told}", epoch.number))
         })?;
         self.tally.note(network.engine.topology(), &solution, epoch);
         Ok(Step::Done(self.outputs(&solution)))

@@ -265,8 +265,8 @@ impl Component for NetworkStatePredictor {
         let mut solutions = Vec::with_capacity(instants.len());
         for (at, operation) in instants.iter().zip(&operations) {
             let solution = network.engine.solve(operation).map_err(|error| {
-                let text =
-                    format!("epoch {}: for {at} the power flow has no solution: {error}", epoch.number);
+                let told = connections.told(&error, self.states.keys());
+                let text = format!("epoch {}: for {at} the power flow has no solution: {told}", epoch.number);
                 Fault::new(text)
             })?;
             solutions.push(solution);

@@ -162,7 +162,9 @@ impl Known {
         if self.network.is_none()
             && let Some(description) = gathering.description().map_err(|error| Fault::caused_by(&error))?
         {
-            self.network = Some(solvable(description)?);
+            let told =
+                |fault: Fault| Fault::new(format!("Init.NIS.NetworkComponentInfo: {}", fault.description()));
+            self.network = Some(solvable(description).map_err(told)?);
         }
         Ok(())
     }

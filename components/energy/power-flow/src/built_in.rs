@@ -3,15 +3,19 @@
 //! The network becomes a nodal admittance matrix over the conductors of all buses. Nodes that a source or a solid
 //! earthing holds are eliminated; the rest is factored once for each position of the taps. What resources inject are
 //! currents at the voltages of the step before (a fixed point), starting from the network without load; where that does
-//! not come to rest, Newton's method on the same equations takes over.
+//! not come to rest, the load grows from nothing by levels, and Newton's method on the same equations solves each.
 
+mod coils;
 mod factor;
 mod injections;
 mod iterate;
+mod levels;
 mod model;
+mod newton;
 mod nodes;
 mod primitive;
 mod state;
+mod windings;
 
 use crate::{
     Branch, BranchFlow, ConductorFlow, Engine, Network, NetworkError, Operation, Solution, SolveError,
@@ -27,6 +31,9 @@ use state::{State, Unknowns};
 
 /// For how many positions of all taps the factors are kept.
 const KEPT_STATES: usize = 8;
+
+/// What may be left over of the power at a node, as a part of the base power.
+const BALANCE: f64 = 1e-9;
 
 /// The built-in engine: current injection on the nodal admittance matrix.
 #[derive(Debug)]
@@ -176,8 +183,9 @@ impl BuiltIn {
         draws: &[Draw],
         voltages: &[Complex64],
         iterations: u32,
-    ) -> Solution {
+    ) -> Result<Solution, SolveError> {
         let net = self.net_currents(draws, voltages);
+        self.check_balance(operation, &net, voltages)?;
         let mut source_power_va = Complex64::ZERO;
         for source in &self.model.sources {
             if source.admittance.is_none() {
@@ -198,7 +206,35 @@ impl BuiltIn {
         let branches = primitives.zip(&self.topology.branches);
         let branches =
             branches.map(|(primitive, info)| flow(primitive, &info.conductors, voltages)).collect();
-        Solution { voltages_v: self.by_bus(voltages), branches, source_power_va, iterations }
+        Ok(Solution { voltages_v: self.by_bus(voltages), branches, source_power_va, iterations })
+    }
+
+    /// Holds a solution to its promise; `net` is by node what flows into the network less what resources inject.
+    fn check_balance(
+        &self,
+        operation: &Operation,
+        net: &[Complex64],
+        voltages: &[Complex64],
+    ) -> Result<(), SolveError> {
+        let mut left = net.to_vec();
+        for source in &self.model.sources {
+            for (node, current) in source.currents(voltages, operation.source_voltage_pu) {
+                left[node] -= current;
+            }
+        }
+        let mut worst = (0, 0.0);
+        for node in &self.unknowns.nodes {
+            let power_va = left[*node].norm() * self.model.nodes.nominal_v[*node];
+            // What is no number is the worst.
+            if power_va > worst.1 || power_va.is_nan() {
+                worst = (*node, power_va);
+            }
+        }
+        if worst.1 <= BALANCE * self.model.base_power_va {
+            return Ok(());
+        }
+        let bus = self.model.nodes.bus_name(self.model.nodes.bus_of(worst.0));
+        Err(SolveError::Unbalanced { bus, power_va: worst.1 })
     }
 }
 
@@ -257,6 +293,6 @@ impl Engine for BuiltIn {
             no_load,
         };
         let (voltages, iterations) = problem.solve()?;
-        Ok(self.solution(operation, &draws, &voltages, iterations))
+        self.solution(operation, &draws, &voltages, iterations)
     }
 }

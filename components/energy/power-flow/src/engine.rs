@@ -91,7 +91,8 @@ pub struct TapRange {
     pub highest: i32,
     /// The position of nominal ratio.
     pub neutral: i32,
-    /// By how much one position up raises the no-load voltage of the receiving side, as a part of the nominal one.
+    /// By how much one position up raises the rated voltage of the side that has the taps, as a part of the nominal one.
+    /// On the receiving side that raises the voltage there; on the sending side it lowers the one at the receiving side.
     pub step: f64,
 }
 
@@ -225,6 +226,17 @@ pub enum SolveError {
         branch: String,
         /// What was asked for.
         position: i32,
+    },
+    /// A solution that does not keep what is promised of it: numbers of very different size drown each other.
+    #[error(
+        "the power at bus {bus} does not balance: {power_va:.1e} VA are left over, more than a billionth of the base \
+         power; impedances or powers differ too much in size"
+    )]
+    Unbalanced {
+        /// The bus where most is left over.
+        bus: String,
+        /// How much is, in VA.
+        power_va: f64,
     },
     /// A number that is not finite.
     #[error("{what} is not a finite number")]

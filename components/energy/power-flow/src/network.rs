@@ -5,7 +5,8 @@
 //! Buses and branches are counted from 0 in the order of the lists, here and in everything the engine gives back.
 //!
 //! A star point (of a source, load, shunt or transformer winding in wye) is the neutral of its bus, or earth where the
-//! bus has no neutral. Sources are the exception: they hold their phases against earth.
+//! bus has no neutral. Sources are the exception: they hold their phases against earth; and a transformer may say
+//! otherwise ([`StarPoint`](crate::StarPoint)).
 
 use crate::{Conductor, Connection, Line, TapRange, Transformer};
 use num_complex::Complex64;
@@ -124,9 +125,9 @@ pub struct SequenceImpedance {
 pub struct Branch {
     /// Its name, unlike all others.
     pub name: String,
-    /// The bus where it begins; of a transformer the side without taps.
+    /// The bus where it begins.
     pub sending_bus: usize,
-    /// The bus where it ends; of a transformer the side with the taps.
+    /// The bus where it ends.
     pub receiving_bus: usize,
     /// The current that it may carry for ever, in A at the sending end; `None` if nobody said.
     pub rated_current_a: Option<f64>,
@@ -249,6 +250,24 @@ pub enum NetworkError {
         /// Which one.
         what: String,
     },
+    /// An impedance so small that what flows in it drowns in the rounding of the voltages at its ends.
+    #[error(
+        "the impedance of {what} is about {found_ohm:.1e} ohm, expected at least {least_ohm:.1e} ohm: with less, the \
+         power at bus {bus} does not balance to a billionth of the base power of {base_power_va} VA; leave it out, or \
+         give it a larger impedance"
+    )]
+    Drowned {
+        /// Of which element.
+        what: String,
+        /// The bus where it drowns.
+        bus: String,
+        /// What it has there.
+        found_ohm: f64,
+        /// What it must have there.
+        least_ohm: f64,
+        /// The base power.
+        base_power_va: f64,
+    },
     /// Two sources hold the same conductor.
     #[error("two sources hold bus {bus}")]
     Sources {
@@ -278,6 +297,17 @@ impl Branch {
             Element::Line(_) | Element::Admittance(_) => None,
         }
     }
+}
+
+pub(crate) fn not_negative(what: &str, value: f64) -> Result<(), NetworkError> {
+    if value.is_finite() && value >= 0.0 {
+        return Ok(());
+    }
+    Err(NetworkError::Value {
+        what: what.to_owned(),
+        expected: "a number of 0 or more",
+        found: value.to_string(),
+    })
 }
 
 pub(crate) fn positive(what: &str, value: f64) -> Result<(), NetworkError> {

@@ -6,12 +6,13 @@
 //! transformer of nominal ratio, wye to wye.
 
 use crate::line::diagonal;
-use crate::network::positive;
+use crate::network::{not_negative, positive};
 use crate::{
     Branch, Bus, Conductor, Element, Line, Network, NetworkError, Source, TapRange, Transformer, Winding,
     Windings,
 };
 use num_complex::Complex64;
+use std::collections::BTreeMap;
 
 /// A network in per unit (wire contract 2.5 and 6.7).
 #[derive(Debug, Clone, PartialEq)]
@@ -111,10 +112,15 @@ fn convert(from: &PerUnitNetwork) -> Result<Network, NetworkError> {
         network.add_bus(bus);
     }
     network.sources.push(Source::balanced(root, from.root_voltage_pu));
+    let by_name: BTreeMap<&str, usize> =
+        from.buses.iter().enumerate().map(|(number, bus)| (bus.name.as_str(), number)).collect();
     for branch in &from.branches {
+        not_negative(&format!("resistance in per unit of branch {}", branch.name), branch.resistance_pu)?;
+        let what = format!("shunt conductance in per unit of branch {}", branch.name);
+        not_negative(&what, branch.shunt_conductance_pu)?;
         let end = |name: &str| {
             let unknown = || NetworkError::UnknownBus { what: branch.name.clone(), bus: name.to_owned() };
-            network.bus(name).ok_or_else(unknown)
+            by_name.get(name).copied().ok_or_else(unknown)
         };
         let (sending_bus, receiving_bus) = (end(&branch.sending_bus)?, end(&branch.receiving_bus)?);
         let sending_voltage_v = network.buses[sending_bus].base_voltage_v;

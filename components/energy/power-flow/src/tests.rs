@@ -6,6 +6,8 @@ mod heavy_load;
 mod refused;
 mod scenario;
 mod sensitivity;
+mod small_impedances;
+mod upper_branch;
 
 use crate::{
     Branch, BuiltIn, Bus, Complex64, Conductor, Connection, Element, Engine, Injection, Line, Network,

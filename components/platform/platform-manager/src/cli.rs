@@ -333,6 +333,8 @@ pub(crate) enum KindArg {
     StateMonitoring,
     /// A market for flexibility: SimCES's LFM.
     LocalFlexibilityMarket,
+    /// Who buys there what a forecast of a network needs: PredictiveGridOptimization of SimCES's documentation.
+    PredictiveGridOptimization,
     /// A generator that settles with its loads on a voltage in each epoch.
     DroopGenerator,
     /// A load that settles with its generator.

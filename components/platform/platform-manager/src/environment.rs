@@ -12,6 +12,7 @@
 mod bus;
 mod common;
 mod component;
+mod congestion;
 mod dispatch;
 mod energy;
 mod gateway;

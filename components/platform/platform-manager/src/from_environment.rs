@@ -174,6 +174,7 @@ impl From<KindArg> for Kind {
             KindArg::NetworkStatePredictor => Self::NetworkStatePredictor,
             KindArg::StateMonitoring => Self::StateMonitoring,
             KindArg::LocalFlexibilityMarket => Self::LocalFlexibilityMarket,
+            KindArg::PredictiveGridOptimization => Self::PredictiveGridOptimization,
             KindArg::DroopGenerator => Self::DroopGenerator,
             KindArg::VoltageDependentLoad => Self::VoltageDependentLoad,
         }

@@ -1,5 +1,6 @@
 //! The components of this crate behind their messages.
 
 mod operational;
+mod predictive;
 mod real_time;
 mod world;

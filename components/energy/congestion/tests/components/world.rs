@@ -76,6 +76,11 @@ range = { lowest = -4, highest = 4, neutral = 0, step_percent = 2.5 }
 
 /// The component that a table describes.
 pub(crate) fn read(text: &str) -> Result<Box<dyn Component>, Diagnostics> {
+    named("ogo1", text)
+}
+
+/// The same, by another name.
+pub(crate) fn named(name: &str, text: &str) -> Result<Box<dyn Component>, Diagnostics> {
     let document = Document::parse("test.toml", text)?;
     let root = document.root();
     let readers: Vec<_> =
@@ -83,7 +88,7 @@ pub(crate) fn read(text: &str) -> Result<Box<dyn Component>, Diagnostics> {
     let kinds: Vec<(&str, &Reader)> = readers.iter().map(|(word, read)| (*word, read as &Reader)).collect();
     let kind = root.variants("kind", "What it is.", &kinds);
     document.finish()?;
-    let mut component = kind.unwrap().make("ogo1").unwrap();
+    let mut component = kind.unwrap().make(name).unwrap();
     component.start().unwrap();
     Ok(component)
 }

@@ -228,10 +228,29 @@ fn a_network_that_makes_no_sense_is_an_error_that_says_why() {
     let mut unknown = branches();
     unknown.receiving_end_bus[1] = "b9".into();
     let here = customer_info(customers(&[("load", "b2")]));
+    let mut gaining = branches();
+    gaining.resistance_pu[1] = -0.05;
+    let mut leaking = branches();
+    leaking.shunt_conductance_pu[0] = -1.0;
+    let mut drowned = branches();
+    (drowned.resistance_pu[1], drowned.reactance_pu[1]) = (1e-12, 0.0);
     for (sent, expected) in [
         (vec![bus_info(buses()), bus_info(twice)], "Init.NIS.NetworkBusInfo came twice"),
         (vec![bus_info(buses()), component_info(unknown), here.clone()], "b9"),
-        (vec![bus_info(buses()), component_info(loose), here], "b2"),
+        (vec![bus_info(buses()), component_info(loose), here.clone()], "b2"),
+        (
+            vec![bus_info(buses()), component_info(gaining), here.clone()],
+            "Init.NIS.NetworkComponentInfo: resistance in per unit of branch L2: expected a number of 0 or more, found \
+             -0.05",
+        ),
+        (
+            vec![bus_info(buses()), component_info(leaking), here.clone()],
+            "shunt conductance in per unit of branch L1: expected a number of 0 or more, found -1",
+        ),
+        (
+            vec![bus_info(buses()), component_info(drowned), here],
+            "Init.NIS.NetworkComponentInfo: the impedance of L2 is about",
+        ),
         (
             vec![bus_info(buses()), component_info(branches()), customer_info(customers(&[("load", "b7")]))],
             "resource load is connected to bus b7, which the network does not have",
@@ -262,6 +281,16 @@ fn more_power_than_the_network_can_carry_is_an_error_that_names_the_bus() {
     assert!(told.contains("b2"), "{told}");
     // It stays in error, and answers every epoch.
     error(&rig.next_epoch());
+}
+
+#[test]
+fn a_power_that_is_no_number_is_an_error_that_names_the_resource() {
+    let mut rig = Rig::grid(settings(from_file(description())));
+    rig.next_epoch();
+    let said = rig.hear(&state("load", -1e308, 0.0, None));
+    let expected = "epoch 1: the power flow has no solution: resource load at bus b2: its power, or a share of it, is \
+                    not a finite number";
+    assert_eq!(error(&said), expected);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod configured;
 mod grid;
 mod information;
 mod monitoring;
+mod network_file;
 mod predictor;
 mod rig;
 mod simces;

@@ -184,6 +184,30 @@ impl<T: Scalar> Factors<T> {
     }
 }
 
+impl Factors<f64> {
+    /// Whether the determinant of the matrix is above 0.
+    pub(super) fn determinant_is_positive(&self) -> bool {
+        let negative = self.inverse_diagonal.iter().filter(|value| **value < 0.0).count();
+        let transpositions = transpositions(&self.rows) + transpositions(&self.columns);
+        (negative + transpositions).is_multiple_of(2)
+    }
+}
+
+/// Of how many exchanges of two a permutation is made.
+fn transpositions(permutation: &[usize]) -> usize {
+    let mut seen = vec![false; permutation.len()];
+    let mut cycles = 0;
+    for first in 0..permutation.len() {
+        let mut at = first;
+        cycles += usize::from(!seen[at]);
+        while !seen[at] {
+            seen[at] = true;
+            at = permutation[at];
+        }
+    }
+    permutation.len() - cycles
+}
+
 #[inline]
 fn eliminate<T: Scalar>(triangle: &Columns<T>, column: usize, value: T, work: &mut [T]) {
     // An exact zero is frequent: most of a feeder's nodes have no current of their own.

@@ -46,6 +46,21 @@ impl Draw {
         current
     }
 
+    /// Whether it does anything at all.
+    pub(super) fn draws(&self) -> bool {
+        [self.power, self.current, self.impedance].iter().any(|part| *part != Complex64::ZERO)
+    }
+
+    /// The nominal voltage between its terminals.
+    pub(super) fn nominal_v(&self) -> f64 {
+        self.inverse_nominal.recip()
+    }
+
+    /// Whether it is an impedance at voltage `v`, which is below the lowest for anything else.
+    pub(super) fn is_low(&self, v: Complex64) -> bool {
+        v.norm_sqr() < self.lowest_squared
+    }
+
     /// What it is below the lowest voltage: the impedance of there.
     fn low(&self, v: Complex64) -> Complex64 {
         self.low_admittance() * v
@@ -110,8 +125,10 @@ pub(super) fn draws(
         let power = Complex64::new(injection.real_power_w, injection.reactive_power_var);
         let shares = shares(injection.dependence);
         if !power.is_finite() || !shares.iter().all(|share| share.is_finite()) {
-            return Err(SolveError::NotFinite {
-                what: format!("the power of injection {index} at bus {}", nodes.bus_name(injection.bus)),
+            return Err(SolveError::Injection {
+                index,
+                bus: nodes.bus_name(injection.bus),
+                reason: "its power, or a share of it, is not a finite number",
             });
         }
         let count = match injection.connection {

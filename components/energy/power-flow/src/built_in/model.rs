@@ -1,11 +1,12 @@
 //! [`Model`]: a network that was checked, as nodes and admittances; what does not move with the taps.
 
+use super::BALANCE;
 use super::factor::inverse;
 use super::injections::connection_ends;
 use super::nodes::Nodes;
 use super::primitive::{Primitive, between};
 use crate::line::phase_matrix;
-use crate::network::positive;
+use crate::network::{not_negative, positive};
 use crate::{BranchInfo, BusInfo, Conductor, Element, Network, NetworkError, Source, Topology};
 use num_complex::Complex64;
 use std::collections::BTreeSet;
@@ -13,6 +14,9 @@ use std::collections::BTreeSet;
 /// What lies between a neutral that nothing connects to earth, and earth, in S: too little to carry a current, enough to
 /// say where it floats.
 const FLOATING_NEUTRAL_S: f64 = 1e-9;
+
+/// What rounding leaves of a voltage, as a part of it.
+const ROUNDING: f64 = 4.0 * f64::EPSILON;
 
 /// A source at its nodes.
 #[derive(Debug, Clone)]
@@ -88,6 +92,7 @@ impl Model {
         model.add_earthings(network)?;
         model.add_shunts(network)?;
         model.check_islands()?;
+        model.check_rounding(network)?;
         model.anchor_neutrals(network);
         Ok(model)
     }
@@ -127,6 +132,9 @@ impl Model {
                 });
             }
             if let Some(impedance) = source.impedance {
+                let what = format!("resistance of the source at bus {name}");
+                not_negative(&what, impedance.positive_ohm.re)?;
+                not_negative(&what, impedance.zero_ohm.re)?;
                 let mut matrix = phase_matrix(impedance.positive_ohm, impedance.zero_ohm);
                 let count = held.phases.len();
                 matrix.truncate(count);
@@ -160,9 +168,10 @@ impl Model {
             if shunt.bus >= self.nodes.bus_count() {
                 return Err(NetworkError::UnknownBus { what, bus: shunt.bus.to_string() });
             }
-            if !shunt.admittance_s.is_finite() {
+            if !shunt.admittance_s.is_finite() || shunt.admittance_s.re < 0.0 {
                 let found = shunt.admittance_s.to_string();
-                return Err(NetworkError::Value { what, expected: "a finite admittance", found });
+                let expected = "a finite admittance, and no conductance below 0";
+                return Err(NetworkError::Value { what, expected, found });
             }
             let ends = connection_ends(&self.nodes, shunt.bus, shunt.connection);
             let ends = ends.map_err(|_| NetworkError::UnknownConductor {
@@ -218,6 +227,34 @@ impl Model {
         Err(NetworkError::Islanded {
             buses: islanded.into_iter().map(|bus| self.nodes.bus_name(bus)).collect(),
         })
+    }
+
+    /// Differences of voltages are as exact as these: an admittance makes of what rounding leaves a current that must be
+    /// less than what may be left over.
+    fn check_rounding(&self, network: &Network) -> Result<(), NetworkError> {
+        let branches = network.branches.iter().zip(&self.primitives).flat_map(|(branch, primitive)| {
+            let own = primitive.admittance.iter().step_by(primitive.nodes.len() + 1);
+            primitive.nodes.iter().zip(own).map(|(node, own)| (*node, own.norm(), branch.name.as_str()))
+        });
+        let sources = self.sources.iter().flat_map(|source| {
+            let own = source.admittance.iter().flatten().enumerate().filter_map(|(at, row)| row.get(at));
+            let nodes = source.phases.iter().map(|(node, ..)| *node);
+            nodes.zip(own).map(|(node, own)| (node, own.norm(), "the source"))
+        });
+        for (node, own_s, what) in branches.chain(sources) {
+            let nominal_v = self.nodes.nominal_v[node];
+            let least_ohm = ROUNDING * nominal_v * nominal_v / (BALANCE * self.base_power_va);
+            if own_s * least_ohm > 1.0 {
+                return Err(NetworkError::Drowned {
+                    what: what.to_owned(),
+                    bus: self.nodes.bus_name(self.nodes.bus_of(node)),
+                    found_ohm: own_s.recip(),
+                    least_ohm,
+                    base_power_va: self.base_power_va,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Connects neutrals that nothing leads to earth with it, hardly.

@@ -3,8 +3,8 @@
 use super::{branch, constant_power, operation, two_buses};
 use crate::{
     BuiltIn, Bus, BusKind, Complex64, Conductor, Connection, Element, Engine, Injection, Line, Network,
-    NetworkError, Operation, PerUnitBranch, PerUnitBus, PerUnitNetwork, SolveError, Source, Transformer,
-    VoltageDependence, Winding, Windings, Wires,
+    NetworkError, Operation, PerUnitBranch, PerUnitBus, PerUnitNetwork, SolveError, Source, StarPoint,
+    Transformer, VoltageDependence, Winding, Windings, Wires,
 };
 
 fn refused(network: &Network) -> String {
@@ -92,6 +92,28 @@ fn a_clock_number_that_the_windings_cannot_have_is_refused() {
 }
 
 #[test]
+fn a_zigzag_lies_opposite_a_wye() {
+    let mut network = two_buses();
+    let windings = Windings::Three { sending: Winding::Delta, receiving: Winding::Zigzag, clock: 0 };
+    let element = Transformer::three_phase(windings, [400.0, 400.0], 1e5, Complex64::new(1.0, 4.0));
+    network.branches[0].element = Element::Transformer(element);
+    let expected = "windings of line: expected a wye opposite a zigzag, found Delta and Zigzag";
+    assert_eq!(refused(&network), expected);
+}
+
+#[test]
+fn an_earthing_impedance_is_finite_and_loses_power_if_anything() {
+    let mut network = two_buses();
+    let windings = Windings::Three { sending: Winding::Delta, receiving: Winding::Wye, clock: 5 };
+    let element = Transformer::three_phase(windings, [400.0, 400.0], 1e5, Complex64::new(1.0, 4.0));
+    for earthing_ohm in [Complex64::new(-1.0, 0.0), Complex64::new(0.0, f64::INFINITY)] {
+        let receiving_star = StarPoint::Earthed(earthing_ohm);
+        network.branches[0].element = Element::Transformer(Transformer { receiving_star, ..element });
+        assert!(refused(&network).starts_with("earthing impedance of line: expected finite numbers"));
+    }
+}
+
+#[test]
 fn resources_where_nothing_is_are_named() {
     let mut engine = BuiltIn::new(&two_buses()).expect("valid");
     let mut said = |injection: Injection| {
@@ -111,7 +133,7 @@ fn resources_where_nothing_is_are_named() {
     );
     assert_eq!(
         said(Injection { real_power_w: f64::NAN, ..load }),
-        "the power of injection 0 at bus end is not a finite number"
+        "injection 0 at bus end: its power, or a share of it, is not a finite number"
     );
     let zip = VoltageDependence::Zip { impedance: f64::INFINITY, current: 0.0, power: 0.0 };
     assert!(said(Injection { dependence: zip, ..load }).ends_with("is not a finite number"));

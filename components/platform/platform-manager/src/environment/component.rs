@@ -2,6 +2,7 @@
 
 use super::Reader;
 use super::common::{is_sound, read_topic};
+use super::congestion::read_predictive;
 use super::dispatch::read_economic_dispatch;
 use super::energy::{read_controller, read_price_forecaster, read_resource_forecaster, read_storage};
 use super::iteration::{read_droop_generator, read_voltage_dependent_load};
@@ -48,6 +49,8 @@ pub enum Kind {
     StateMonitoring,
     /// `local-flexibility-market`: LFM of the Python platform.
     LocalFlexibilityMarket,
+    /// `predictive-grid-optimization`: PredictiveGridOptimization as the documentation of SimCES has it.
+    PredictiveGridOptimization,
     /// `droop-generator`
     DroopGenerator,
     /// `voltage-dependent-load`
@@ -73,6 +76,7 @@ impl Kind {
             Self::NetworkStatePredictor => ComponentKind::Grid(read_predictor(reader)),
             Self::StateMonitoring => ComponentKind::Grid(read_state_monitoring(reader)),
             Self::LocalFlexibilityMarket => ComponentKind::Market(read_flexibility_market(reader)),
+            Self::PredictiveGridOptimization => ComponentKind::Congestion(read_predictive(reader)),
             Self::DroopGenerator => ComponentKind::DroopGenerator(read_droop_generator(name, reader)),
             Self::VoltageDependentLoad => {
                 ComponentKind::VoltageDependentLoad(read_voltage_dependent_load(name, reader))

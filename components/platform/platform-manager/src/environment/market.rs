@@ -11,6 +11,16 @@ const LAST_HOUR: f64 = 23.0;
 
 /// `local-flexibility-market`. The hours that nothing is said of are open.
 pub(crate) fn read_flexibility_market(reader: &Reader<'_>) -> Kind {
+    Kind::FlexibilityMarket(FlexibilityMarketSettings {
+        hours: read_hours(reader),
+        providers: read_names(reader, "FlexibilityProviderList"),
+        procurers: read_names(reader, "FlexibilityProcurerList"),
+        offers_within: None,
+    })
+}
+
+/// When a market is open, for the market and for who buys there.
+pub(crate) fn read_hours(reader: &Reader<'_>) -> OpeningHours {
     const CLOSING: &str = "MarketClosingTime";
     let opening_h = reader.number("MarketOpeningTime", 0.0..=LAST_HOUR).unwrap_or(0.0);
     // Midnight is written 24 too; no epoch begins in that hour.
@@ -18,12 +28,7 @@ pub(crate) fn read_flexibility_market(reader: &Reader<'_>) -> Kind {
     if closing_h < opening_h {
         reader.reject(CLOSING, "an hour that is not before MarketOpeningTime, in UTC");
     }
-    Kind::FlexibilityMarket(FlexibilityMarketSettings {
-        hours: OpeningHours { opening_h, closing_h },
-        providers: read_names(reader, "FlexibilityProviderList"),
-        procurers: read_names(reader, "FlexibilityProcurerList"),
-        offers_within: None,
-    })
+    OpeningHours { opening_h, closing_h }
 }
 
 /// Names of components, each once.

@@ -4,6 +4,7 @@
 //! saying what they were. What a component is told is what its process would read from its environment, and from the
 //! Start message, so both ways of running it agree.
 
+mod congestion;
 mod market;
 mod network;
 mod paths;
@@ -86,6 +87,7 @@ fn native(component_type: &str) -> Option<Kind> {
         "NetworkStatePredictor" => Kind::NetworkStatePredictor,
         "StateMonitoring" => Kind::StateMonitoring,
         "lfm" => Kind::LocalFlexibilityMarket,
+        "PredictiveGridOptimization" => Kind::PredictiveGridOptimization,
         "DroopGenerator" => Kind::DroopGenerator,
         "VoltageDependentLoad" => Kind::VoltageDependentLoad,
         _ => return None,
@@ -159,7 +161,7 @@ impl Converter<'_> {
             ComponentKind::Resource(kind) => resources::resource(kind, self)?,
             ComponentKind::Grid(kind) => network::table(kind, self),
             ComponentKind::Market(kind) => market::table(name, kind, &self.parameters)?,
-            ComponentKind::Congestion(_) => None,
+            ComponentKind::Congestion(kind) => congestion::table(kind),
             ComponentKind::Dummy(settings) => Some(
                 Table::of("dummy")
                     .text("topic", &settings.topic)

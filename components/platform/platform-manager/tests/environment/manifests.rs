@@ -22,7 +22,7 @@ const WITHOUT_ATTRIBUTE: [&str; 8] = [
     "SIMULATION_START_MESSAGE_FILENAME",
 ];
 
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 21] = [
     "SimulationManager",
     "LogWriter",
     "StaticTimeSeriesResource",
@@ -40,6 +40,7 @@ const NAMES: [&str; 20] = [
     "NetworkStatePredictor",
     "StateMonitoring",
     "lfm",
+    "PredictiveGridOptimization",
     "DroopGenerator",
     "VoltageDependentLoad",
     "Gateway",
@@ -78,6 +79,7 @@ fn asked(name: &str) -> Option<BTreeSet<&'static str>> {
         "NetworkStatePredictor" => Some(Kind::NetworkStatePredictor),
         "StateMonitoring" => Some(Kind::StateMonitoring),
         "lfm" => Some(Kind::LocalFlexibilityMarket),
+        "PredictiveGridOptimization" => Some(Kind::PredictiveGridOptimization),
         "DroopGenerator" => Some(Kind::DroopGenerator),
         "VoltageDependentLoad" => Some(Kind::VoltageDependentLoad),
         _ => return None,

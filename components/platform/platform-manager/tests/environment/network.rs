@@ -1,6 +1,7 @@
-//! The variables of a network and of a flexibility market (wire contract 6.7 to 6.11).
+//! The variables of a network, of a flexibility market and of who buys there (wire contract 6.7 to 6.12).
 
 use crate::variables::kind;
+use gridloop_congestion::PredictiveSettings;
 use gridloop_grid::{GridSettings, NetworkSource, PredictorSettings, SimcesInformation, Wires};
 use gridloop_markets::FlexibilityMarketSettings;
 use gridloop_platform_manager::ComponentKind;
@@ -188,4 +189,67 @@ fn limits_of_monitoring_that_leave_no_room_are_told() {
     let narrow = [&LIMITS[..], &[("MIN_VOLTAGE", "1.03"), ("AMBER_LOADING_BASELINE", "1.1")]].concat();
     let told = kind(Kind::StateMonitoring, &narrow).unwrap_err();
     assert_eq!(named(&told), ["MAX_VOLTAGE", "AMBER_LOADING_BASELINE"]);
+}
+
+const PREDICTIVE: [(&str, &str); 6] = [
+    ("GRID_ID", "feeder"),
+    ("STATE_PREDICTOR_ID", "nsp"),
+    ("MAX_VOLTAGE", "1.05"),
+    ("MIN_VOLTAGE", "0.95"),
+    ("RELATIVE_SENSITIVITY", "40"),
+    ("MARKET_ID", "lfm1"),
+];
+
+fn predictive(more: &[(&str, &str)]) -> Result<PredictiveSettings, Vec<String>> {
+    match kind(Kind::PredictiveGridOptimization, &[&PREDICTIVE[..], more].concat())? {
+        ComponentKind::Congestion(gridloop_congestion::Kind::Predictive(settings)) => Ok(*settings),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_predictive_grid_optimisation_has_bids_of_3_kw_and_36_hours_and_hears_of_no_plans() {
+    let usual = predictive(&[]).unwrap();
+    assert_eq!((usual.grid.as_str(), usual.predictor.as_str()), ("feeder", "nsp"));
+    assert_eq!((usual.trade.real_power_min_kw, usual.trade.bid_resolution_kw), (3.0, 3.0));
+    assert_eq!((usual.trade.relative_sensitivity, usual.trade.flexibility_need_margin), (0.4, 0.0));
+    assert_eq!((usual.horizon.as_secs(), usual.purchases_in_forecast), (36 * 3600, false));
+    assert_eq!((usual.limits.max_loading, usual.limits.amber_loading), (1.0, 1.0));
+    assert_eq!((usual.hours.opening_h, usual.hours.closing_h), (0.0, 23.0));
+    assert_eq!((usual.input_timeout, usual.market_timeout), (None, None));
+    let NetworkSource::Messages(unsaid) = &usual.network else { panic!("{:?}", usual.network) };
+    assert_eq!(unsaid.wires, Wires::FourWire);
+    let told = predictive(&[
+        ("FORECAST_HORIZON", "P1D"),
+        ("FLEXIBILITY_NEED_MARGIN", "-0.2"),
+        ("UPPER_AMBER_BAND_VOLTAGE", "0.01"),
+        ("AMBER_LOADING_BASELINE", "0.9"),
+        ("MarketClosingTime", "12"),
+    ]);
+    let told = told.unwrap();
+    assert_eq!((told.horizon.as_secs(), told.trade.flexibility_need_margin), (24 * 3600, -0.2));
+    assert_eq!((told.limits.upper_amber_band_pu, told.limits.amber_loading), (0.01, 0.9));
+    assert_eq!(told.hours.closing_h, 12.0);
+}
+
+#[test]
+fn what_a_predictive_grid_optimisation_cannot_be_is_told_by_variable() {
+    let told = kind(Kind::PredictiveGridOptimization, &[]).unwrap_err();
+    let mut missed = named(&told);
+    missed.sort_unstable();
+    let mut required = PREDICTIVE.map(|(name, _)| name);
+    required.sort_unstable();
+    assert_eq!(missed, required);
+    for (variable, value) in [
+        ("FORECAST_HORIZON", "36"),
+        ("FLEXIBILITY_NEED_MARGIN", "2"),
+        ("RELATIVE_SENSITIVITY", "101"),
+        ("AMBER_LOADING_BASELINE", "1.1"),
+        ("STATE_PREDICTOR_ID", "n.s.p"),
+        ("MarketOpeningTime", "24"),
+    ] {
+        assert_eq!(named(&predictive(&[(variable, value)]).unwrap_err()), [variable], "{value}");
+    }
+    let narrow = [("UPPER_AMBER_BAND_VOLTAGE", "0.06"), ("LOWER_AMBER_BAND_VOLTAGE", "0.05")];
+    assert_eq!(named(&predictive(&narrow).unwrap_err()), ["MAX_VOLTAGE"]);
 }

@@ -1,6 +1,7 @@
 //! `gridloop convert`: what comes out passes `gridloop check` and says what it cannot run.
 
 use crate::{Folder, shipped};
+use gridloop_congestion as congestion;
 use gridloop_markets as markets;
 use gridloop_platform_manager::environment::{Kind, Reader, Variables};
 use gridloop_platform_manager::{ComponentKind, Configuration};
@@ -207,6 +208,58 @@ fn a_controller_without_a_dispatch_and_a_dispatch_without_its_units_are_not_conv
     let expected =
         "`ed` cannot be a EconomicDispatch: ProcessParameters.StorageResource.tank of the Start message";
     assert!(done.stderr.contains(expected), "{}", done.stderr);
+}
+
+/// Converted, it is the one that its process would have made of its environment.
+#[test]
+fn a_converted_predictive_grid_optimisation_is_the_one_that_its_process_would_be() {
+    let run = "Simulation: {InitialStartTime: '2026-06-21T10:00:00Z', EpochLength: 900, MaxEpochCount: 1}
+Components:
+    PredictiveGridOptimization:
+        pgo:
+            StatePredictorId: nsp
+            GridName: feeder
+            ParticipatingMarketId: lfm1
+            MarketOpeningTime: 8
+            MarketClosingTime: 12
+            MaxVoltage: 1.05
+            MinVoltage: 0.95
+            UpperAmberBandVoltage: 0.01
+            AmberLoadingBaseline: 0.9
+            RelativeSensitivity: 40
+            Horizon: PT24H
+";
+    let folder = Folder::new(&[("run.yml", run)]);
+    let files = ["--manifests", &shipped("configs/manifests"), "-o", "own.toml"];
+    let done = folder.gridloop(&[&["convert", "run.yml"], &files[..]].concat());
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let configuration =
+        Configuration::load(&folder.path("own.toml"), &[]).unwrap_or_else(|told| panic!("{told}"));
+    let ComponentKind::Congestion(congestion::Kind::Predictive(converted)) =
+        &configuration.components[0].kind
+    else {
+        panic!("{:?}", configuration.components)
+    };
+    let variables: Variables = [
+        ("STATE_PREDICTOR_ID", "nsp"),
+        ("GRID_ID", "feeder"),
+        ("MARKET_ID", "lfm1"),
+        ("MarketOpeningTime", "8"),
+        ("MarketClosingTime", "12"),
+        ("MAX_VOLTAGE", "1.05"),
+        ("MIN_VOLTAGE", "0.95"),
+        ("UPPER_AMBER_BAND_VOLTAGE", "0.01"),
+        ("AMBER_LOADING_BASELINE", "0.9"),
+        ("RELATIVE_SENSITIVITY", "40"),
+        ("FORECAST_HORIZON", "PT24H"),
+    ]
+    .into_iter()
+    .collect();
+    let reader = Reader::new(&variables);
+    let told = Kind::PredictiveGridOptimization.read("pgo", &reader);
+    reader.finish().expect("sound variables");
+    let ComponentKind::Congestion(congestion::Kind::Predictive(told)) = told else { panic!("{told:?}") };
+    assert_eq!(*converted, told);
 }
 
 /// The configuration has no keys for other topics.

@@ -41,7 +41,7 @@ pub(super) fn table(kind: &Kind, converter: &Converter<'_>) -> Option<Table> {
 }
 
 /// What NIS does not say of the network; `None` for a network that is not told by NIS.
-fn source(table: Table, source: &NetworkSource) -> Option<Table> {
+pub(super) fn source(table: Table, source: &NetworkSource) -> Option<Table> {
     let NetworkSource::Messages(Unsaid { root_voltage_pu, wires, .. }) = source else { return None };
     let neutral = match wires {
         Wires::FourWire => "four-wire",
