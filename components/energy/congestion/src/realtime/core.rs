@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Voltages outside the target band by less than this do not count, in parts of the nominal one.
 const OUTSIDE: f64 = super::actuators::OUTSIDE;
 
-/// Epochs that a violation may last until ratings and network are doubted.
+/// Epochs that a violation may outlast its repair until ratings and network are doubted.
 const LASTING: u32 = 5;
 /// By how much no resource moves a voltage with the whole of its rating, in parts of the nominal one.
 const UNBELIEVABLE: f64 = 1.0;
@@ -107,8 +107,10 @@ pub struct RealTimeCore {
     kept: Vec<Kept>,
     taps: Vec<TapLogic>,
     blind: u32,
-    /// Epochs with a violation in a row.
-    lasting: u32,
+    /// Whether the last epoch had a violation that its setpoints were to end.
+    promised: bool,
+    /// Epochs in a row in which such a promise was not kept.
+    broken: u32,
     /// Whether it was looked whether the ratings can be true.
     ratings_judged: bool,
     totals: Totals,
@@ -170,7 +172,17 @@ impl RealTimeCore {
         }
         let kept = settings.resources.iter().map(Kept::new).collect();
         let totals = Totals::default();
-        Ok(Self { settings, feeder, kept, taps, blind: 0, lasting: 0, ratings_judged: false, totals })
+        Ok(Self {
+            settings,
+            feeder,
+            kept,
+            taps,
+            blind: 0,
+            promised: false,
+            broken: 0,
+            ratings_judged: false,
+            totals,
+        })
     }
 
     /// The network.
@@ -492,26 +504,27 @@ impl RealTimeCore {
     fn judge(&mut self, sight: &Sight, expected: &[f64], warnings: &mut Vec<String>) {
         let (places, limits) = (self.feeder.places(), &self.settings.limits);
         let Some((by, at)) = places.worst(&sight.values, limits) else {
-            self.lasting = 0;
+            (self.promised, self.broken) = (false, 0);
             return;
         };
-        self.lasting = self.lasting.saturating_add(1);
+        self.broken = if self.promised { self.broken.saturating_add(1) } else { 0 };
         self.totals.epochs_with_violation += 1;
         let place = places.list()[at].describe(sight.values[at]);
         if self.totals.worst.as_ref().is_none_or(|(worst, _)| by > *worst) {
             self.totals.worst = Some((by, place.clone()));
         }
         let enough = !any_outside(expected, &places.bounds(&limits.red()));
-        let what = match self.lasting {
+        self.promised = enough;
+        let what = match self.broken {
             _ if !enough => ", and the measures at hand are not enough".to_owned(),
-            1 => String::new(),
+            0 => String::new(),
             epochs if epochs <= LASTING => ", though the last setpoints were to end that".to_owned(),
             epochs => format!(
                 " for {epochs} epochs, though setpoints were to end that: are the ratings and the network as they are said \
                  to be?"
             ),
         };
-        if !enough || self.lasting > 1 {
+        if !enough || self.broken > 0 {
             self.totals.epochs_not_repaired += 1;
         }
         warnings.push(format!("{place}: beyond its limits{what}"));
