@@ -5,7 +5,7 @@
 //! winds up while a device is slow, and the same measurement gives the same setpoints again.
 
 use super::actuators::{Actuator, Bands, Stage, any_outside, hold, release};
-use super::kept::Kept;
+use super::kept::{Kept, RESPONSE_EPOCHS};
 use super::settings::RealTimeSettings;
 use super::tap::{Excess, TapLogic, repairs};
 use crate::feeder::{Axis, Feeder, Point, Power};
@@ -17,8 +17,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Voltages outside the target band by less than this do not count, in parts of the nominal one.
 const OUTSIDE: f64 = super::actuators::OUTSIDE;
 
-/// Epochs that a violation may outlast its repair until ratings and network are doubted.
-const LASTING: u32 = 5;
 /// By how much no resource moves a voltage with the whole of its rating, in parts of the nominal one.
 const UNBELIEVABLE: f64 = 1.0;
 
@@ -79,7 +77,7 @@ pub struct Totals {
     pub epochs_released: u64,
     /// Epochs in which some value was beyond its limits.
     pub epochs_with_violation: u64,
-    /// Those among them in which the measures at hand were not enough, or those of the epoch before did not repair it.
+    /// Those among them in which the measures at hand were not enough, or has lasted longer than resources may take.
     pub epochs_not_repaired: u64,
     /// Operations of tap changers: positions that they passed, whoever moved them.
     pub tap_operations: u64,
@@ -517,14 +515,13 @@ impl RealTimeCore {
         self.promised = enough;
         let what = match self.broken {
             _ if !enough => ", and the measures at hand are not enough".to_owned(),
-            0 => String::new(),
-            epochs if epochs <= LASTING => ", though the last setpoints were to end that".to_owned(),
+            epochs if epochs <= RESPONSE_EPOCHS => String::new(),
             epochs => format!(
                 " for {epochs} epochs, though setpoints were to end that: are the ratings and the network as they are said \
                  to be?"
             ),
         };
-        if !enough || self.broken > 0 {
+        if !enough || self.broken > RESPONSE_EPOCHS {
             self.totals.epochs_not_repaired += 1;
         }
         warnings.push(format!("{place}: beyond its limits{what}"));
