@@ -4,13 +4,14 @@
 //! both alike; what is reported is the median of each. `epochs` and `turnaround` hold the figures of whole runs,
 //! `log_writer` and `log_reader` those of storing and serving messages, `memory` that of a process, `modbus` that of
 //! readings, `devices` those of many devices at once, `dispatch` those of plans,
-//! `power_flow` those of networks, `setpoint_path` those of the gateway.
+//! `power_flow` those of networks, `hil_feeder` that of a scenario with devices, `setpoint_path` those of the gateway.
 
 mod devices;
 mod dispatch;
 mod epochs;
 mod figure;
 mod handling;
+mod hil_feeder;
 mod log_reader;
 mod log_writer;
 mod memory;
@@ -152,6 +153,7 @@ fn names(long: bool) -> Vec<String> {
         log_reader::MESSAGES,
         memory::COMPONENT,
         modbus::READS,
+        hil_feeder::EPOCH,
     ];
     let punctual = [
         punctuality::PUBLISH,
@@ -229,6 +231,7 @@ async fn measure(
         log_reader::MESSAGES => log_reader::messages(clock).await,
         memory::COMPONENT => memory::of_a_component(clock).await,
         modbus::READS => modbus::reads(clock).await,
+        hil_feeder::EPOCH => hil_feeder::epoch(clock).await,
         other => bail!("there is no figure `{other}`"),
     }
 }

@@ -67,7 +67,7 @@ pub(crate) async fn bystander(url: &str) -> anyhow::Result<()> {
 }
 
 /// The command, which `hil-tests/bench/run` builds beside this program.
-fn gridloop() -> anyhow::Result<PathBuf> {
+pub(crate) fn gridloop() -> anyhow::Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name("gridloop");
     ensure!(path.is_file(), "{} is missing: use hil-tests/bench/run", path.display());
     Ok(path)

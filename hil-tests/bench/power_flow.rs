@@ -48,6 +48,16 @@ pub(crate) async fn measure(name: &str, clock: &SharedClock) -> anyhow::Result<F
     alternate(name, "solutions/s", work, floor).await
 }
 
+/// One solution of the scenario's network by the built-in solver, on average.
+pub(crate) fn solution_us(clock: &SharedClock) -> anyhow::Result<f64> {
+    let (network, operation) = scenario()?;
+    let mut engine = BuiltIn::new(&network)?;
+    let solutions = SIZES[0].1;
+    let began = clock.now();
+    (0..solutions).try_for_each(|turn| solve(&mut engine, &operation, turn))?;
+    Ok(clock.now().since(began).as_secs_f64() * 1e6 / f64::from(solutions))
+}
+
 /// The loads go from 90 % to 110 % in seven steps, on both sides.
 fn solve(engine: &mut BuiltIn, operation: &Operation, turn: u32) -> anyhow::Result<()> {
     let factor = 1.0 + 0.1 * (f64::from(turn % 7) - 3.0) / 3.0;

@@ -67,6 +67,12 @@ pub(crate) async fn measure(name: &str, clock: &SharedClock) -> anyhow::Result<F
     alternate(name, UNIT, work, floor).await
 }
 
+/// A reading of the inverter and a write to it, one after the other, as bytes over a plain socket.
+pub(crate) async fn reading_and_write_us(clock: &SharedClock) -> anyhow::Result<f64> {
+    let reading = exchange_us(&READ, READ_BYTES, clock).await?.1;
+    Ok(reading + exchange_us(&WRITE, WRITTEN_BYTES, clock).await?.1)
+}
+
 /// An inverter behind a tap that tells when a write arrives.
 struct Device {
     _server: SimulatedServer,

@@ -60,7 +60,8 @@ class Model:
 
 
 def formulate(case, binaries):
-    model, steps, h = Model(), len(case["fixed_kw"]), case["step_h"]
+    model, steps = Model(), len(case["fixed_kw"])
+    hours = [case["step_h"] * part for part in case["parts"]]
     into = [[] for _ in range(steps)]  # terms of the power into the community, by step
     powers = []  # terms of the power of each storage, by step
     known = list(case["fixed_kw"])
@@ -70,7 +71,7 @@ def formulate(case, binaries):
         powers.append([])
         simces = case["simces"]
         energy = None
-        for t in range(steps):
+        for t, h in enumerate(hours):
             charge = model.column(0, storage["charge_max_kw"])
             discharge = model.column(0, storage["discharge_max_kw"], h * storage["wear_eur_per_kwh"])
             if binaries:
@@ -83,7 +84,7 @@ def formulate(case, binaries):
             if simces and t == steps - 1:
                 break
             after = model.column(0, storage["capacity_kwh"])
-            kept = 1 - storage["self_discharge"] if simces else 1
+            kept = (1 - storage["self_discharge"]) ** case["parts"][t] if simces else 1
             lost = 0 if simces else storage["self_discharge"] * storage["capacity_kwh"] * h
             terms = [(after, 1), (charge, -storage["charge_efficiency"] * h)]
             terms.append((discharge, h / storage["discharge_efficiency"]))
@@ -102,7 +103,7 @@ def formulate(case, binaries):
                 model.row(target, [(away, 1), (energy, 1)], None)
     trade = [([], []) for _ in range(steps)]
     for market in case["markets"]:
-        for t, step in enumerate(market):
+        for t, (step, h) in enumerate(zip(market, hours)):
             known[t] += step["agreed_kw"]
             model.constant += h * step["agreed_kw"] * step["agreed_eur_per_kwh"]
             for sign, segments in ((1, step["take"]), (-1, step["give"])):
@@ -119,7 +120,7 @@ def formulate(case, binaries):
             model.row(None, [(it, 1) for it in trade[t][1]] + [(way, give)], give)
     for regulation in case["regulations"]:
         for n, reference in enumerate(regulation["reference_kw"]):
-            t, size = regulation["first"] + n, regulation["size_kw"]
+            t, size = regulation["first"] + n, regulation["size_kw"][n]
             terms = sum((powers[it][t] for it in regulation["storages"]), [])
             if regulation["up"]:
                 model.row(reference + size, terms, None)

@@ -51,6 +51,7 @@ pub fn case(problem: &Problem) -> Value {
     });
     json!({
         "step_h": problem.step_h,
+        "parts": problem.parts,
         "fixed_kw": problem.fixed_kw,
         "simces": problem.storage_model == StorageModel::Simces,
         "storages": storages.collect::<Vec<_>>(),
@@ -67,7 +68,7 @@ pub fn community(storages: usize, steps: usize, rng: &mut Rng) -> Problem {
     let size = storages.max(1) as f64;
     let hour = |t: usize| (t % 24) as f64;
     let sun = |t: usize| (std::f64::consts::PI * (hour(t) - 6.0) / 12.0).sin().max(0.0);
-    let fixed_kw = (0..steps).map(|t| size * (3.0 * sun(t) - 1.0 - 0.6 * rng.f64())).collect();
+    let fixed_kw: Vec<f64> = (0..steps).map(|t| size * (3.0 * sun(t) - 1.0 - 0.6 * rng.f64())).collect();
     let tariff = |t: usize, rng: &mut Rng| {
         let price = 0.15 + 0.08 * ((hour(t) - 3.0) / 24.0 * std::f64::consts::TAU).sin() + 0.05 * rng.f64();
         Tariff {
@@ -80,6 +81,7 @@ pub fn community(storages: usize, steps: usize, rng: &mut Rng) -> Problem {
     let steps = (0..steps).map(|t| tariff(t, rng).open()).collect();
     Problem {
         step_h: 1.0,
+        parts: vec![1.0; fixed_kw.len()],
         fixed_kw,
         storage_model: StorageModel::Rated,
         storages: (0..storages).map(|n| storage(n, rng)).collect(),
@@ -127,11 +129,12 @@ pub fn anything(rng: &mut Rng) -> Problem {
             steps: first..last + 1,
             storages: (0..storages.len()).filter(|n| *n == 0 || rng.bool()).collect(),
             reference_kw: (first..=last).map(|_| 2.0 * rng.f64() - 1.0).collect(),
-            size_kw: 2.0 * rng.f64(),
+            size_kw: (first..=last).map(|_| 2.0 * rng.f64()).collect(),
         });
     }
     Problem {
         step_h,
+        parts: (0..steps).map(|_| rng.choice([0.25, 0.75, 1.0, 1.0, 1.5]).unwrap_or(1.0)).collect(),
         fixed_kw: (0..steps).map(|_| 8.0 * rng.f64() - 5.0).collect(),
         storage_model: if simces { StorageModel::Simces } else { StorageModel::Rated },
         first_kw: (rng.u8(0..5) == 0).then(|| storages.iter().map(|_| rng.f64() - 0.5).collect()),

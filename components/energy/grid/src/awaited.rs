@@ -66,6 +66,19 @@ impl Awaited {
         Ok(())
     }
 
+    /// Whether so many can be all that are waited for; only then is it worth while to look who is missing.
+    pub(crate) fn may_be_all(&self, connections: &Connections, told: usize) -> bool {
+        told >= self.at_least(connections)
+    }
+
+    /// So many are waited for, if not more.
+    pub(crate) fn at_least(&self, connections: &Connections) -> usize {
+        match self.count {
+            Some(count) => count + self.storages.len(),
+            None => connections.count().max(self.storages.len()),
+        }
+    }
+
     /// What is still to be told by those for whom `has_told` does not hold; `what` says what that is.
     ///
     /// # Errors
@@ -102,7 +115,7 @@ impl Awaited {
         connections: &Connections,
         heard: &BTreeSet<String>,
     ) -> Result<(), Fault> {
-        let Some(count) = self.count else { return Ok(()) };
+        let Some(count) = self.count.filter(|count| heard.len() > *count) else { return Ok(()) };
         let told: Vec<&String> = self.counted(connections).filter(|name| heard.contains(*name)).collect();
         if told.len() > count { Err(too_many(count, &told)) } else { Ok(()) }
     }

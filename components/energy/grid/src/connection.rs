@@ -12,6 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How far the shares of a ZIP load may be from 1 together.
 const SHARES_TOLERANCE: f64 = 1e-6;
 
+/// What the tables of resources are.
+pub(crate) const ABOUT_RESOURCES: &str =
+    "Resources that the network does not know, or knows otherwise, by name.";
+
 /// What a configuration says of a resource: it comes before what the network says.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Connected {
@@ -56,8 +60,7 @@ impl Connected {
 
     /// Reads the tables `[resources.NAME]`.
     pub(crate) fn read_all(section: &Section<'_>) -> BTreeMap<String, Self> {
-        let about = "Resources that the network does not know, or knows otherwise, by name.";
-        let tables = section.named_sections("resources", about);
+        let tables = section.named_sections("resources", ABOUT_RESOURCES);
         tables.iter().map(|table| (table.name().to_owned(), Self::read(table))).collect()
     }
 }
@@ -160,6 +163,11 @@ impl Connections {
         let Place { connection, dependence, .. } = Place::at(customer_id, "");
         self.by_name.insert(name.to_owned(), Spot { bus, connection, dependence });
         Ok(())
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.by_name.len()
     }
 
     /// The names of all.

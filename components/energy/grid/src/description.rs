@@ -84,6 +84,17 @@ impl NetworkDescription {
         true
     }
 
+    /// What of it the messages of NIS have no fields for.
+    pub(crate) fn untold_by_nis(&self) -> Unsaid {
+        let PerUnitNetwork { root_voltage_pu, wires, branches, .. } = &self.network;
+        let taps = branches.iter().filter_map(|branch| {
+            let range = branch.taps?;
+            let position = self.tap_positions.get(&branch.name).copied().unwrap_or(range.neutral);
+            Some((branch.name.clone(), (range, position)))
+        });
+        Unsaid { root_voltage_pu: *root_voltage_pu, wires: *wires, taps: taps.collect() }
+    }
+
     /// Its buses as NIS tells them (wire contract 2.5).
     #[must_use]
     pub fn bus_info(&self) -> NetworkBusInfo {
@@ -172,6 +183,26 @@ impl Default for Unsaid {
     /// Nominal voltage at the root, a neutral that is earthed everywhere, no taps.
     fn default() -> Self {
         Self { root_voltage_pu: 1.0, wires: Wires::NeutralEarthedEverywhere, taps: BTreeMap::new() }
+    }
+}
+
+impl Unsaid {
+    /// What is otherwise here than in `known`, in the words of its keys. Taps at their neutral position change nothing.
+    pub(crate) fn otherwise_than(&self, known: &Self) -> Vec<String> {
+        let mut otherwise = Vec::new();
+        if self.root_voltage_pu != known.root_voltage_pu {
+            otherwise
+                .push(format!("the source's voltage of {} pu (`root_voltage_pu`)", self.root_voltage_pu));
+        }
+        if self.wires != known.wires {
+            otherwise.push("the neutral (`neutral`)".to_owned());
+        }
+        for (branch, (range, position)) in &self.taps {
+            if *position != range.neutral && !known.taps.contains_key(branch) {
+                otherwise.push(format!("position {position} of {branch} (`[taps.{branch}.range]`)"));
+            }
+        }
+        otherwise
     }
 }
 

@@ -6,7 +6,7 @@ use crate::readings::{Extremes, branch_currents, bus_voltages, hours, losses};
 use crate::source::{Known, NetworkSource};
 use crate::taps::{TapChanger, Taps};
 use gridloop_clock::MonoTime;
-use gridloop_component::{Component, Fault, OpenEpoch, Output, Refusal, Step};
+use gridloop_component::{Component, Fault, INPUTS_PER_EPOCH, OpenEpoch, Output, Refusal, Step};
 use gridloop_messages::{Body, Message, ResourceState, Warning, WarningKind};
 use gridloop_power_flow::{Operation, Solution, Topology};
 use serde_json::{Value, json};
@@ -111,6 +111,14 @@ impl Grid {
         let Some(Learnt { connections, .. }) = &self.learnt else { return Ok(()) };
         self.heard.extend(names.iter().filter(|name| connections.has(name)).cloned());
         self.settings.awaited.check_heard(connections, &self.heard)
+    }
+
+    /// Whether enough has come for a solution, as far as a count can tell.
+    fn may_be_complete(&self) -> bool {
+        let awaited = &self.settings.awaited;
+        let of_network =
+            |Learnt { connections, .. }: &Learnt| awaited.may_be_all(connections, self.states.len());
+        self.learnt.as_ref().is_none_or(of_network)
     }
 
     /// What is missing for a solution.
@@ -238,6 +246,12 @@ impl Component for Grid {
         inputs
     }
 
+    /// Twice what it waits for: others may tell their states too.
+    fn inputs_max(&self) -> usize {
+        let awaited = |learnt: &Learnt| self.settings.awaited.at_least(&learnt.connections);
+        INPUTS_PER_EPOCH.max(2 * self.learnt.as_ref().map_or(0, awaited))
+    }
+
     fn open(&mut self, _: &OpenEpoch) -> Result<(), Fault> {
         self.states.clear();
         self.early.clear();
@@ -274,6 +288,10 @@ impl Component for Grid {
     }
 
     fn step(&mut self, epoch: &OpenEpoch, now: MonoTime) -> Result<Step, Fault> {
+        let until = epoch.opened_at + self.settings.input_timeout;
+        if now < until && !self.may_be_complete() {
+            return Ok(Step::WakeAt(until));
+        }
         let missing = self.missing()?;
         if !missing.is_empty() {
             return wait_for(&missing, epoch, now, self.settings.input_timeout);

@@ -1,6 +1,6 @@
 //! Who tells a network: [`Information`] publishes what NIS or CIS know, in epoch 1 (wire contract 6.7).
 
-use crate::description::NetworkDescription;
+use crate::description::{NetworkDescription, Unsaid};
 use gridloop_clock::MonoTime;
 use gridloop_component::{Component, Fault, OpenEpoch, Output, Step};
 use gridloop_messages::{Body, Decoded, Message, Timestamp, Warning, WarningKind, decode, topic};
@@ -50,6 +50,8 @@ pub enum InformationError {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Information {
     messages: Vec<Output>,
+    /// What the file has and the messages do not.
+    untold: Option<Unsaid>,
 }
 
 /// How many branches and buses are named of which not all is told.
@@ -93,7 +95,12 @@ impl Information {
             let warning = Warning::new(WarningKind::Other, &text);
             information.messages.iter_mut().for_each(|message| message.warnings.push(warning.clone()));
         }
-        information
+        Self { untold: Some(description.untold_by_nis()), ..information }
+    }
+
+    /// What it knows and cannot tell, for there are no fields for it.
+    pub(crate) fn untold(&self) -> Option<&Unsaid> {
+        self.untold.as_ref()
     }
 
     /// What CIS knows of its customers.
@@ -107,11 +114,12 @@ impl Information {
             Output::new(topic::NETWORK_BUS_INFO.to_owned(), buses),
             Output::new(topic::NETWORK_COMPONENT_INFO.to_owned(), branches),
         ];
-        Self { messages }
+        Self { messages, untold: None }
     }
 
     fn cis(customers: Body) -> Self {
-        Self { messages: vec![Output::new(topic::CUSTOMER_INFO.to_owned(), customers)] }
+        let messages = vec![Output::new(topic::CUSTOMER_INFO.to_owned(), customers)];
+        Self { messages, untold: None }
     }
 
     /// The same messages on other topics, one for each.

@@ -1,11 +1,13 @@
 //! The kinds of component here: [`Kind`], by the words of [`KINDS`].
 
+use crate::description::Unsaid;
 use crate::grid::{Grid, GridSettings};
 use crate::information::Information;
 use crate::monitoring::{StateMonitoring, StateMonitoringSettings};
 use crate::predictor::{NetworkStatePredictor, PredictorSettings};
 use crate::settings::read_information;
 use crate::simces::SimcesInformation;
+use crate::source::NetworkSource;
 use crate::taps::TapChanger;
 use gridloop_component::{Component, Fault};
 use gridloop_service::Section;
@@ -50,6 +52,32 @@ impl Kind {
         let Self::Grid(settings) = self else { return Vec::new() };
         let own = settings.taps.iter().filter(|(_, changer)| **changer == TapChanger::Commanded);
         own.map(|(branch, _)| branch.clone()).collect()
+    }
+
+    /// What it knows itself of a network that the messages of NIS tell it; `None` if it solves no such network.
+    #[must_use]
+    pub fn solves_what_nis_tells(&self) -> Option<&Unsaid> {
+        let source = match self {
+            Self::Grid(settings) => &settings.source,
+            Self::NetworkStatePredictor(settings) => &settings.source,
+            Self::StateMonitoring(_) | Self::Information(_) | Self::SimcesInformation(_) => return None,
+        };
+        let NetworkSource::Messages(unsaid) = source else { return None };
+        Some(unsaid)
+    }
+
+    /// Of a `nis`: what of its network file its messages cannot carry, so that `solver`, who solves the network by them
+    /// and itself knows so much of it, solves another one. In a sentence.
+    #[must_use]
+    pub fn lost_on(&self, solver: &str, known: &Unsaid) -> Option<String> {
+        let Self::Information(Some(information)) = self else { return None };
+        let lost = information.untold()?.otherwise_than(known);
+        (!lost.is_empty()).then(|| {
+            format!(
+                "the messages of NIS cannot carry {}: {solver} solves the network without, unless its own table says it",
+                lost.join(", ")
+            )
+        })
     }
 
     /// The component, called `name`.

@@ -5,7 +5,7 @@ use crate::limits::Limits;
 use crate::readings::{Extreme, hours, on_wire};
 use crate::source::{Known, NetworkSource};
 use gridloop_clock::MonoTime;
-use gridloop_component::{Component, Fault, OpenEpoch, Output, Step};
+use gridloop_component::{Component, Fault, INPUTS_PER_EPOCH, OpenEpoch, Output, Step};
 use gridloop_messages::{
     Body, Conductor, CurrentStatus, DmsCurrent, DmsVoltage, LimitStatus, Message, NetworkState, StatusValue,
     VoltageStatus, Warning, WarningKind, topic,
@@ -31,6 +31,9 @@ pub struct StateMonitoringSettings {
     pub grace: Duration,
 }
 
+/// Names of strangers that are kept.
+const STRANGERS_MAX: usize = 100;
+
 /// A bus or branch with its phase.
 type At = (String, u8);
 
@@ -42,6 +45,8 @@ pub struct StateMonitoring {
     /// As they came, in V; neutrals too.
     voltages_v: BTreeMap<(String, Conductor), Complex64>,
     loadings: BTreeMap<At, [f64; 2]>,
+    /// How many of the expected voltages and currents have come in this epoch.
+    arrived: usize,
     /// States that came before the network was known.
     early: Vec<NetworkState>,
     unreliable: bool,
@@ -57,8 +62,14 @@ struct Expected {
     base_v: BTreeMap<String, f64>,
     /// Rated current at the sending and the receiving end.
     rated_a: BTreeMap<String, [f64; 2]>,
-    voltages: Vec<(String, Conductor)>,
-    currents: Vec<At>,
+    voltages: BTreeSet<(String, Conductor)>,
+    currents: BTreeSet<At>,
+}
+
+impl Expected {
+    fn count(&self) -> usize {
+        self.voltages.len() + self.currents.len()
+    }
 }
 
 /// What became of a bus or branch in the run.
@@ -76,6 +87,10 @@ struct Watched {
 struct Tally {
     epochs: u64,
     incomplete_epochs: u64,
+    /// Those of them in which nothing came at all.
+    unseen_epochs: u64,
+    /// The most voltages and currents that did not come in an epoch.
+    missing_max: usize,
     unreliable_epochs: u64,
     amber_epochs: u64,
     red_epochs: u64,
@@ -85,6 +100,8 @@ struct Tally {
     beyond_pu_h: f64,
     /// Branches that nobody has rated, and that are not judged.
     unrated: BTreeSet<String>,
+    /// Buses and branches that states came of and the network does not have; the first of them.
+    strangers: BTreeSet<String>,
     buses: BTreeMap<String, Watched>,
     branches: BTreeMap<String, Watched>,
 }
@@ -102,6 +119,7 @@ impl StateMonitoring {
             expected: None,
             voltages_v: BTreeMap::new(),
             loadings: BTreeMap::new(),
+            arrived: 0,
             early: Vec::new(),
             unreliable: false,
             senders: BTreeSet::new(),
@@ -151,7 +169,12 @@ impl StateMonitoring {
                 if expected.base_v.contains_key(&voltage.bus) {
                     let phasor =
                         Complex64::from_polar(voltage.magnitude_kv * 1e3, voltage.angle_deg.to_radians());
-                    self.voltages_v.insert((voltage.bus.clone(), voltage.node), phasor);
+                    let at = (voltage.bus.clone(), voltage.node);
+                    let awaited = expected.voltages.contains(&at);
+                    let is_first = self.voltages_v.insert(at, phasor).is_none();
+                    self.arrived += usize::from(awaited && is_first);
+                } else {
+                    self.tally.meet_stranger(&voltage.bus);
                 }
             }
             NetworkState::Current(current) => {
@@ -161,7 +184,12 @@ impl StateMonitoring {
                         current.magnitude_sending_end_a / sending_a,
                         current.magnitude_receiving_end_a / receiving_a,
                     ];
-                    self.loadings.insert((current.device_id.clone(), phase), loading);
+                    let at = (current.device_id.clone(), phase);
+                    let awaited = expected.currents.contains(&at);
+                    let is_first = self.loadings.insert(at, loading).is_none();
+                    self.arrived += usize::from(awaited && is_first);
+                } else if !self.tally.unrated.contains(&current.device_id) {
+                    self.tally.meet_stranger(&current.device_id);
                 }
             }
         }
@@ -169,10 +197,15 @@ impl StateMonitoring {
 
     /// How much of the epoch is still to come; `None` while the network is not known.
     fn missing(&self) -> Option<usize> {
-        let expected = self.expected.as_ref()?;
-        let voltages = expected.voltages.iter().filter(|at| !self.voltages_v.contains_key(*at));
-        let currents = expected.currents.iter().filter(|at| !self.loadings.contains_key(*at));
-        Some(voltages.count() + currents.count())
+        Some(self.expected.as_ref()?.count().saturating_sub(self.arrived))
+    }
+
+    /// Buses and rated branches of the network of which nothing has come in the whole run.
+    fn never_seen(&self) -> [Vec<&String>; 2] {
+        let Some(expected) = &self.expected else { return [Vec::new(), Vec::new()] };
+        let buses = expected.base_v.keys().filter(|bus| !self.tally.buses.contains_key(*bus));
+        let branches = expected.rated_a.keys().filter(|branch| !self.tally.branches.contains_key(*branch));
+        [buses.collect(), branches.collect()]
     }
 
     /// By bus and phase, the voltage against the neutral of the bus, where that was told, in per unit.
@@ -243,13 +276,21 @@ impl StateMonitoring {
 impl Component for StateMonitoring {
     fn inputs(&self) -> Vec<String> {
         let mut inputs = self.settings.source.topics();
-        inputs.push(format!("NetworkState.{}.#", self.settings.grid_id));
+        let grid = &self.settings.grid_id;
+        inputs.extend([format!("NetworkState.{grid}.Voltage.#"), format!("NetworkState.{grid}.Current.#")]);
         inputs.push(topic::STATUS_READY.to_owned());
         inputs
     }
 
+    /// Twice what the network has: neutrals and unrated branches come too, and whoever else is ready.
+    fn inputs_max(&self) -> usize {
+        let awaited = self.expected.as_ref().map_or(0, Expected::count);
+        INPUTS_PER_EPOCH.max(2 * awaited)
+    }
+
     fn open(&mut self, _: &OpenEpoch) -> Result<(), Fault> {
         self.voltages_v.clear();
+        self.arrived = 0;
         self.ready_at = None;
         self.loadings.clear();
         self.early.clear();
@@ -296,6 +337,8 @@ impl Component for StateMonitoring {
         let mut outputs = self.judge(epoch);
         if missing > 0 {
             self.tally.incomplete_epochs += 1;
+            self.tally.unseen_epochs += u64::from(self.arrived == 0);
+            self.tally.missing_max = self.tally.missing_max.max(missing);
             let text = format!("{missing} voltages and currents of the grid did not come");
             let warning = Warning::new(WarningKind::Input, &text);
             outputs.iter_mut().for_each(|output| output.warnings.push(warning.clone()));
@@ -330,6 +373,7 @@ impl Component for StateMonitoring {
         };
         let loaded = tally.branches.values().filter_map(|watched| watched.highest.as_ref());
         let most_loaded = loaded.max_by(|a, b| a.value.total_cmp(&b.value));
+        let [buses_never_seen, branches_never_seen] = self.never_seen();
         Some(json!({
             "kind": "state-monitoring",
             "grid": self.settings.grid_id,
@@ -343,6 +387,11 @@ impl Component for StateMonitoring {
             },
             "epochs": tally.epochs,
             "incomplete_epochs": tally.incomplete_epochs,
+            "unseen_epochs": tally.unseen_epochs,
+            "missing_max": tally.missing_max,
+            "buses_never_seen": buses_never_seen,
+            "branches_never_seen": branches_never_seen,
+            "not_in_network": tally.strangers,
             "unreliable_epochs": tally.unreliable_epochs,
             "amber": {"epochs": tally.amber_epochs, "seconds": tally.amber_s},
             "red": {"epochs": tally.red_epochs, "seconds": tally.red_s, "voltage_pu_h": tally.beyond_pu_h},
@@ -407,6 +456,12 @@ impl Watched {
 }
 
 impl Tally {
+    fn meet_stranger(&mut self, name: &str) {
+        if self.strangers.len() < STRANGERS_MAX && !self.strangers.contains(name) {
+            self.strangers.insert(name.to_owned());
+        }
+    }
+
     fn count(&mut self, worst: LimitStatus, length_s: f64) {
         match worst {
             LimitStatus::Acceptable => {}

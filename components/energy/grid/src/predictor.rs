@@ -8,7 +8,7 @@ use crate::readings::{angle_deg, on_wire, per_unit};
 use crate::source::{Known, NetworkSource};
 use crate::taps::{TapChanger, Taps};
 use gridloop_clock::MonoTime;
-use gridloop_component::{Component, Fault, OpenEpoch, Output, Step};
+use gridloop_component::{Component, Fault, INPUTS_PER_EPOCH, OpenEpoch, Output, Step};
 use gridloop_messages::{
     Body, CurrentForecast, Message, ResourceState, TimeSeries, Timestamp, ValueArray, VoltageForecast, topic,
 };
@@ -103,6 +103,14 @@ impl NetworkStatePredictor {
         self.learnt = Some((connections, taps));
         let told: Vec<String> = self.states.keys().chain(self.forecasts.keys()).cloned().collect();
         self.hear(&told)
+    }
+
+    /// Whether enough has come to look ahead, as far as counts can tell.
+    fn may_be_complete(&self) -> bool {
+        let Self { settings, states, forecasts, .. } = self;
+        let Some((connections, _)) = &self.learnt else { return true };
+        let forecast = forecasts.len() + settings.persistent.len();
+        [states.len(), forecast].into_iter().all(|told| settings.awaited.may_be_all(connections, told))
     }
 
     fn missing(&self) -> Result<Vec<String>, Fault> {
@@ -205,6 +213,12 @@ impl Component for NetworkStatePredictor {
         inputs
     }
 
+    /// Twice what it waits for, states and forecasts: others may tell theirs too.
+    fn inputs_max(&self) -> usize {
+        let awaited = |(connections, _): &(Connections, Taps)| self.settings.awaited.at_least(connections);
+        INPUTS_PER_EPOCH.max(4 * self.learnt.as_ref().map_or(0, awaited))
+    }
+
     fn open(&mut self, _: &OpenEpoch) -> Result<(), Fault> {
         self.states.clear();
         self.forecasts.clear();
@@ -251,6 +265,10 @@ impl Component for NetworkStatePredictor {
     }
 
     fn step(&mut self, epoch: &OpenEpoch, now: MonoTime) -> Result<Step, Fault> {
+        let until = epoch.opened_at + self.settings.input_timeout;
+        if now < until && !self.may_be_complete() {
+            return Ok(Step::WakeAt(until));
+        }
         let missing = self.missing()?;
         if !missing.is_empty() {
             return wait_for(&missing, epoch, now, self.settings.input_timeout);

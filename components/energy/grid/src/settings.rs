@@ -2,7 +2,7 @@
 
 use crate::NetworkDescription;
 use crate::awaited::Awaited;
-use crate::connection::Connected;
+use crate::connection::{ABOUT_RESOURCES, Connected};
 use crate::grid::GridSettings;
 use crate::information::{Information, InformationError};
 use crate::limits::Limits;
@@ -10,17 +10,21 @@ use crate::monitoring::StateMonitoringSettings;
 use crate::network_file;
 use crate::predictor::PredictorSettings;
 use crate::source::NetworkSource;
-use crate::taps;
+use crate::taps::{self, ABOUT_TAPS, TapChanger};
 use gridloop_component::Fault;
-use gridloop_service::{Field, Section};
+use gridloop_service::{Field, Section, nearest};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 /// The largest file of source voltages that is read.
 const SOURCE_VOLTAGES_MAX_BYTES: u64 = 16 << 20;
 
-/// What a source may hold, as a part of the nominal voltage.
-const SOURCE_VOLTAGE_PU: std::ops::RangeInclusive<f64> = 0.0..=2.0;
+/// What a source may hold while it dips or swells, as a part of the nominal voltage.
+const SOURCE_VOLTAGE_PU: std::ops::RangeInclusive<f64> = 0.01..=1.5;
+
+/// What a source holds at some time at least: a series below is one in kV.
+const SOURCE_VOLTAGE_USUAL_PU: f64 = 0.5;
 
 impl GridSettings {
     /// Reads the table of a component.
@@ -47,6 +51,8 @@ impl GridSettings {
                 Vec::new()
             })
         });
+        let resources = Connected::read_all(section);
+        check_of_network(section, &source, &resources, &taps.changers);
         Self {
             grid_id: grid_id(
                 section,
@@ -55,7 +61,7 @@ impl GridSettings {
             .optional()
             .unwrap_or_else(|| section.name().to_owned()),
             source,
-            resources: Connected::read_all(section),
+            resources,
             awaited: Awaited::read_with_storages(section),
             taps: taps.changers,
             source_voltage_pu: source_voltage_pu.unwrap_or_default(),
@@ -76,11 +82,13 @@ impl PredictorSettings {
                 None,
             );
         }
+        let resources = Connected::read_all(section);
+        check_of_network(section, &source, &resources, &taps.changers);
         let names = |key, about| section.texts(key, about).or(Vec::new()).into_iter().collect();
         Self {
             grid_id: grid_id(section, "GridId of the network, the middle of its topics.").required(),
             source,
-            resources: Connected::read_all(section),
+            resources,
             awaited: Awaited::read(section),
             points_max: section
                 .integer("points_max", "The most points in time that it looks ahead. Default: all that the forecasts have in common.")
@@ -145,6 +153,43 @@ pub(crate) fn read_information(
     }
 }
 
+/// Notes resources and taps that are at no bus and no branch of a network that is known from a file.
+fn check_of_network(
+    section: &Section<'_>,
+    source: &NetworkSource,
+    resources: &BTreeMap<String, Connected>,
+    taps: &BTreeMap<String, TapChanger>,
+) {
+    let NetworkSource::File(description) = source else { return };
+    let buses = || description.network.buses.iter().map(|bus| bus.name.as_str());
+    let like = |name: Option<&str>| name.map(|name| format!("did you mean `{name}`?"));
+    for table in section.named_sections("resources", ABOUT_RESOURCES) {
+        match resources.get(table.name()).and_then(|own| own.bus.as_deref()) {
+            Some(bus) if !buses().any(|known| known == bus) => {
+                table.error(Some("bus"), "a bus of the network", like(nearest(bus, buses())));
+            }
+            None if !description.resources.contains_key(table.name()) => {
+                table.error(None, "a `bus`: the network does not know this resource", None);
+            }
+            _ => {}
+        }
+    }
+    let changeable = || {
+        let branches = description.network.branches.iter().filter(|branch| branch.taps.is_some());
+        branches.map(|branch| branch.name.as_str())
+    };
+    for table in section.named_sections("taps", ABOUT_TAPS) {
+        let name = table.name();
+        if taps.contains_key(name) && !changeable().any(|branch| branch == name) {
+            table.error(
+                None,
+                "the name of a branch of the network that has taps",
+                like(nearest(name, changeable())),
+            );
+        }
+    }
+}
+
 fn grid_id<'a>(section: &Section<'a>, about: &str) -> Field<'a, String> {
     section.text("grid", about).matching(|text| is_topic_word(text))
 }
@@ -176,6 +221,10 @@ fn read_source_voltages(path: &Path) -> Result<Vec<f64>, String> {
     let Some(column) = column else {
         return Err(format!("{shown}:1:1: a column SourceVoltage in the header row, found {header:?}"));
     };
+    if header.split(',').any(|name| name.trim() == "TimeIndex") {
+        let expected = "no column TimeIndex, for a row is an epoch whatever its time is";
+        return Err(format!("{shown}:1:1: {expected}, found {header:?}"));
+    }
     let mut voltages = Vec::new();
     for (at, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
         let cell = line.split(',').nth(column).unwrap_or_default();
@@ -191,6 +240,11 @@ fn read_source_voltages(path: &Path) -> Result<Vec<f64>, String> {
     }
     if voltages.is_empty() {
         return Err(format!("{shown}:2:1: at least one row below the header"));
+    }
+    let highest = voltages.iter().copied().fold(f64::MIN, f64::max);
+    if highest < SOURCE_VOLTAGE_USUAL_PU {
+        let expected = format!("voltages in per unit, {SOURCE_VOLTAGE_USUAL_PU} or more at some time");
+        return Err(format!("{shown}:2:1: {expected}, found {highest} as the highest"));
     }
     Ok(voltages)
 }

@@ -12,6 +12,9 @@ use std::ops::RangeInclusive;
 /// The point of a device that tells its tap position.
 pub(crate) const TAP_POSITION: &str = "tap_position";
 
+/// What the tables of taps are.
+pub(crate) const ABOUT_TAPS: &str = "Who moves the taps of a branch, by its name.";
+
 /// Who moves the taps of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TapChanger {
@@ -33,7 +36,7 @@ pub(crate) struct ReadTaps {
 /// Reads who moves taps; `commands` says whether the component itself may.
 pub(crate) fn read(section: &Section<'_>, commands: bool) -> ReadTaps {
     let mut taps = ReadTaps::default();
-    for section in section.named_sections("taps", "Who moves the taps of a branch, by its name.") {
+    for section in section.named_sections("taps", ABOUT_TAPS) {
         let name = section.name().to_owned();
         let device = section
             .text("device", "The tap changer: its position is that of `DeviceState.<device>`.")

@@ -8,6 +8,7 @@ mod bids;
 mod commitments;
 mod component;
 mod flexibility;
+mod horizon;
 mod linear;
 mod plan;
 mod problem;

@@ -2,10 +2,11 @@
 
 use crate::controllable::{ControllableResource, ControllableSettings};
 use crate::controller::{Controller, ControllerSettings};
+use crate::power_series::SeriesFile;
 use crate::price_forecaster::{PriceForecaster, PriceForecasterSettings};
 use crate::resource_forecaster::{ResourceForecaster, ResourceForecasterSettings};
 use crate::start_file::SimcesController;
-use crate::storage::{Storage, StorageSettings};
+use crate::storage::{Storage, StorageMode, StorageSettings};
 use crate::tables;
 use gridloop_component::{Component, Fault};
 use gridloop_service::Section;
@@ -40,6 +41,16 @@ pub const KINDS: &[(&str, ReadKind)] = &[
 ];
 
 impl Kind {
+    /// The file with its power in the run, if it has one.
+    #[must_use]
+    pub fn series(&self) -> Option<&SeriesFile> {
+        match self {
+            Self::Storage(StorageSettings { mode: StorageMode::File(series), .. }) => Some(series),
+            Self::Controllable(settings) => Some(&settings.series),
+            _ => None,
+        }
+    }
+
     /// The component, called `name`.
     ///
     /// # Errors

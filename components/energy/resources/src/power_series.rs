@@ -4,9 +4,13 @@ use crate::SeriesError;
 use crate::curve::{Interpolation, Outside, Times, millis};
 use crate::sheet::{Column, Row, Sheet, flaw};
 use crate::stamps::{Stamps, Zone, canonical};
+use gridloop_clock::MonoTime;
 use gridloop_component::{Fault, OpenEpoch};
+use gridloop_messages::Timestamp;
+use gridloop_service::Section;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A CSV file with the power of a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +47,14 @@ impl SeriesFile {
             time_zone: None,
             interpolation: Interpolation::Hold,
             time_index: TimeIndex::Obeyed,
+        }
+    }
+
+    /// Notes in the table that names the file what it lacks for a run. A file that cannot be read has been told already.
+    pub fn check_run(&self, section: &Section<'_>, start: Timestamp, epoch_length: Duration, epochs: u64) {
+        let Ok(series) = PowerSeries::open(self) else { return };
+        if let Some(lack) = series.lacks(start, epoch_length, epochs) {
+            section.error(Some("file"), format!("a series for all {epochs} epochs of the run: {lack}"), None);
         }
     }
 }
@@ -109,6 +121,26 @@ impl PowerSeries {
             times,
             end_line,
         })
+    }
+
+    /// What it lacks for a run of so many epochs, each of this length, from this instant on.
+    pub(crate) fn lacks(&self, start: Timestamp, length: Duration, epochs: u64) -> Option<Fault> {
+        let step_ms = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
+        let epoch = |number: u64| {
+            let before = i64::try_from(number.saturating_sub(1)).unwrap_or(i64::MAX);
+            let from = millis(start).saturating_add(step_ms.saturating_mul(before));
+            OpenEpoch {
+                number,
+                start_time: canonical(from),
+                end_time: canonical(from.saturating_add(step_ms)),
+                nominal_start: MonoTime::default(),
+                deadline: None,
+                opened_at: MonoTime::default(),
+            }
+        };
+        let first_beyond = u64::try_from(self.rows()).unwrap_or(u64::MAX).saturating_add(1);
+        let last = if self.times.is_some() { epochs } else { epochs.min(first_beyond) };
+        [1, last].into_iter().find_map(|number| self.values(&epoch(number)).err())
     }
 
     pub(crate) fn rows(&self) -> usize {

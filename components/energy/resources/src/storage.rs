@@ -76,6 +76,8 @@ struct Control {
     /// Setpoints that came when the epoch's result was out.
     late: u64,
     missing: u64,
+    /// The epoch for which it has last been told that a setpoint is waited for.
+    told: u64,
 }
 
 /// A storage that obeys setpoints or a file, within its rating.
@@ -121,6 +123,7 @@ impl Storage {
                     completed: false,
                     late: 0,
                     missing: 0,
+                    told: 0,
                 })
             }
             StorageMode::File(file) => Request::Series(PowerSeries::open(file)?),
@@ -182,7 +185,33 @@ fn patience(epoch: &OpenEpoch) -> Option<MonoTime> {
     Some(deadline.before(deadline.since(epoch.opened_at) / 2))
 }
 
+/// So long a setpoint is waited for in silence.
+const SILENCE: Duration = Duration::from_secs(10);
+
 impl Control {
+    /// Waits on, and tells people for what once it has been long.
+    fn wait(&mut self, epoch: &OpenEpoch, now: MonoTime) -> Step {
+        let until = epoch.opened_at + SILENCE;
+        if now < until {
+            return Step::WakeAt(until);
+        }
+        if self.told < epoch.number {
+            self.told = epoch.number;
+            let idle = match self.without {
+                WithoutSetpoint::Wait => "",
+                WithoutSetpoint::Idle | WithoutSetpoint::Hold => {
+                    "; `without_setpoint` ends the wait in a paced run only, where epochs have a deadline"
+                }
+            };
+            tracing::warn!(
+                epoch = epoch.number,
+                "no setpoint on {} yet, which is waited for{idle}",
+                self.topic
+            );
+        }
+        Step::Waiting
+    }
+
     /// The setpoint to obey now, or how to go on waiting. A warning says where it is no setpoint of this epoch.
     fn setpoint(
         &mut self,
@@ -194,12 +223,12 @@ impl Control {
             return Ok(setpoint_kw);
         }
         let instead_kw = match self.without {
-            WithoutSetpoint::Wait => return Err(Step::Waiting),
+            WithoutSetpoint::Wait => return Err(self.wait(epoch, now)),
             WithoutSetpoint::Idle => 0.0,
             WithoutSetpoint::Hold => self.last_kw,
         };
         match patience(epoch) {
-            None => Err(Step::Waiting),
+            None => Err(self.wait(epoch, now)),
             Some(until) if now.since(until) == Duration::ZERO && now != until => Err(Step::WakeAt(until)),
             Some(_) => {
                 self.missing += 1;
@@ -280,6 +309,10 @@ impl Component for Storage {
         if let Request::Setpoint(control) = &self.request {
             findings["epochs_without_setpoint"] = control.missing.into();
             findings["late_setpoints"] = control.late.into();
+            if control.epoch > 0 && !control.completed {
+                let waiting = format!("a setpoint on {} in epoch {}", control.topic, control.epoch);
+                findings["waited_in_vain_for"] = waiting.into();
+            }
         }
         Some(findings)
     }

@@ -111,6 +111,9 @@ pub(crate) fn read_storage(section: &Section<'_>) -> StorageSettings {
                     None,
                 );
             }
+            if node.is_some() {
+                section.error(Some("node"), "no such key beside `file`, which may have a column Node", None);
+            }
             if without.is_some() {
                 section.error(Some("without_setpoint"), "no such key beside `file`", None);
             }

@@ -1,6 +1,7 @@
 //! What a component is: [`Component`] is given an [`OpenEpoch`] and its inputs, and answers with a [`Step`] that
 //! carries each [`Output`] of the epoch.
 
+use crate::inbox::INPUTS_PER_EPOCH;
 use crate::{Fault, Refusal};
 use gridloop_clock::MonoTime;
 use gridloop_messages::{Body, IterationStatus, Message, SimulationId, Timestamp, Warning};
@@ -23,6 +24,13 @@ pub trait Component: Send {
 
     /// Topic patterns beyond SimState and Epoch.
     fn inputs(&self) -> Vec<String>;
+
+    /// The most inputs that an epoch may have; what comes beyond is refused. More than
+    /// [`INPUTS_PER_EPOCH`](crate::INPUTS_PER_EPOCH) for a component that knows of so many senders. Asked in an epoch that
+    /// has had that many.
+    fn inputs_max(&self) -> usize {
+        INPUTS_PER_EPOCH
+    }
 
     /// The most rounds that an epoch may take, for a component that iterates (wire contract 3.6): only such a one may
     /// answer with [`Step::Round`], and its results say `final`. All others are given final results only: an
@@ -207,6 +215,10 @@ impl<C: Component> Component for Result<C, Fault> {
         self.as_ref().map(Component::inputs).unwrap_or_default()
     }
 
+    fn inputs_max(&self) -> usize {
+        self.as_ref().map_or(INPUTS_PER_EPOCH, Component::inputs_max)
+    }
+
     fn rounds_max(&self) -> Option<NonZeroU32> {
         self.as_ref().ok().and_then(Component::rounds_max)
     }
@@ -254,6 +266,10 @@ impl<C: Component + ?Sized> Component for Box<C> {
 
     fn inputs(&self) -> Vec<String> {
         (**self).inputs()
+    }
+
+    fn inputs_max(&self) -> usize {
+        (**self).inputs_max()
     }
 
     fn rounds_max(&self) -> Option<NonZeroU32> {

@@ -1,7 +1,7 @@
 //! The SimCES rules around a component, as a state machine: [`ComponentCore::handle`] takes one [`Input`] and the time,
 //! and appends the [`Action`]s that follow.
 
-use crate::inbox::{Early, Inbox, Verdict};
+use crate::inbox::{Early, INPUTS_PER_EPOCH, Inbox, Verdict};
 use crate::outbox::Outbox;
 use crate::window::{Window, window};
 use crate::{Component, Ended, Fault, Identity, OpenEpoch, Refusal, Round, Step};
@@ -371,7 +371,17 @@ impl<C: Component> ComponentCore<C> {
         if self.rounds_max.is_none() && fields.iteration_status == Some(IterationStatus::Intermediate) {
             return false;
         }
-        match self.inbox.offer(fields.epoch_number, topic, message, body, at.now) {
+        let mut inputs_max = INPUTS_PER_EPOCH;
+        if self.inbox.is_full() {
+            match guarded(&mut self.component, |component| Ok(component.inputs_max())) {
+                Ok(most) => inputs_max = inputs_max.max(most),
+                Err(fault) => {
+                    self.fail(fault, at, actions);
+                    return false;
+                }
+            }
+        }
+        match self.inbox.offer(inputs_max, fields.epoch_number, topic, message, body, at.now) {
             Verdict::Take => {
                 self.give(topic, message, at.now, at, actions);
                 true

@@ -17,8 +17,8 @@ pub(crate) const MAX_EARLY_PER_EPOCH: usize = 1_024;
 pub(crate) const MAX_EARLY: usize = 4_096;
 /// Bytes of all early inputs together, as they came.
 pub(crate) const MAX_EARLY_BYTES: usize = 16 * 1024 * 1024;
-/// Inputs that one epoch may have.
-pub(crate) const MAX_INPUTS_PER_EPOCH: usize = 16_384;
+/// Inputs that one epoch may have, unless the component knows of [more](crate::Component::inputs_max).
+pub const INPUTS_PER_EPOCH: usize = 16_384;
 
 /// What becomes of an input.
 #[derive(Debug)]
@@ -75,9 +75,15 @@ impl Inbox {
         self.latest
     }
 
-    /// Judges a message for `epoch`, and keeps it if it came early.
+    /// Whether the latest epoch has had as many inputs as it may have, unless the component knows of more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.epochs.get(&self.latest).is_some_and(|slot| slot.seen.len() >= INPUTS_PER_EPOCH)
+    }
+
+    /// Judges a message for `epoch`, and keeps it if it came early. The latest epoch may have `inputs_max`.
     pub(crate) fn offer(
         &mut self,
+        inputs_max: usize,
         epoch: u64,
         topic: &Arc<str>,
         message: &Arc<Message>,
@@ -98,7 +104,7 @@ impl Inbox {
             return Verdict::Refused(old_epoch(topic, header, epoch, self.latest));
         }
         if epoch == self.latest {
-            if inputs >= MAX_INPUTS_PER_EPOCH {
+            if inputs >= inputs_max {
                 let (topic, message_id) = names(topic, header);
                 return Verdict::Refused(Refusal::TooMany { topic, message_id, epoch });
             }

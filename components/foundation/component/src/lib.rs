@@ -24,6 +24,7 @@ pub use api::{Change, Component, Identity, OpenEpoch, Output, Round, Step, itera
 pub use at_length::at_length;
 pub use core::{Action, ComponentCore, Input};
 pub use fault::Fault;
+pub use inbox::INPUTS_PER_EPOCH;
 pub use poke::Poke;
 pub use refusal::Refusal;
 pub use run::{Ended, Joined, RunError, join, run};

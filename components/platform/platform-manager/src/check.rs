@@ -11,10 +11,14 @@ pub(crate) fn check(args: &ConfigurationArgs) -> anyhow::Result<ExitCode> {
         Err(diagnostics) => Ok(refuse(&diagnostics, args.json)),
         Ok(configuration) if args.json => {
             let components = configuration.component_names();
-            println!("{}", serde_json::json!({ "errors": [], "components": components }));
+            let remarks = configuration.remarks();
+            println!("{}", serde_json::json!({ "errors": [], "remarks": remarks, "components": components }));
             Ok(ExitCode::SUCCESS)
         }
         Ok(configuration) => {
+            for remark in configuration.remarks() {
+                eprintln!("{}: warning: {remark}", args.config.display());
+            }
             println!(
                 "{}: sound; {} epochs, {} components, {} devices, bus {}",
                 args.config.display(),

@@ -4,6 +4,7 @@ use crate::bus::{BusSettings, read_bus};
 use crate::dummies::{read_dummy, read_simple};
 use crate::iteration::{read_droop_generator, read_voltage_dependent_load};
 use crate::log::{LogSettings, read_log};
+use crate::together::check_together;
 use gridloop_dummies::iteration::{DroopGeneratorSettings, VoltageDependentLoadSettings};
 use gridloop_dummies::{DummySettings, SimpleSettings};
 use gridloop_gateway::{DeviceSettings, TotalLimits, read_devices, read_total};
@@ -174,6 +175,25 @@ impl Configuration {
         }
     }
 
+    /// What is sound and may not be what was meant, each in a sentence.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        let networks = || {
+            self.components.iter().filter_map(|component| match &component.kind {
+                ComponentKind::Grid(kind) => Some((&component.name, kind)),
+                _ => None,
+            })
+        };
+        let mut remarks = Vec::new();
+        for (solver, known) in
+            networks().filter_map(|(name, kind)| Some((name, kind.solves_what_nis_tells()?)))
+        {
+            let lost = networks().filter_map(|(nis, kind)| Some((nis, kind.lost_on(solver, known)?)));
+            remarks.extend(lost.map(|(nis, lost)| format!("`[component.{nis}]`: {lost}")));
+        }
+        remarks
+    }
+
     /// The names that the manager waits for.
     #[must_use]
     pub fn component_names(&self) -> Vec<String> {
@@ -235,6 +255,8 @@ pub fn read(root: &Section<'_>) -> Configuration {
         overrides: Vec::new(),
     };
     check_names(root, &manager, &configuration);
+    let tables = |table| root.named_sections(table, about_table(table));
+    check_together(&tables("component"), &tables("device"), &configuration);
     check_pace(&manager, &configuration);
     configuration
 }

@@ -1,7 +1,8 @@
 //! `gridloop export`: writes a whole run as CSV or JSON lines.
 
 use crate::context::{Context, runtime};
-use anyhow::Context as _;
+use crate::stored::find;
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use gridloop_log_reader::export::{csv, jsonl};
 use gridloop_logging::StoreUrl;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 
 #[derive(Debug, Args)]
 pub(crate) struct ExportArgs {
-    /// The SimulationId of the run.
+    /// The run: its SimulationId or, in a store of SQLite, its folder or `latest`.
     run: String,
     /// Where the run is: `sqlite:DIR` or `mongodb://user:password@host:port/database`.
     #[arg(long, value_name = "URL", default_value = "sqlite:runs")]
@@ -45,11 +46,12 @@ enum Format {
 pub(crate) fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     // For its log.
     let _context = Context::new()?;
+    let wanted = wanted(args)?;
     let done = runtime()?.block_on(async {
-        let archive = Archive::open(&args.store).await?;
+        let archive = Archive::open(&wanted.store).await?;
         match &args.output {
-            None => write(args, &archive, &mut BufWriter::new(io::stdout().lock())).await,
-            Some(path) => write_file(args, &archive, path).await,
+            None => write(args, &wanted.id, &archive, &mut BufWriter::new(io::stdout().lock())).await,
+            Some(path) => write_file(args, &wanted.id, &archive, path).await,
         }
     });
     match done {
@@ -59,12 +61,29 @@ pub(crate) fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// A run and where it is.
+struct Wanted {
+    store: StoreUrl,
+    id: String,
+}
+
+/// What is called in one of the words for it. Whatever is no such word may be an id, which the store knows.
+fn wanted(args: &ExportArgs) -> anyhow::Result<Wanted> {
+    let (store, id) = (args.store.clone(), args.run.clone());
+    let StoreUrl::Sqlite(runs) = &args.store else { return Ok(Wanted { store, id }) };
+    match find(runs, &args.run) {
+        Ok(found) => Ok(Wanted { store: StoreUrl::Sqlite(found.runs), id: found.id.to_string() }),
+        Err(error) if args.run == "latest" => Err(error),
+        Err(_) => Ok(Wanted { store, id }),
+    }
+}
+
 /// Writes a file beside the one that is asked for, which it replaces only when it is whole.
-async fn write_file(args: &ExportArgs, archive: &Archive, path: &Path) -> anyhow::Result<()> {
+async fn write_file(args: &ExportArgs, run: &str, archive: &Archive, path: &Path) -> anyhow::Result<()> {
     let failed = || format!("cannot write {}", path.display());
     if is_special(path) {
         let mut out = BufWriter::new(open_special(path).with_context(failed)?);
-        write(args, archive, &mut out).await?;
+        write(args, run, archive, &mut out).await?;
         return out.flush().with_context(failed);
     }
     let path = &behind_links(path);
@@ -72,7 +91,7 @@ async fn write_file(args: &ExportArgs, archive: &Archive, path: &Path) -> anyhow
     beside.push(".part");
     let beside = PathBuf::from(beside);
     let mut file = BufWriter::new(File::create(&beside).with_context(failed)?);
-    let written = match write(args, archive, &mut file).await {
+    let written = match write(args, run, archive, &mut file).await {
         Ok(()) => file.flush().and_then(|()| std::fs::rename(&beside, path)).with_context(failed),
         Err(error) => Err(error),
     };
@@ -83,15 +102,17 @@ async fn write_file(args: &ExportArgs, archive: &Archive, path: &Path) -> anyhow
     written
 }
 
-async fn write(args: &ExportArgs, archive: &Archive, out: &mut impl Write) -> anyhow::Result<()> {
+async fn write(args: &ExportArgs, run: &str, archive: &Archive, out: &mut impl Write) -> anyhow::Result<()> {
     match args.format {
         Format::Jsonl => {
-            let messages = jsonl(archive, &args.run, out).await?;
+            let messages = jsonl(archive, run, out).await?;
             eprintln!("{messages} messages");
         }
         Format::Csv => {
-            let (rows, replaced) =
-                csv(archive, &args.run, args.attrs.as_deref(), args.by.as_deref(), out).await?;
+            let (rows, replaced) = csv(archive, run, args.attrs.as_deref(), args.by.as_deref(), out).await?;
+            if let (0, Some(attributes)) = (rows, &args.attrs) {
+                bail!("no message of the run has {attributes}: name parts of messages, such as RealPower");
+            }
             eprintln!("{rows} points in time");
             if replaced > 0 {
                 eprintln!(

@@ -1,7 +1,7 @@
 //! What components found out, in the closing words of a run: a state monitoring in sentences, any other kind by the names
 //! of its fields, which carry their units.
 
-use gridloop_platform_manager::Findings;
+use gridloop_platform_manager::{Findings, not_seen};
 use serde_json::{Map, Value};
 
 /// Where the text behind a name begins.
@@ -40,7 +40,7 @@ pub(crate) fn lines(components: &Findings) -> Vec<String> {
 fn of_component(name: &str, findings: &Value) -> Vec<String> {
     let Some(fields) = findings.as_object() else { return vec![labelled(name, &short(findings))] };
     let kind = fields.get("kind").and_then(Value::as_str).unwrap_or("findings");
-    let told = if kind == "state-monitoring" { of_state_monitoring(fields) } else { None };
+    let told = if kind == "state-monitoring" { of_state_monitoring(findings, fields) } else { None };
     let parts = told.unwrap_or_else(|| plain(fields));
     let mut lines = Vec::new();
     for (index, part) in parts.into_iter().enumerate() {
@@ -54,9 +54,14 @@ fn of_component(name: &str, findings: &Value) -> Vec<String> {
     lines
 }
 
-/// The worst bus with its instant, the time outside the limits, the most loaded branch. `None` where it does not say.
-fn of_state_monitoring(fields: &Map<String, Value>) -> Option<Vec<String>> {
+/// The worst bus with its instant, the time outside the limits, the most loaded branch, and what was not seen. `None` where
+/// it does not say.
+fn of_state_monitoring(findings: &Value, fields: &Map<String, Value>) -> Option<Vec<String>> {
+    let not_seen = not_seen(findings).map(|told| format!("IT {told}"));
     let worst = fields.get("worst")?;
+    if worst.is_null() {
+        return Some(vec![not_seen?]);
+    }
     let mut lines = vec![format!(
         "worst bus {} phase {}, {:.4} pu {}",
         short(worst.get("bus")?),
@@ -76,12 +81,19 @@ fn of_state_monitoring(fields: &Map<String, Value>) -> Option<Vec<String>> {
     let seconds = |name: &str| fields.get(name)?.get("seconds")?.as_f64();
     if let (Some(amber), Some(red)) = (seconds("amber"), seconds("red")) {
         lines.push(match (amber > 0.0, red > 0.0) {
+            (false, false) if not_seen.is_some() => "inside its limits as far as it was seen".to_owned(),
             (false, false) => "inside its limits all the time".to_owned(),
             (true, false) => format!("close to its limits for {} s, never beyond them", number(amber)),
             (_, true) => {
                 format!("BEYOND ITS LIMITS for {} s, close to them for {} s", number(red), number(amber))
             }
         });
+    }
+    lines.extend(not_seen);
+    if let Some(unrated) =
+        fields.get("unrated_branches").and_then(Value::as_array).filter(|it| !it.is_empty())
+    {
+        lines.push(format!("currents of {} branches are not judged: nobody has rated them", unrated.len()));
     }
     Some(lines)
 }
@@ -233,6 +245,25 @@ mod tests {
                 "            most loaded branch L9 phase 2, 104.0 % in epoch 20 at 2026-06-21 19:00:00.500 UTC",
                 "            BEYOND ITS LIMITS for 3600 s, close to them for 7200 s",
             ]
+        );
+    }
+
+    #[test]
+    fn a_network_that_was_not_seen_whole_is_not_called_inside_its_limits_all_the_time() {
+        let mut findings = json!({"kind": "state-monitoring", "epochs": 2, "incomplete_epochs": 2, "unseen_epochs": 0,
+            "buses_never_seen": ["B"], "not_in_network": ["b"], "unrated_branches": ["L1"],
+            "worst": {"bus": "s", "node": 2, "voltage_pu": 1.0, "epoch": 1, "time": "2026-06-21T19:00:00.000Z"},
+            "amber": {"epochs": 0, "seconds": 0.0}, "red": {"epochs": 0, "seconds": 0.0}});
+        let text = told("monitor", findings.clone()).join("\n");
+        assert!(text.contains("inside its limits as far as it was seen"), "{text}");
+        assert!(text.contains("IT did not see all of its network in 2 of 2 epochs"), "{text}");
+        assert!(text.contains("currents of 1 branches are not judged"), "{text}");
+        findings["worst"] = Value::Null;
+        findings["unseen_epochs"] = json!(2);
+        let text = told("monitor", findings).join("\n");
+        assert!(
+            text.starts_with("monitor     state-monitoring: IT saw nothing of its network in 2 of 2 epochs"),
+            "{text}"
         );
     }
 

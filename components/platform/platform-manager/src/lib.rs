@@ -14,6 +14,8 @@ mod parts;
 pub mod platform;
 mod report;
 mod session;
+mod together;
+mod unseen;
 mod verdict;
 
 pub use bus::BusSettings;
@@ -23,4 +25,5 @@ pub use output::{behind_links, is_special, open_special};
 pub use parts::{Findings, Membership, Parts, Strays, bus_for};
 pub use report::{BusReport, RunReport};
 pub use session::{AUDIT_FOLDER, CONTROL_SOCKET, Session, Told};
+pub use unseen::not_seen;
 pub use verdict::{Deadlines, Verdict};

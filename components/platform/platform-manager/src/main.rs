@@ -22,6 +22,7 @@ mod plot;
 mod probe;
 mod run;
 mod services;
+mod stored;
 mod summary;
 mod token;
 

@@ -103,6 +103,9 @@ fn plan(args: &RunArgs, context: &Context) -> anyhow::Result<Result<Planned, Exi
         Ok(configuration) => configuration,
         Err(diagnostics) => return Ok(Err(refuse(&diagnostics, args.configuration.json))),
     };
+    for remark in configuration.remarks() {
+        tracing::warn!("{remark}");
+    }
     let id = match context.simulation_id(args.simulation_id.as_deref()) {
         Ok(id) => id,
         Err(error) => {

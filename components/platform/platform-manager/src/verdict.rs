@@ -7,7 +7,9 @@ use gridloop_realtime_manager::{Lateness, Outcome, Report, Speed, StartAt};
 use serde::Serialize;
 use std::fmt;
 
+use crate::parts::Findings;
 use crate::report::BusReport;
+use crate::unseen::all_not_seen;
 
 /// Whether the deadlines of a run were kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -51,6 +53,7 @@ impl Verdict {
         manager: &Report,
         start_at: StartAt,
         devices: &[DeviceReport],
+        components: &Findings,
         log: &LogCounts,
         bus: &BusReport,
     ) -> Self {
@@ -60,6 +63,7 @@ impl Verdict {
         exceptions.extend(of_the_clock(manager, start_at));
         exceptions.extend(of_devices(devices));
         exceptions.extend(of_log_and_bus(log, bus));
+        exceptions.extend(all_not_seen(components));
         let deadlines = match (missed.is_empty(), paced, exceptions.is_empty()) {
             (false, _, _) => Deadlines::NotMet,
             (true, false, _) => Deadlines::NotPaced,

@@ -34,9 +34,9 @@ const DRAWN: [&str; 10] = [
 pub struct Recording {
     pub(crate) epochs: BTreeMap<u64, Span>,
     /// kV, by bus and conductor.
-    pub(crate) voltages: BTreeMap<(String, Conductor), Track>,
+    pub(crate) voltages: BTreeMap<(Place, Conductor), Track>,
     /// A, the larger one of both ends, by branch and conductor.
-    pub(crate) currents: BTreeMap<(String, Conductor), Track>,
+    pub(crate) currents: BTreeMap<(Place, Conductor), Track>,
     /// Base of the voltage of each bus, kV.
     pub(crate) buses_kv: BTreeMap<String, f64>,
     pub(crate) branches: BTreeMap<String, Branch>,
@@ -53,11 +53,20 @@ pub struct Recording {
     unreadable: u64,
 }
 
+/// A bus or branch of one of the networks.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// The GridId of its topic.
+    pub(crate) grid: String,
+    pub(crate) name: String,
+}
+
 /// A voltage that was judged unacceptable.
 #[derive(Debug, Clone)]
 pub(crate) struct Violation {
     pub(crate) epoch: u64,
-    pub(crate) place: (String, Conductor),
+    pub(crate) bus: String,
+    pub(crate) conductor: Conductor,
     /// How far beyond the limit, pu; negative below.
     pub(crate) beyond_pu: f64,
 }
@@ -179,9 +188,14 @@ impl Recording {
         let (epoch, doubtful) = (header.epoch_number, header.warnings.iter().any(casts_doubt));
         // Only the topic says which resource it is of: names have dots in no topic of the contract.
         let last = topic.rsplit('.').next().unwrap_or_default();
+        let grid = topic.split('.').nth(1).unwrap_or_default();
         match message.body {
-            Body::NetworkState(NetworkState::Voltage(voltage)) => self.voltage(epoch, doubtful, voltage),
-            Body::NetworkState(NetworkState::Current(current)) => self.current(epoch, doubtful, current),
+            Body::NetworkState(NetworkState::Voltage(voltage)) => {
+                self.voltage(epoch, doubtful, grid, voltage)
+            }
+            Body::NetworkState(NetworkState::Current(current)) => {
+                self.current(epoch, doubtful, grid, current)
+            }
             Body::ResourceState(state) => self.resource(epoch, doubtful, topic, &state),
             Body::PowerSetpoint(setpoint) => {
                 let resource = self.resources.entry(last.to_owned()).or_default();
@@ -202,14 +216,16 @@ impl Recording {
         }
     }
 
-    fn voltage(&mut self, epoch: u64, doubtful: bool, voltage: BusVoltage) {
-        let track = self.voltages.entry((voltage.bus, voltage.node)).or_default();
+    fn voltage(&mut self, epoch: u64, doubtful: bool, grid: &str, voltage: BusVoltage) {
+        let place = Place { grid: grid.to_owned(), name: voltage.bus };
+        let track = self.voltages.entry((place, voltage.node)).or_default();
         track.put(epoch, voltage.magnitude_kv, doubtful);
     }
 
-    fn current(&mut self, epoch: u64, doubtful: bool, current: BranchCurrent) {
+    fn current(&mut self, epoch: u64, doubtful: bool, grid: &str, current: BranchCurrent) {
+        let place = Place { grid: grid.to_owned(), name: current.device_id };
         let larger = current.magnitude_sending_end_a.max(current.magnitude_receiving_end_a);
-        let track = self.currents.entry((current.device_id, current.phase)).or_default();
+        let track = self.currents.entry((place, current.phase)).or_default();
         track.put(epoch, larger, doubtful);
     }
 
@@ -261,7 +277,7 @@ impl Recording {
             let [above, below] = &mut self.violations;
             let first = if beyond_pu > 0.0 { above } else { below };
             if beyond_pu != 0.0 && first.is_none() {
-                *first = Some(Violation { epoch, place: (status.bus_name, conductor), beyond_pu });
+                *first = Some(Violation { epoch, bus: status.bus_name, conductor, beyond_pu });
             }
         }
     }
@@ -281,6 +297,29 @@ impl Recording {
             };
             self.branches.insert(name.clone(), branch);
         }
+    }
+
+    /// What a bus or branch is called; where the run has several networks, with that of its own.
+    pub(crate) fn called(&self, place: &Place) -> String {
+        // Places are in the order of their networks.
+        let (voltages, currents) = (&self.voltages, &self.currents);
+        let ends = [
+            voltages.keys().next(),
+            voltages.keys().next_back(),
+            currents.keys().next(),
+            currents.keys().next_back(),
+        ];
+        match ends.into_iter().flatten().any(|(other, _)| other.grid != place.grid) {
+            true => format!("{}: {}", place.grid, place.name),
+            false => place.name.clone(),
+        }
+    }
+
+    /// The voltage of a bus, if one network alone has a bus of that name.
+    pub(crate) fn only_voltage(&self, bus: &str, conductor: Conductor) -> Option<&Track> {
+        let mut found = self.voltages.iter().filter(|((place, of), _)| place.name == bus && *of == conductor);
+        let (_, track) = found.next()?;
+        found.next().is_none().then_some(track)
     }
 
     /// The rated current of a branch in A, on the base of its sending bus.

@@ -63,6 +63,22 @@ fn every_picture_of_a_whole_feeder_is_well_formed_with_title_units_and_legend() 
 }
 
 #[test]
+fn buses_and_branches_of_one_name_in_two_networks_are_two_lines() {
+    let mut recording = Feeder { buses: 1, branches: 1, ..Feeder::default() }.recording();
+    let one = drawn(&recording, Picture::Voltages).texts();
+    assert!(one.iter().any(|text| text == "bus 1, phase 1"), "{one:?}");
+    for message in feeder::of_another_network(1) {
+        recording.take(message);
+    }
+    let both = drawn(&recording, Picture::Voltages).texts();
+    for name in ["grid: bus 1, phase 1", "other: bus 1, phase 1"] {
+        assert!(both.iter().any(|text| text == name), "no {name} in {both:?}");
+    }
+    let branches = drawn(&recording, Picture::Currents).texts();
+    assert!(branches.iter().any(|text| text == "other: L1"), "{branches:?}");
+}
+
+#[test]
 fn the_same_run_gives_the_same_bytes() {
     for picture in Picture::ALL {
         assert_eq!(

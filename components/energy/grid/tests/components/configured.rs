@@ -1,6 +1,6 @@
 //! Configurations and network files, as they are read and refused.
 
-use gridloop_grid::{KINDS, Kind, NetworkSource, load_network};
+use gridloop_grid::{KINDS, Kind, NetworkSource, Unsaid, load_network};
 use gridloop_power_flow::{Connection, VoltageDependence};
 use gridloop_service::Document;
 use std::path::Path;
@@ -140,11 +140,32 @@ fn a_table_that_contradicts_itself_is_refused() {
         ("grid", "network = \"missing.toml\"", "missing.toml"),
         ("grid", "grid = \"a.b\"", "a name in topics"),
         ("grid", "taps.T1 = { device = \"x\", commanded = true }", "either `device` or `commanded = true`"),
-        ("grid", "source_voltage_file = \"mv.csv\"", "mv.csv:3:3: a number from 0 to 2, found \"high\""),
+        ("grid", "source_voltage_file = \"mv.csv\"", "mv.csv:3:3: a number from 0.01 to 1.5, found \"high\""),
         ("grid", "resource_count = -1", "wrong value for `resource_count`"),
         ("grid", "categories = [\"a.b\"]", "a name in topics"),
         ("network-state-predictor", "grid = \"valley\"\nstorages = [\"b\"]", "unknown key `storages`"),
         ("network-state-predictor", "grid = \"valley\"\npoints_max = 0", "wrong value for `points_max`"),
+        (
+            "grid",
+            "network = \"network.toml\"\nresources.pump = { bus = \"b11\" }",
+            "configuration.toml:2:26: error: wrong value for `bus`",
+        ),
+        (
+            "grid",
+            "network = \"network.toml\"\nresources.pump = { connection = \"2\" }",
+            "a `bus`: the network",
+        ),
+        (
+            "network-state-predictor",
+            "grid = \"valley\"\nnetwork = \"network.toml\"\nresources.pump = { bus = \"B1\" }",
+            "did you mean `b1`?",
+        ),
+        ("grid", "network = \"network.toml\"\ntaps.t1 = { commanded = true }", "did you mean `T1`?"),
+        (
+            "grid",
+            "network = \"network.toml\"\ntaps.L2 = { commanded = true }",
+            "a branch of the network that has taps",
+        ),
         ("grid", "library = \"network.toml\"", "a `model` beside it"),
         (
             "grid",
@@ -163,4 +184,45 @@ fn a_table_that_contradicts_itself_is_refused() {
         let told = read(folder.path(), kind, table).unwrap_err();
         assert!(told.contains(expected), "{kind} {table}: no {expected:?} in {told}");
     }
+}
+
+#[test]
+fn source_voltages_that_are_not_in_per_unit_by_epoch_are_refused() {
+    let folder = folder(NETWORK);
+    for (text, expected) in [
+        ("SourceVoltage\n1.0\n0\n", "mv.csv:3:1: a number from 0.01 to 1.5, found \"0\""),
+        (
+            "SourceVoltage\n0.4\n0.39\n",
+            "mv.csv:2:1: voltages in per unit, 0.5 or more at some time, found 0.4",
+        ),
+        ("TimeIndex,SourceVoltage\n2026-06-21T00:00:00Z,1.0\n", "mv.csv:1:1: no column TimeIndex"),
+    ] {
+        std::fs::write(folder.path().join("mv.csv"), text).unwrap();
+        let told = read(folder.path(), "grid", "source_voltage_file = \"mv.csv\"").unwrap_err();
+        assert!(told.contains(expected), "no {expected:?} in {told}");
+    }
+    std::fs::write(folder.path().join("mv.csv"), "SourceVoltage\n1.0\n0.3\n").unwrap();
+    assert!(read(folder.path(), "grid", "source_voltage_file = \"mv.csv\"").is_ok(), "a dip is none");
+}
+
+#[test]
+fn nis_says_what_its_messages_cannot_carry_to_who_does_not_know_it_itself() {
+    let source =
+        NETWORK.replace("bus = \"src\"\n[branch.T1]", "bus = \"src\"\nvoltage_pu = 0.95\n[branch.T1]");
+    let folder = folder(&format!("neutral = \"four-wire\"\n{source}"));
+    let nis = read(folder.path(), "nis", "network = \"network.toml\"").unwrap();
+    let lost_on = |table: &str| {
+        let grid = read(folder.path(), "grid", table).unwrap();
+        nis.lost_on("feeder", grid.solves_what_nis_tells()?)
+    };
+    let expected = "the messages of NIS cannot carry the source's voltage of 0.95 pu (`root_voltage_pu`), the neutral \
+                    (`neutral`), position 6 of T1 (`[taps.T1.range]`): feeder solves the network without, unless its own \
+                    table says it";
+    assert_eq!(lost_on("").as_deref(), Some(expected));
+    let says_it = "root_voltage_pu = 0.95\nneutral = \"four-wire\"\ntaps.T1 = { commanded = true, range = { lowest = 1, \
+                   highest = 9, neutral = 5, position = 6, step_percent = 2.5 } }";
+    assert_eq!(lost_on(says_it), None);
+    assert_eq!(lost_on("network = \"network.toml\""), None);
+    let cis = read(folder.path(), "cis", "network = \"network.toml\"").unwrap();
+    assert_eq!(cis.lost_on("feeder", &Unsaid::default()), None);
 }

@@ -9,7 +9,7 @@ use gridloop_messages::{
     Body, BranchCurrent, BusVoltage, Conductor, CurrentStatus, LimitStatus, NetworkState, Status,
     StatusValue, VoltageStatus, topic,
 };
-use gridloop_power_flow::Wires;
+use gridloop_power_flow::{PerUnitBranch, PerUnitBus, Wires};
 use serde_json::json;
 use std::time::Duration;
 
@@ -198,4 +198,76 @@ fn a_doubtful_state_makes_a_doubtful_judgement() {
     let said = rig.hear_all(&state);
     assert!(said[0].warnings().starts_with("warning.input-unreliable"), "{}", said[0].warnings());
     assert_eq!(rig.findings()["unreliable_epochs"], 1);
+}
+
+#[test]
+fn a_bus_that_is_spelled_otherwise_is_named_as_never_seen_and_so_is_what_came() {
+    let mut rig = rig(from_file(description()));
+    rig.next_epoch();
+    let misspelled = whole_state([1.0; 3], 0.5).into_iter().map(|mut sent| {
+        if let Body::NetworkState(NetworkState::Voltage(voltage)) = &mut sent.body
+            && voltage.bus == "b2"
+        {
+            voltage.bus = "B2".into();
+        }
+        sent
+    });
+    assert!(rig.hear_all(&misspelled.collect::<Vec<_>>()).is_empty());
+    rig.hear(&ready_of_grid());
+    assert!(is_ready(&rig.wake()));
+    let findings = rig.findings();
+    assert_eq!((&findings["incomplete_epochs"], &findings["unseen_epochs"]), (&json!(1), &json!(0)));
+    assert_eq!(findings["missing_max"], 3);
+    assert_eq!(findings["buses_never_seen"], json!(["b2"]));
+    assert_eq!(findings["branches_never_seen"], json!([]));
+    assert_eq!(findings["not_in_network"], json!(["B2"]));
+}
+
+#[test]
+fn an_epoch_of_which_nothing_came_is_counted_as_unseen() {
+    let mut rig = rig(from_file(description()));
+    rig.next_epoch();
+    assert!(is_ready(&rig.wake()));
+    let findings = rig.findings();
+    assert_eq!((&findings["incomplete_epochs"], &findings["unseen_epochs"]), (&json!(1), &json!(1)));
+    assert_eq!(findings["buses_never_seen"], json!(["b1", "b2", "src"]));
+}
+
+/// A voltage that comes twice does not stand in for one that does not come.
+#[test]
+fn a_state_that_is_told_again_completes_nothing() {
+    let mut rig = rig(from_file(description()));
+    rig.next_epoch();
+    let state = whole_state([1.0; 3], 0.5);
+    rig.hear_all(&state[..14]);
+    assert!(rig.hear(&state[0]).is_empty());
+    assert!(is_ready(&rig.hear(&state[14])));
+}
+
+/// More voltages and currents than an epoch may usually have inputs: 3 of each at 2800 buses.
+#[test]
+fn of_a_large_network_every_voltage_and_current_is_judged() {
+    let mut network = description();
+    let (bus, branch) = (network.network.buses[1].clone(), network.network.branches[0].clone());
+    let spokes: Vec<String> = (0..2800).map(|n| format!("n{n}")).collect();
+    network.network.buses.truncate(1);
+    network.resources.clear();
+    network.network.buses.extend(spokes.iter().map(|name| PerUnitBus { name: name.clone(), ..bus.clone() }));
+    network.network.branches = spokes
+        .iter()
+        .map(|name| PerUnitBranch { name: format!("L{name}"), receiving_bus: name.clone(), ..branch.clone() })
+        .collect();
+    let mut rig = rig(from_file(network));
+    rig.next_epoch();
+    let mut state = Vec::new();
+    for (phase, deg) in PHASES {
+        state.push(voltage("src", phase, 1.0, deg));
+        for spoke in &spokes {
+            state.push(voltage(spoke, phase, 1.0, deg));
+            state.push(current(&format!("L{spoke}"), phase, 1.0, 1.0));
+        }
+    }
+    let (voltages, currents) = judgement(&rig.hear_all(&state));
+    assert_eq!((voltages.len(), currents.len()), (3 * 2801, 3 * 2800));
+    assert_eq!(rig.findings()["incomplete_epochs"], 0);
 }

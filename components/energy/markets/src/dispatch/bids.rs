@@ -55,7 +55,7 @@ fn sizes(need: &FlexibilityNeed) -> Vec<f64> {
         Some(step) => (0..=MOST_STEPS).map(|n| least + f64::from(n) * step).collect(),
         None => vec![least, most],
     };
-    sizes.retain(|size| *size > SAME_KW && *size <= most.max(least) + SAME_KW);
+    sizes.retain(|size| *size > SAME_KW && *size <= most + SAME_KW);
     sizes.dedup_by(|one, other| (*one - *other).abs() <= SAME_KW);
     sizes
 }
@@ -143,6 +143,7 @@ mod tests {
         assert_eq!(sizes(&need(3.0, 3.0, None)), [3.0]);
         assert_eq!(sizes(&need(3.0, 9.0, Some(0.0))), [3.0, 9.0]);
         assert_eq!(sizes(&need(0.0, 9.0, None)), [9.0], "nothing is no offer");
+        assert_eq!(sizes(&need(5.0, 3.0, None)), [3.0], "never more than is asked for");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What has been promised to markets: [`Commitments`] keeps power by market and time.
 
+use super::horizon::Horizon;
 use super::plan::Plan;
 use std::collections::BTreeMap;
 
@@ -44,18 +45,14 @@ impl Commitments {
         Some((comes + DAY_MS, comes + 2 * DAY_MS))
     }
 
-    /// Promises what `plan`, which begins at `start_ms`, says for the time from `from` to `to`. What was promised
-    /// before stays.
-    pub(super) fn promise(&mut self, plan: &Plan, start_ms: i64, step_ms: i64, (from, to): (i64, i64)) {
+    /// Promises what `plan` says for the time from `from` to `to`. What was promised before stays.
+    pub(super) fn promise(&mut self, plan: &Plan, horizon: &Horizon, (from, to): (i64, i64)) {
         for market in &plan.markets {
             let promised = self.markets.entry(market.name.clone()).or_default();
-            let mut begin = start_ms;
-            for kw in &market.power_kw {
-                let end = begin.saturating_add(step_ms);
+            for (kw, (begin, end)) in market.power_kw.iter().zip(horizon.spans()) {
                 if begin >= from && end <= to {
                     promised.entry(begin).or_insert((end, *kw));
                 }
-                begin = end;
             }
         }
     }
@@ -82,7 +79,6 @@ mod tests {
             cost_eur: vec![0.0; power_kw.len()],
         };
         Plan {
-            step_h: 1.0,
             storages: Vec::new(),
             markets: vec![market],
             market_eur: 0.0,
@@ -112,7 +108,7 @@ mod tests {
     #[test]
     fn promises_belong_to_times_whatever_the_length_of_an_epoch_is() {
         let mut commitments = Commitments::default();
-        commitments.promise(&plan(&[1.0, 3.0, 5.0]), 0, H, (0, 2 * H));
+        commitments.promise(&plan(&[1.0, 3.0, 5.0]), &Horizon::even(0, H, 3), (0, 2 * H));
         assert_eq!(commitments.kw("spot", H, 2 * H), Some(3.0));
         assert_eq!(commitments.kw("spot", 0, 2 * H), Some(2.0));
         assert_eq!(commitments.kw("spot", H / 2, H + H / 2), Some(2.0));
@@ -123,8 +119,8 @@ mod tests {
     #[test]
     fn a_promise_is_not_changed_by_a_later_plan_and_ends_with_its_time() {
         let mut commitments = Commitments::default();
-        commitments.promise(&plan(&[1.0, 3.0]), 0, H, (0, 2 * H));
-        commitments.promise(&plan(&[9.0, 9.0]), 0, H, (0, 2 * H));
+        commitments.promise(&plan(&[1.0, 3.0]), &Horizon::even(0, H, 2), (0, 2 * H));
+        commitments.promise(&plan(&[9.0, 9.0]), &Horizon::even(0, H, 2), (0, 2 * H));
         assert_eq!(commitments.kw("spot", 0, H), Some(1.0));
         commitments.forget(H);
         assert_eq!((commitments.kw("spot", 0, H), commitments.kw("spot", H, 2 * H)), (None, Some(3.0)));

@@ -2,6 +2,7 @@
 
 use super::commitments::Commitments;
 use super::flexibility::{Flexibility, Reference};
+use super::horizon::Horizon;
 use super::plan::{Plan, Shortfall};
 use super::problem::{MarketSteps, Problem, Settlement, Storage, Tariff};
 use super::profile::{Profile, ms};
@@ -44,8 +45,8 @@ pub struct EconomicDispatch {
     reported: BTreeMap<String, Option<f64>>,
     /// When the plan of this epoch was published.
     published_at: Option<MonoTime>,
-    /// The last plan and the beginning of its first step.
-    last: Option<(Timestamp, Plan)>,
+    /// The last plan and its steps.
+    last: Option<(Horizon, Plan)>,
     commitments: Commitments,
     flexibility: Option<Flexibility>,
     /// The plan of this epoch with what it was made from, for offers.
@@ -156,54 +157,65 @@ impl EconomicDispatch {
         checked.collect()
     }
 
-    /// How many steps all inputs cover, and a warning if these are fewer than the horizon has.
-    fn steps(&mut self, epoch: &OpenEpoch) -> Result<(usize, Option<Warning>), Fault> {
-        let (start_ms, step_ms, wanted) = (ms(epoch.start_time), self.step_ms(), self.settings.steps);
+    /// The steps that all inputs cover, and a warning if these are fewer than the horizon has.
+    fn horizon(&mut self, epoch: &OpenEpoch) -> Result<(Horizon, Option<Warning>), Fault> {
+        let (start_ms, end_ms) = (ms(epoch.start_time), ms(epoch.end_time));
+        let mut horizon = Horizon::even(start_ms, self.step_ms(), self.settings.steps);
+        if end_ms > horizon.end_ms() {
+            let seconds = |from: i64, to: i64| (to - from) as f64 / 1000.0;
+            return Err(Fault::new(format!(
+                "epoch {} of {} s is longer than the horizon of {} s: horizon_h must not be less than an epoch",
+                epoch.number,
+                seconds(start_ms, end_ms),
+                seconds(start_ms, horizon.end_ms())
+            )));
+        }
+        horizon.join_until(end_ms);
+        let wanted = horizon.len();
         let profiles = self.profiles()?;
-        let covered = profiles
-            .iter()
-            .map(|(what, profile)| (profile.steps(start_ms, step_ms, wanted).len(), what, profile));
+        let covered = profiles.iter().map(|(what, profile)| (profile.steps(&horizon).len(), what, profile));
         let Some((steps, what, profile)) = covered.min_by_key(|(steps, ..)| *steps) else {
-            return Ok((wanted, None));
+            return Ok((horizon, None));
         };
         if steps >= wanted {
-            return Ok((wanted, None));
+            return Ok((horizon, None));
         }
         let (from, to) = profile.span_ms();
         let spelled = |at_ms: i64| chrono::DateTime::from_timestamp_millis(at_ms).map(Timestamp::from);
         let spelled = |at_ms| spelled(at_ms).map_or_else(|| "?".to_owned(), |time| time.to_string());
-        let end_ms = start_ms + step_ms.saturating_mul(i64::try_from(wanted).unwrap_or(i64::MAX));
         let text = format!(
             "{what} goes from {} to {}, the horizon from {} to {}",
             spelled(from),
             spelled(to),
             epoch.start_time,
-            spelled(end_ms)
+            spelled(horizon.end_ms())
         );
         if steps == 0 || self.settings.on_short == OnShort::Error {
             return Err(Fault::new(text));
         }
         self.totals.shortened += 1;
         let text = format!("{text}; the plan has {steps} steps");
-        Ok((steps, Some(Warning::new(WarningKind::Input, &text))))
+        horizon.truncate(steps);
+        Ok((horizon, Some(Warning::new(WarningKind::Input, &text))))
     }
 
     /// What is to be planned, with what was promised to the flexibility market.
-    fn problem(&self, epoch: &OpenEpoch, steps: usize) -> Problem {
-        let mut problem = self.plain_problem(epoch, steps);
-        if let Some(flexibility) = &self.flexibility {
-            problem.regulations = flexibility.promised(&problem, ms(epoch.start_time), self.step_ms());
+    fn problem(&self, epoch: &OpenEpoch, horizon: &mut Horizon) -> Problem {
+        let Some(flexibility) = &self.flexibility else { return self.plain_problem(horizon) };
+        for edge_ms in flexibility.edges_promised(ms(epoch.end_time)) {
+            horizon.cut(edge_ms);
         }
+        let mut problem = self.plain_problem(horizon);
+        problem.regulations = flexibility.promised(&problem, horizon);
         problem
     }
 
-    fn plain_problem(&self, epoch: &OpenEpoch, steps: usize) -> Problem {
-        let (start_ms, step_ms) = (ms(epoch.start_time), self.step_ms());
+    fn plain_problem(&self, horizon: &Horizon) -> Problem {
         let values = |profile: Option<&Result<Profile, String>>| match profile {
-            Some(Ok(profile)) => profile.steps(start_ms, step_ms, steps),
+            Some(Ok(profile)) => profile.steps(horizon),
             _ => Vec::new(),
         };
-        let mut fixed_kw = vec![0.0; steps];
+        let mut fixed_kw = vec![0.0; horizon.len()];
         for name in &self.settings.resources {
             for (sum, value) in fixed_kw.iter_mut().zip(values(self.forecasts.get(name))) {
                 *sum += value;
@@ -212,20 +224,13 @@ impl EconomicDispatch {
         let markets = self.settings.markets.iter().map(|market| {
             let purchase = values(self.prices.get(&market.name));
             let sale = match &market.sale {
-                SalePrice::Fixed(price) => vec![*price; steps],
+                SalePrice::Fixed(price) => vec![*price; horizon.len()],
                 SalePrice::Factor(factor) => purchase.iter().map(|price| factor * price).collect(),
                 SalePrice::Market(name) => values(self.prices.get(name)),
             };
-            let mut from = start_ms;
-            let step = |(purchase, sale)| {
-                let settlement = self.settlement(market, purchase, sale, (from, from + step_ms));
-                from += step_ms;
-                settlement
-            };
-            MarketSteps {
-                name: market.name.clone(),
-                steps: purchase.into_iter().zip(sale).map(step).collect(),
-            }
+            let prices = purchase.into_iter().zip(sale).zip(horizon.spans());
+            let step = |((purchase, sale), span)| self.settlement(market, purchase, sale, span);
+            MarketSteps { name: market.name.clone(), steps: prices.map(step).collect() }
         });
         let markets = markets.collect();
         let storages = self.settings.storages.iter().map(|it| {
@@ -244,7 +249,8 @@ impl EconomicDispatch {
             }
         });
         Problem {
-            step_h: self.settings.step.as_secs_f64() / 3600.0,
+            step_h: horizon.step_h(),
+            parts: horizon.parts(),
             fixed_kw,
             storage_model: self.settings.storage_model,
             storages: storages.collect(),
@@ -271,11 +277,11 @@ impl EconomicDispatch {
     }
 
     /// The plan of this epoch, and what is to be known of it.
-    fn plan(&mut self, epoch: &OpenEpoch) -> Result<(Plan, Vec<Warning>), Fault> {
-        let (steps, shortened) = self.steps(epoch)?;
+    fn plan(&mut self, epoch: &OpenEpoch) -> Result<(Horizon, Plan, Vec<Warning>), Fault> {
+        let (mut horizon, shortened) = self.horizon(epoch)?;
         let mut warnings: Vec<Warning> = shortened.into_iter().collect();
         self.commitments.forget(ms(epoch.start_time));
-        let problem = self.problem(epoch, steps);
+        let problem = self.problem(epoch, &mut horizon);
         let fault = |error: &SolveError| Fault::new(format!("no plan for epoch {}: {error}", epoch.number));
         let solver = self.settings.solver;
         let plan = match at_length(|| solve(&problem, solver)) {
@@ -290,16 +296,21 @@ impl EconomicDispatch {
                 if self.settings.on_infeasible == OnInfeasible::Error && !only_promises {
                     return Err(Fault::new(format!("no plan for epoch {}: {text}", epoch.number)));
                 }
-                self.totals.relaxed += 1;
+                if plan.shortfalls.iter().any(promises) {
+                    self.totals.miss(epoch, &horizon, &problem, &plan);
+                    let epoch = epoch.number;
+                    tracing::warn!(component = %self.name, epoch, "a promise to the market is not kept: {text}");
+                }
+                self.totals.relaxed += u64::from(!only_promises || plan.shortfalls.is_empty());
                 warnings.push(Warning::new(WarningKind::Other, &text));
                 plan
             }
             Err(error) => return Err(fault(&error)),
         };
-        self.commit(epoch, &plan);
+        self.commit(epoch, &horizon, &plan);
         if self.flexibility.is_some() {
-            let (start, step) = (epoch.start_time, self.settings.step);
-            self.reference = Some(Reference { start, step, problem, plan: plan.clone() });
+            let (horizon, plan, decided_until_ms) = (horizon.clone(), plan.clone(), ms(epoch.end_time));
+            self.reference = Some(Reference { horizon, decided_until_ms, problem, plan });
         }
         self.totals.planned += 1;
         self.totals.with_binaries += u64::from(plan.binaries > 0);
@@ -307,16 +318,15 @@ impl EconomicDispatch {
             self.totals.cut_short += 1;
             warnings.push(cut_short(solver.limit));
         }
-        Ok((plan, warnings))
+        Ok((horizon, plan, warnings))
     }
 
-    fn commit(&mut self, epoch: &OpenEpoch, plan: &Plan) {
+    fn commit(&mut self, epoch: &OpenEpoch, horizon: &Horizon, plan: &Plan) {
         let Some(settings) = self.settings.commitment else { return };
         let (start_ms, end_ms) = (ms(epoch.start_time), ms(epoch.end_time));
         let time_ms = i64::try_from(settings.time.as_millis()).unwrap_or_default();
-        let step_ms = self.step_ms();
         if let Some(span) = self.commitments.due(start_ms, end_ms, time_ms) {
-            self.commitments.promise(plan, start_ms, step_ms, span);
+            self.commitments.promise(plan, horizon, span);
         }
     }
 
@@ -324,19 +334,13 @@ impl EconomicDispatch {
     fn output(
         &self,
         epoch: &OpenEpoch,
-        start: Timestamp,
+        horizon: &Horizon,
         plan: &Plan,
         warnings: Vec<Warning>,
     ) -> Option<Output> {
-        let late = ms(epoch.start_time).checked_sub(ms(start)).filter(|late| *late >= 0)?;
-        let skipped = usize::try_from(late / self.step_ms()).ok()?;
-        let steps = plan.units().map(|(_, power)| power.len()).max().unwrap_or(self.settings.steps);
-        let time =
-            |n: usize| start.plus(self.settings.step.saturating_mul(u32::try_from(n).unwrap_or(u32::MAX)));
-        let times: Vec<Timestamp> = (skipped..steps).map(time).collect();
-        if times.is_empty() {
-            return None;
-        }
+        let start_ms = ms(epoch.start_time);
+        let skipped = horizon.spans().position(|(from, to)| from <= start_ms && start_ms < to)?;
+        let times: Vec<Timestamp> = horizon.times().skip(skipped).collect();
         let series = |(name, power): (&str, &[f64])| {
             let power = power.iter().skip(skipped).copied().collect();
             (name.to_owned(), TimeSeries::single(times.clone(), "RealPower", "kW", power))
@@ -357,28 +361,28 @@ impl EconomicDispatch {
         if self.settings.on_late == OnLate::Error {
             return Err(Fault::new(text));
         }
-        let Some((start, plan)) = self.last.clone() else {
+        let Some((horizon, plan)) = self.last.clone() else {
             return Err(Fault::new(format!("{text}, and there is no plan before it")));
         };
+        let start = horizon.times().next().unwrap_or(epoch.start_time);
         let warning =
             Warning::new(WarningKind::InputUnreliable, &format!("{text}; this is the plan of {start}"));
-        let Some(output) = self.output(epoch, start, &plan, vec![warning]) else {
+        let Some(output) = self.output(epoch, &horizon, &plan, vec![warning]) else {
             return Err(Fault::new(format!("{text}, and nothing is left of the plan of {start}")));
         };
         tracing::warn!(component = %self.name, "{text}");
         self.totals.repeated += 1;
-        self.totals.count(epoch, (start, self.settings.step), &plan);
+        self.totals.count(epoch, &horizon, &plan);
         Ok(output)
     }
 
     fn gather(&mut self, epoch: &OpenEpoch, now: MonoTime) -> Result<Step, Fault> {
         let missing = self.missing();
         let output = if missing.is_empty() {
-            let (plan, warnings) = self.plan(epoch)?;
-            let start = epoch.start_time;
-            let output = self.output(epoch, start, &plan, warnings);
-            self.totals.count(epoch, (start, self.settings.step), &plan);
-            self.last = Some((start, plan));
+            let (horizon, plan, warnings) = self.plan(epoch)?;
+            let output = self.output(epoch, &horizon, &plan, warnings);
+            self.totals.count(epoch, &horizon, &plan);
+            self.last = Some((horizon, plan));
             output.ok_or_else(|| Fault::new(format!("epoch {} has no time to plan for", epoch.number)))?
         } else {
             let until = epoch.opened_at + self.settings.input_timeout;
@@ -485,6 +489,8 @@ impl Component for EconomicDispatch {
             findings["requests_answered"] = flexibility.requests_answered.into();
             findings["offers_made"] = flexibility.offers_made.into();
             findings["offers_taken"] = flexibility.offers_taken.into();
+            findings["epochs_with_missed_promises"] = self.totals.promises_missed.into();
+            findings["promises_missed_kwh"] = self.totals.promises_missed_kwh.into();
         }
         Some(findings)
     }

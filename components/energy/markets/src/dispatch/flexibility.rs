@@ -5,6 +5,7 @@
 //! [`Regulation`]s of the plans of later epochs.
 
 use super::bids::{Bid, bids};
+use super::horizon::Horizon;
 use super::plan::Plan;
 use super::problem::{Problem, Regulation};
 use super::profile::ms;
@@ -26,8 +27,9 @@ const MOST_REQUESTS: usize = 256;
 /// The plan that offers depart from.
 #[derive(Debug, Clone)]
 pub(super) struct Reference {
-    pub(super) start: Timestamp,
-    pub(super) step: Duration,
+    pub(super) horizon: Horizon,
+    /// End of the epoch: what the plan says until then is done.
+    pub(super) decided_until_ms: i64,
     pub(super) problem: Problem,
     pub(super) plan: Plan,
 }
@@ -169,14 +171,25 @@ impl Flexibility {
         (!self.market_ready).then(|| format!("a ready Status of {}", self.settings.market))
     }
 
-    /// What `offers` demand of `problem`, which begins at `start_ms`. Those for one congestion depart from the same
-    /// reference, and so by the sum of their sizes.
+    /// When `offers` begin and end. Within the epoch that ends at `epoch_end_ms` a storage has one power, so that what
+    /// begins or ends there does so, by its energy, over the epoch.
+    fn edges(&self, offers: &BTreeSet<String>, epoch_end_ms: i64) -> BTreeSet<i64> {
+        let made = offers.iter().filter_map(|offer| self.made.get(offer));
+        made.flat_map(|made| [made.from_ms, made.to_ms]).map(|edge| edge.max(epoch_end_ms)).collect()
+    }
+
+    /// When what was promised begins and ends.
+    pub(super) fn edges_promised(&self, epoch_end_ms: i64) -> BTreeSet<i64> {
+        self.edges(&self.taken, epoch_end_ms)
+    }
+
+    /// What `offers` demand of `problem`. Those for one congestion depart from the same reference, and so by the sum of
+    /// their sizes.
     fn regulations(
         &self,
         offers: &BTreeSet<String>,
         problem: &Problem,
-        start_ms: i64,
-        step_ms: i64,
+        horizon: &Horizon,
     ) -> Vec<Regulation> {
         let mut sums: BTreeMap<&str, Made> = BTreeMap::new();
         for made in offers.iter().filter_map(|offer| self.made.get(offer)) {
@@ -187,12 +200,12 @@ impl Flexibility {
                 }
             }
         }
-        sums.into_values().filter_map(|made| regulation(&made, problem, start_ms, step_ms)).collect()
+        sums.into_values().filter_map(|made| regulation(&made, problem, horizon)).collect()
     }
 
     /// What was promised to the market.
-    pub(super) fn promised(&self, problem: &Problem, start_ms: i64, step_ms: i64) -> Vec<Regulation> {
-        self.regulations(&self.taken, problem, start_ms, step_ms)
+    pub(super) fn promised(&self, problem: &Problem, horizon: &Horizon) -> Vec<Regulation> {
+        self.regulations(&self.taken, problem, horizon)
     }
 
     /// A request that waits for an answer.
@@ -263,12 +276,9 @@ impl Flexibility {
         reference: &Reference,
         solver: SolverSettings,
     ) -> Option<(Made, Vec<Bid>)> {
-        let Reference { start, step, problem, plan } = reference;
-        let (start_ms, step_ms) = (ms(*start), i64::try_from(step.as_millis()).ok()?);
+        let Reference { horizon, decided_until_ms, problem, plan } = reference;
         let (from_ms, to_ms) = window(need);
-        let end_ms = start_ms + step_ms * i64::try_from(problem.steps()).ok()?;
-        // The first step is under way.
-        if from_ms >= to_ms || from_ms < start_ms + step_ms || to_ms > end_ms {
+        if from_ms >= to_ms || from_ms < *decided_until_ms || to_ms > horizon.end_ms() {
             return None;
         }
         let storages = self.storages_of(&self.customers_of(need), problem);
@@ -277,11 +287,7 @@ impl Flexibility {
         }
         let planned =
             |t: usize| storages.iter().filter_map(|it| plan.storages.get(*it)?.power_kw.get(t)).sum::<f64>();
-        let steps = (0..problem.steps()).scan(start_ms, |begin, t| {
-            let step = (*begin, *begin + step_ms, planned(t));
-            *begin += step_ms;
-            Some(step)
-        });
+        let steps = horizon.spans().enumerate().map(|(t, (begin, end))| (begin, end, planned(t)));
         let active = steps.filter(|(begin, end, _)| *begin < to_ms && *end > from_ms);
         let names = storages.iter().map(|it| problem.storages[*it].name.clone());
         let made = Made {
@@ -293,27 +299,27 @@ impl Flexibility {
             storages: names.collect(),
             reference: active.collect(),
         };
-        let mut departing = problem.clone();
-        departing.first_kw = Some(plan.storages.iter().map(|it| it.power_kw[0]).collect());
-        if !self.settings.skip_open_offers {
-            departing.regulations.extend(self.regulations(&self.open, problem, start_ms, step_ms));
+        // As a later plan will be: steps begin and end with what is asked for.
+        let (mut departing, mut horizon) = (problem.clone(), horizon.clone());
+        let mut edges = self.edges(&self.open, *decided_until_ms);
+        edges.extend([*decided_until_ms, from_ms, to_ms]);
+        for (step, share) in edges.into_iter().filter_map(|edge| horizon.cut(edge)) {
+            departing.cut(step, share);
         }
-        let before = departing.regulations.len();
+        departing.first_kw = Some(plan.storages.iter().map(|it| it.power_kw[0]).collect());
         // One time for all sizes: those that it does not suffice for are not offered.
         let search = Search::begin(solver);
+        let cost_eur = self.cost_without(&search, &departing, plan)?;
+        if !self.settings.skip_open_offers {
+            let open = self.regulations(&self.open, &departing, &horizon);
+            departing.regulations.extend(open);
+        }
         let extra_cost = |size_kw: f64| {
             let mut departing = departing.clone();
-            departing.regulations.extend(regulation(
-                &Made { size_kw, ..made.clone() },
-                problem,
-                start_ms,
-                step_ms,
-            ));
-            if departing.regulations.len() == before {
-                return None;
-            }
+            let asked = regulation(&Made { size_kw, ..made.clone() }, &departing, &horizon)?;
+            departing.regulations.push(asked);
             match search.solve(&departing) {
-                Ok(other) => Some((other.cost_eur - plan.cost_eur).max(0.0)),
+                Ok(other) => Some((other.cost_eur - cost_eur).max(0.0)),
                 Err(SolveError::Infeasible) => None,
                 Err(error) => {
                     tracing::warn!(component = %self.name, size_kw, "not offered: {error}");
@@ -323,6 +329,21 @@ impl Flexibility {
         };
         let bids = bids(need, extra_cost, self.settings.price_factor, self.settings.price_least_eur);
         (!bids.is_empty()).then_some((made, bids))
+    }
+
+    /// What `departing` costs before anything is asked for: as much as the plan, unless its steps are shorter.
+    fn cost_without(&self, search: &Search, departing: &Problem, plan: &Plan) -> Option<f64> {
+        let steps = plan.storages.first().map_or(0, |storage| storage.power_kw.len());
+        if departing.steps() == steps {
+            return Some(plan.cost_eur);
+        }
+        match search.solve(departing) {
+            Ok(without) => Some(without.cost_eur),
+            Err(error) => {
+                tracing::warn!(component = %self.name, "nothing is offered: {error}");
+                None
+            }
+        }
     }
 
     /// Nothing is offered.
@@ -353,35 +374,28 @@ fn window(need: &FlexibilityNeed) -> (i64, i64) {
     (ms(from), ms(from.plus(length)))
 }
 
-/// What an offer demands of the steps of `problem`; nothing if it is over, or of storages that are not there.
-fn regulation(made: &Made, problem: &Problem, start_ms: i64, step_ms: i64) -> Option<Regulation> {
+/// What an offer demands of the steps of `problem`; nothing if it is over, or of storages that are not there. In a step
+/// that it does not fill it demands as much less.
+fn regulation(made: &Made, problem: &Problem, horizon: &Horizon) -> Option<Regulation> {
     let storages = problem.storages.iter().enumerate();
     let storages: Vec<usize> =
         storages.filter(|(_, storage)| made.storages.contains(&storage.name)).map(|(n, _)| n).collect();
-    let bounds = |t: usize| {
-        let begin = start_ms.saturating_add(step_ms.saturating_mul(i64::try_from(t).unwrap_or(i64::MAX)));
-        (begin, begin.saturating_add(step_ms))
-    };
-    let active = |t: &usize| {
-        let (begin, end) = bounds(*t);
-        begin < made.to_ms && end > made.from_ms
-    };
-    let first = (0..problem.steps()).find(active)?;
-    let count = (first..problem.steps()).take_while(active).count();
-    let reference = (first..first + count).map(|t| {
-        let (begin, end) = bounds(t);
-        let parts = made.reference.iter().filter_map(|(from, to, kw)| {
-            let overlap = end.min(*to) - begin.max(*from);
-            (overlap > 0).then_some((overlap as f64, *kw))
-        });
+    let overlap =
+        |(begin, end): (i64, i64), from: i64, to: i64| (end.min(to) - begin.max(from)).max(0) as f64;
+    let asked = |span: &(i64, i64)| overlap(*span, made.from_ms, made.to_ms);
+    let first = horizon.spans().position(|span| asked(&span) > 0.0)?;
+    let active: Vec<(i64, i64)> = horizon.spans().skip(first).take_while(|span| asked(span) > 0.0).collect();
+    let reference = active.iter().map(|span| {
+        let parts = made.reference.iter().map(|(from, to, kw)| (overlap(*span, *from, *to), *kw));
         let (time, energy) = parts.fold((0.0, 0.0), |(time, sum), (part, kw)| (time + part, sum + part * kw));
         if time > 0.0 { energy / time } else { 0.0 }
     });
+    let size = |span: &(i64, i64)| made.size_kw * asked(span) / (span.1 - span.0) as f64;
     (!storages.is_empty()).then(|| Regulation {
         direction: made.direction,
-        steps: first..first + count,
+        steps: first..first + active.len(),
         storages,
         reference_kw: reference.collect(),
-        size_kw: made.size_kw,
+        size_kw: active.iter().map(size).collect(),
     })
 }

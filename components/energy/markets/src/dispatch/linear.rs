@@ -155,8 +155,8 @@ impl<'a> Programme<'a> {
             if let Some(slack) = &self.slack {
                 sum += slack.unserved[t];
                 sum -= slack.surplus[t];
-                self.objective += (BALANCE_PENALTY * self.problem.step_h) * slack.unserved[t];
-                self.objective += (BALANCE_PENALTY * self.problem.step_h) * slack.surplus[t];
+                self.objective += (BALANCE_PENALTY * self.problem.hours(t)) * slack.unserved[t];
+                self.objective += (BALANCE_PENALTY * self.problem.hours(t)) * slack.surplus[t];
             }
             self.constraints.push(sum.eq(0.0));
         }
@@ -164,19 +164,19 @@ impl<'a> Programme<'a> {
 
     /// Stored energy follows the power.
     fn energy(&mut self, index: usize, storage: &Storage) {
-        let Problem { step_h, storage_model, .. } = *self.problem;
         let StorageVariables { charge, discharge, energy } = &self.storages[index];
-        for variable in discharge {
-            self.objective += (step_h * storage.wear_eur_per_kwh) * *variable;
+        for (t, variable) in discharge.iter().enumerate() {
+            self.objective += (self.problem.hours(t) * storage.wear_eur_per_kwh) * *variable;
         }
         for (t, after) in energy.iter().enumerate() {
+            let step_h = self.problem.hours(t);
             let before = match t.checked_sub(1) {
                 None => Expression::from(storage.initial_kwh),
                 Some(last) => Expression::from(energy[last]),
             };
-            let mut sum = match storage_model {
+            let mut sum = match self.problem.storage_model {
                 StorageModel::Rated => before - storage.self_discharge * storage.capacity_kwh * step_h,
-                StorageModel::Simces => before * (1.0 - storage.self_discharge),
+                StorageModel::Simces => before * (1.0 - storage.self_discharge).powf(self.problem.parts[t]),
             };
             sum += (storage.charge_efficiency * step_h) * charge[t];
             sum -= (step_h / storage.discharge_efficiency) * discharge[t];
@@ -225,15 +225,16 @@ impl<'a> Programme<'a> {
             }
             if let Some(slack) = &self.slack {
                 change += slack.regulation[index][n];
-                self.objective += REGULATION_PENALTY * slack.regulation[index][n];
+                self.objective += (REGULATION_PENALTY * self.problem.parts[t]) * slack.regulation[index][n];
             }
-            self.constraints.push(change.geq(regulation.size_kw));
+            self.constraints.push(change.geq(regulation.size_kw[n]));
         }
     }
 
     fn cost(&mut self, market: usize) {
-        let h = self.problem.step_h;
-        for (step, variables) in self.problem.markets[market].steps.iter().zip(&self.markets[market]) {
+        let steps = self.problem.markets[market].steps.iter().zip(&self.markets[market]);
+        for (t, (step, variables)) in steps.enumerate() {
+            let h = self.problem.hours(t);
             self.objective += h * step.agreed_eur_per_kwh * step.agreed_kw;
             for (segment, variable) in step.take.iter().zip(&variables.take) {
                 self.objective += (h * segment.eur_per_kwh) * *variable;
@@ -328,8 +329,9 @@ impl<'a> Programme<'a> {
         let penalty = self.problem.storages.iter().zip(&storages).map(|(storage, plan)| {
             // A single step of the model of SimCES has no effect on what is stored, and so no terminal condition.
             let end = if plan.energy_kwh.len() > 1 { plan.energy_kwh.last() } else { None };
-            let discharged: f64 = plan.power_kw.iter().map(|kw| kw.max(0.0)).sum();
-            let wear = self.problem.step_h * storage.wear_eur_per_kwh * discharged;
+            let discharged =
+                plan.power_kw.iter().enumerate().map(|(t, kw)| self.problem.hours(t) * kw.max(0.0));
+            let wear = storage.wear_eur_per_kwh * discharged.sum::<f64>();
             wear + storage
                 .terminal
                 .penalty
@@ -338,8 +340,7 @@ impl<'a> Programme<'a> {
         });
         let cost_eur = market_eur + penalty.sum::<f64>();
         let shortfalls = self.shortfalls(solution);
-        let step_h = self.problem.step_h;
-        Plan { step_h, storages, markets, market_eur, cost_eur, shortfalls, binaries: 0, cut_short: false }
+        Plan { storages, markets, market_eur, cost_eur, shortfalls, binaries: 0, cut_short: false }
     }
 
     fn market_plan(
@@ -347,9 +348,9 @@ impl<'a> Programme<'a> {
         (market, variables): (&MarketSteps, &Vec<StepVariables>),
         solution: &impl Solution,
     ) -> MarketPlan {
-        let h = self.problem.step_h;
         let (mut power_kw, mut cost_eur) = (Vec::new(), Vec::new());
-        for (step, variables) in market.steps.iter().zip(variables) {
+        for (t, (step, variables)) in market.steps.iter().zip(variables).enumerate() {
+            let h = self.problem.hours(t);
             let (mut power, mut cost) = (step.agreed_kw, h * step.agreed_eur_per_kwh * step.agreed_kw);
             for (segment, variable) in step.take.iter().zip(&variables.take) {
                 power += solution.value(*variable);
@@ -367,8 +368,9 @@ impl<'a> Programme<'a> {
 
     fn shortfalls(&self, solution: &impl Solution) -> Vec<Shortfall> {
         let Some(slack) = &self.slack else { return Vec::new() };
-        let h = self.problem.step_h;
-        let energy = |variables: &[Variable]| variables.iter().map(|it| solution.value(*it) * h).sum::<f64>();
+        let energy = |variables: &[Variable]| -> f64 {
+            variables.iter().enumerate().map(|(t, it)| solution.value(*it) * self.problem.hours(t)).sum()
+        };
         let mut found = Vec::new();
         let (unserved, surplus) = (energy(&slack.unserved), energy(&slack.surplus));
         if unserved > NOTHING {
@@ -394,10 +396,12 @@ impl<'a> Programme<'a> {
             }
         }
         for (regulation, slack) in self.problem.regulations.iter().zip(&slack.regulation) {
-            let missing = slack.iter().map(|it| solution.value(*it)).fold(0.0, f64::max);
-            if missing > NOTHING {
-                let (direction, asked_kw) = (regulation.direction, regulation.size_kw);
-                found.push(Shortfall::Regulation { direction, asked_kw, missing_kw: missing });
+            // Who departs the other way misses no more than all that was asked for.
+            let missing = slack.iter().zip(&regulation.size_kw);
+            let missing = missing.map(|(it, asked_kw)| (solution.value(*it).min(*asked_kw), *asked_kw));
+            let worst = missing.max_by(|one, other| one.0.total_cmp(&other.0));
+            if let Some((missing_kw, asked_kw)) = worst.filter(|(missing_kw, _)| *missing_kw > NOTHING) {
+                found.push(Shortfall::Regulation { direction: regulation.direction, asked_kw, missing_kw });
             }
         }
         found

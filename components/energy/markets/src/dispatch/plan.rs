@@ -7,8 +7,6 @@ use std::fmt;
 /// The cheapest way through a horizon.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// Length of a step.
-    pub step_h: f64,
     /// In the order of the problem.
     pub storages: Vec<StoragePlan>,
     /// In the order of the problem.
@@ -75,9 +73,9 @@ pub enum Shortfall {
     Regulation {
         /// Which way.
         direction: Direction,
-        /// How much.
+        /// How much, in the worst step.
         asked_kw: f64,
-        /// How much is missing in the worst step.
+        /// How much of that is missing.
         missing_kw: f64,
     },
 }

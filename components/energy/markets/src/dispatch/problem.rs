@@ -4,14 +4,17 @@
 //! All powers are positive towards the grid of the community: a storage that discharges and a market that is bought
 //! from are positive, as in the messages.
 
+use super::plan::Plan;
 use gridloop_messages::Direction;
 use std::ops::Range;
 
 /// A community over the steps of a horizon.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Problem {
-    /// Length of a step.
+    /// Length of a whole step.
     pub step_h: f64,
+    /// How much of a whole step each step is: 1, unless it was cut or steps were joined.
+    pub parts: Vec<f64>,
     /// Power of all units that cannot be controlled, one value for each step.
     pub fixed_kw: Vec<f64>,
     /// How stored energy changes, and where the horizon ends for it.
@@ -202,8 +205,21 @@ pub struct Regulation {
     pub storages: Vec<usize>,
     /// Power of those storages together, one value for each of those steps.
     pub reference_kw: Vec<f64>,
-    /// By at least this.
-    pub size_kw: f64,
+    /// By at least this, one value for each of those steps.
+    pub size_kw: Vec<f64>,
+}
+
+impl Regulation {
+    /// How much of it `plan` does not deliver in each of its steps.
+    pub fn missing_kw<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = f64> + 'a {
+        let asked = self.steps.clone().zip(self.reference_kw.iter().zip(&self.size_kw));
+        asked.map(|(t, (reference_kw, size_kw))| {
+            let storages = self.storages.iter().filter_map(|it| plan.storages.get(*it)?.power_kw.get(t));
+            let change_kw = storages.sum::<f64>() - reference_kw;
+            let delivered_kw = if self.direction == Direction::Up { change_kw } else { -change_kw };
+            (size_kw - delivered_kw).clamp(0.0, size_kw.max(0.0))
+        })
+    }
 }
 
 impl Problem {
@@ -213,11 +229,41 @@ impl Problem {
         self.fixed_kw.len()
     }
 
+    /// Length of a step.
+    #[must_use]
+    pub fn hours(&self, step: usize) -> f64 {
+        self.step_h * self.parts[step]
+    }
+
+    /// Cuts a step in two, of which the first is this `share` of it. What holds for the step holds for both.
+    pub fn cut(&mut self, step: usize, share: f64) {
+        let part = self.parts[step];
+        self.parts.splice(step..=step, [part * share, part * (1.0 - share)]);
+        self.fixed_kw.insert(step, self.fixed_kw[step]);
+        for market in &mut self.markets {
+            market.steps.insert(step, market.steps[step].clone());
+        }
+        for regulation in &mut self.regulations {
+            if let Some(n) = step.checked_sub(regulation.steps.start).filter(|n| *n < regulation.steps.len())
+            {
+                regulation.reference_kw.insert(n, regulation.reference_kw[n]);
+                regulation.size_kw.insert(n, regulation.size_kw[n]);
+            }
+            let beyond = |edge: usize| edge + usize::from(edge > step);
+            regulation.steps = beyond(regulation.steps.start)..beyond(regulation.steps.end);
+        }
+    }
+
     /// The first thing that is not as it must be, in words.
     #[must_use]
     pub fn flaw(&self) -> Option<String> {
         let n = self.steps();
         let finite = |values: &[f64]| values.iter().all(|value| value.is_finite());
+        let lengths =
+            self.parts.len() == n && finite(&self.parts) && self.parts.iter().all(|part| *part > 0.0);
+        if !lengths {
+            return Some(format!("lengths that are no positive numbers, one for each of {n} steps"));
+        }
         if n == 0 || !(self.step_h > 0.0 && self.step_h.is_finite()) {
             return Some(format!("a horizon of {n} steps of {} h", self.step_h));
         }
@@ -233,7 +279,8 @@ impl Problem {
                 let fits = |it: &Regulation| {
                     it.steps.end <= n
                         && it.reference_kw.len() == it.steps.len()
-                        && it.size_kw.is_finite()
+                        && it.size_kw.len() == it.steps.len()
+                        && finite(&it.size_kw)
                         && finite(&it.reference_kw)
                         && it.storages.iter().all(known)
                 };

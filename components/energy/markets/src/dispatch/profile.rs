@@ -1,5 +1,6 @@
 //! Values over time that hold until the next: a [`Profile`] is averaged over the steps of a horizon.
 
+use super::horizon::Horizon;
 use gridloop_messages::{TimeSeries, Timestamp};
 
 /// A step function of time. The last value holds as long as the one before it did.
@@ -58,16 +59,9 @@ impl Profile {
         Some(sum / (to - from) as f64)
     }
 
-    /// The average of each of so many steps as it covers, `count` at most.
-    pub(super) fn steps(&self, start_ms: i64, step_ms: i64, count: usize) -> Vec<f64> {
-        let mut from = start_ms;
-        let mean = |_| {
-            let to = from.checked_add(step_ms)?;
-            let mean = self.mean(from, to)?;
-            from = to;
-            Some(mean)
-        };
-        (0..count).map_while(mean).collect()
+    /// The average of each step, as far as it covers them.
+    pub(super) fn steps(&self, horizon: &Horizon) -> Vec<f64> {
+        horizon.spans().map_while(|(from, to)| self.mean(from, to)).collect()
     }
 }
 
@@ -96,10 +90,11 @@ mod tests {
         let hours =
             profile(&["2023-02-01T00:00Z", "2023-02-01T01:00Z", "2023-02-01T02:00Z"], &[1.0, 3.0, 5.0]);
         let start = hours.span_ms().0;
-        assert_eq!(hours.steps(start, 60 * MINUTE, 9), [1.0, 3.0, 5.0], "the last holds for an hour");
-        assert_eq!(hours.steps(start, 90 * MINUTE, 9), [(60.0 + 90.0) / 90.0, (90.0 + 300.0) / 90.0]);
-        assert_eq!(hours.steps(start + 30 * MINUTE, 15 * MINUTE, 3), [1.0, 1.0, 3.0]);
-        assert!(hours.steps(start - 1, 60 * MINUTE, 9).is_empty(), "it begins too late");
+        let steps = |start, step, count| hours.steps(&Horizon::even(start, step, count));
+        assert_eq!(steps(start, 60 * MINUTE, 9), [1.0, 3.0, 5.0], "the last holds for an hour");
+        assert_eq!(steps(start, 90 * MINUTE, 9), [(60.0 + 90.0) / 90.0, (90.0 + 300.0) / 90.0]);
+        assert_eq!(steps(start + 30 * MINUTE, 15 * MINUTE, 3), [1.0, 1.0, 3.0]);
+        assert!(steps(start - 1, 60 * MINUTE, 9).is_empty(), "it begins too late");
     }
 
     #[test]
@@ -112,7 +107,7 @@ mod tests {
     #[test]
     fn a_single_value_holds_for_a_step() {
         let one = profile(&["2023-02-01T00:00Z"], &[2.0]);
-        assert_eq!(one.steps(one.span_ms().0, 60 * MINUTE, 5), [2.0]);
+        assert_eq!(one.steps(&Horizon::even(one.span_ms().0, 60 * MINUTE, 5)), [2.0]);
     }
 
     #[test]

@@ -222,6 +222,7 @@ mod tests {
         };
         Problem {
             step_h: 1.0,
+            parts: vec![1.0; 2],
             fixed_kw: vec![0.0; 2],
             storage_model: StorageModel::Rated,
             storages: vec![Storage {

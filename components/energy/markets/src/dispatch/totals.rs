@@ -1,11 +1,11 @@
 //! What the plans of a run come to: [`Totals`].
 
+use super::horizon::Horizon;
 use super::plan::Plan;
+use super::problem::Problem;
 use super::profile::ms;
 use gridloop_component::OpenEpoch;
-use gridloop_messages::Timestamp;
 use serde_json::{Value, json};
-use std::time::Duration;
 
 /// Sums over the epochs of a run, for its report. Each plan is counted for its own epoch.
 #[derive(Debug, Default)]
@@ -15,6 +15,10 @@ pub(super) struct Totals {
     sold_kwh: f64,
     pub(super) planned: u64,
     pub(super) relaxed: u64,
+    /// Plans that do not keep all that was promised to a flexibility market.
+    pub(super) promises_missed: u64,
+    /// What they do not deliver in their epochs.
+    pub(super) promises_missed_kwh: f64,
     pub(super) shortened: u64,
     pub(super) repeated: u64,
     pub(super) storages_late: u64,
@@ -23,21 +27,30 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    /// Counts the part of `plan` that lies in the epoch. It begins at `start` and has steps of that length.
-    pub(super) fn count(&mut self, epoch: &OpenEpoch, (start, step): (Timestamp, Duration), plan: &Plan) {
+    /// Counts the part of `plan` that lies in the epoch.
+    pub(super) fn count(&mut self, epoch: &OpenEpoch, horizon: &Horizon, plan: &Plan) {
         let (from, to) = (ms(epoch.start_time), ms(epoch.end_time));
-        let step_ms = i64::try_from(step.as_millis()).unwrap_or(i64::MAX).max(1);
         for market in &plan.markets {
-            let mut begin = ms(start);
-            for (kw, eur) in market.power_kw.iter().zip(&market.cost_eur) {
-                let end = begin.saturating_add(step_ms);
-                let overlap = (end.min(to) - begin.max(from)).max(0) as f64 / step_ms as f64;
-                let kwh = kw * plan.step_h * overlap;
-                self.cost_eur += eur * overlap;
+            let steps = market.power_kw.iter().zip(&market.cost_eur);
+            for ((kw, eur), (begin, end)) in steps.zip(horizon.spans()) {
+                let overlap_ms = (end.min(to) - begin.max(from)).max(0) as f64;
+                let kwh = kw * overlap_ms / 3_600_000.0;
+                self.cost_eur += eur * overlap_ms / (end - begin) as f64;
                 self.bought_kwh += kwh.max(0.0);
                 self.sold_kwh += (-kwh).max(0.0);
-                begin = end;
             }
+        }
+    }
+
+    /// Counts a plan that does not keep all promises.
+    pub(super) fn miss(&mut self, epoch: &OpenEpoch, horizon: &Horizon, problem: &Problem, plan: &Plan) {
+        self.promises_missed += 1;
+        let end = ms(epoch.end_time);
+        for regulation in &problem.regulations {
+            let spans = horizon.spans().skip(regulation.steps.start);
+            let missing = spans.zip(regulation.missing_kw(plan));
+            let kwh = missing.map(|((from, to), kw)| kw * (to.min(end) - from).max(0) as f64 / 3_600_000.0);
+            self.promises_missed_kwh += kwh.sum::<f64>();
         }
     }
 

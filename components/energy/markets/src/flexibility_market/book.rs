@@ -11,6 +11,8 @@ use std::time::Duration;
 pub(super) struct Book {
     providers: BTreeSet<String>,
     procurers: BTreeSet<String>,
+    /// When the epoch begins; nothing before the first.
+    start_time: Option<Timestamp>,
     /// By CongestionId; of this epoch.
     demands: BTreeMap<String, Demand>,
     /// By OfferId, the congestion that it is for; of this epoch.
@@ -74,6 +76,7 @@ impl Book {
         Self {
             providers: providers.iter().cloned().collect(),
             procurers: procurers.iter().cloned().collect(),
+            start_time: None,
             demands: BTreeMap::new(),
             offers: BTreeMap::new(),
             accepted: Vec::new(),
@@ -82,6 +85,7 @@ impl Book {
 
     /// An epoch begins: needs and offers are forgotten, and accepted offers that are over by then.
     pub(super) fn open(&mut self, start_time: Timestamp) {
+        self.start_time = Some(start_time);
         self.demands.clear();
         self.offers.clear();
         self.accepted.retain(|accepted| accepted.over_at > start_time);
@@ -113,6 +117,14 @@ impl Book {
         let (procurer, congestion) = (procurer.to_owned(), need.congestion_id.clone());
         if !self.procurers.contains(&procurer) {
             return Err(Rejection::UnknownProcurer { procurer, congestion });
+        }
+        let (least_kw, request_kw) = (need.real_power_min_kw, need.real_power_request_kw);
+        if least_kw > request_kw {
+            return Err(Rejection::LeastBeyondRequest { procurer, congestion, least_kw, request_kw });
+        }
+        let over_at = need.activation_time.plus(length(need.duration_min));
+        if self.start_time.is_some_and(|start_time| over_at <= start_time) {
+            return Err(Rejection::Past { procurer, congestion, over_at });
         }
         let of_old = self.accepted.iter().any(|accepted| accepted.congestion == congestion);
         match self.demands.get(&congestion) {
@@ -228,6 +240,17 @@ impl Book {
     /// When the next request has been open `within` this time, if there is an open one.
     pub(super) fn next_deadline(&self, within: Duration) -> Option<MonoTime> {
         self.demands.values().filter(|it| !it.passed_on).map(|it| it.asked_at + within).min()
+    }
+
+    /// Who has not answered which request, in words.
+    pub(super) fn silent(&self) -> Vec<String> {
+        let open = self.demands.iter().filter(|(_, demand)| !demand.passed_on);
+        open.flat_map(|(congestion, demand)| {
+            let silent = |provider: &&String| !demand.answers.get(*provider).is_some_and(Answer::is_complete);
+            let silent = self.providers.iter().filter(silent);
+            silent.map(move |provider| format!("offers of {provider} for {congestion}"))
+        })
+        .collect()
     }
 
     /// Whether nobody is waited for.

@@ -10,9 +10,12 @@ use gridloop_messages::{
 };
 use serde_json::json;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Warnings that one message carries at most; the others are only logged.
 const MOST_WARNINGS: usize = 20;
+/// After so long without a word, whom the market waits for is told in the log.
+const TOLD_AFTER: Duration = Duration::from_secs(10);
 
 /// The local flexibility market (wire contract 6.11). Its name is the id of the market.
 ///
@@ -27,6 +30,9 @@ pub struct FlexibilityMarket {
     phase: Phase,
     /// Procurers that are ready.
     ready: BTreeSet<String>,
+    /// When it last heard something, and whether it has told since then whom it waits for.
+    heard_at: MonoTime,
+    told: bool,
     outputs: Vec<Output>,
     warnings: Vec<Warning>,
     totals: Totals,
@@ -61,6 +67,8 @@ impl FlexibilityMarket {
             settings,
             phase: Phase::Completed,
             ready: BTreeSet::new(),
+            heard_at: MonoTime::from_nanos(0),
+            told: false,
             outputs: Vec::new(),
             warnings: Vec::new(),
             totals: Totals::default(),
@@ -104,15 +112,49 @@ impl FlexibilityMarket {
                 self.totals.requested_kw += need.real_power_request_kw;
                 self.say(topic::request(&self.name), Body::Request(Box::new(need.clone())));
             }
-            Err(rejection) => {
-                self.note(&rejection);
-                // Who is refused is told so, or it would wait for ever.
-                if !matches!(rejection, Rejection::RepeatedNeed { .. }) && is_a_word(procurer) {
-                    let (procurer, congestion) = (procurer.to_owned(), need.congestion_id.clone());
-                    self.say_offering(Offering { procurer, congestion, offers: Vec::new() });
-                }
+            Err(rejection) => self.refuse(&rejection, procurer, need),
+        }
+    }
+
+    /// Who is refused is told so, or it would wait for ever.
+    fn refuse(&mut self, rejection: &Rejection, procurer: &str, need: &FlexibilityNeed) {
+        self.note(rejection);
+        if !matches!(rejection, Rejection::RepeatedNeed { .. }) && is_a_word(procurer) {
+            let (procurer, congestion) = (procurer.to_owned(), need.congestion_id.clone());
+            self.say_offering(Offering { procurer, congestion, offers: Vec::new() });
+        }
+    }
+
+    /// Said while the market is closed, or after it was ready. A closed market is ready at once, and has no answer after that.
+    fn while_closed(&mut self, source: &str, message: &Message) {
+        self.totals.while_closed += 1;
+        match &message.body {
+            Body::FlexibilityNeed(need) if self.phase == Phase::Closed => {
+                let (procurer, congestion) = (source.to_owned(), need.congestion_id.clone());
+                self.refuse(&Rejection::WhileClosed { procurer, congestion }, source, need);
+            }
+            _ => {
+                let kind = message.type_name();
+                tracing::warn!(market = %self.name, "{kind} of {source} is left aside: the market is closed, or was ready before");
             }
         }
+    }
+
+    /// Whom it waits for, in words.
+    pub(super) fn waits_for(&self) -> Vec<String> {
+        let busy = self.settings.procurers.iter().filter(|procurer| !self.ready.contains(*procurer));
+        let busy = busy.map(|procurer| format!("a Status of {procurer} on {}", topic::pgo_ready(procurer)));
+        self.book.silent().into_iter().chain(busy).collect()
+    }
+
+    /// When it tells whom it waits for; nothing if it has.
+    fn tell(&mut self, now: MonoTime) -> Option<MonoTime> {
+        let tell_at = self.heard_at + TOLD_AFTER;
+        if !self.told && now >= tell_at {
+            self.told = true;
+            tracing::warn!(market = %self.name, "still waits: no {}", self.waits_for().join(", nor "));
+        }
+        (!self.told).then_some(tell_at)
     }
 
     fn selected(&mut self, procurer: &str, selected: &SelectedOffer) {
@@ -152,6 +194,7 @@ impl Component for FlexibilityMarket {
         self.book.open(epoch.start_time);
         self.ready.clear();
         self.outputs.clear();
+        (self.heard_at, self.told) = (epoch.opened_at, false);
         self.say_results();
         let open = self.settings.hours.is_open(epoch.start_time);
         self.phase = if open { Phase::Open { opened_at: epoch.opened_at } } else { Phase::Closed };
@@ -162,12 +205,11 @@ impl Component for FlexibilityMarket {
         let source = message.header.source_process_id.as_str();
         let Phase::Open { opened_at } = self.phase else {
             if !matches!(message.body, Body::Status(_)) {
-                self.totals.while_closed += 1;
-                let kind = message.type_name();
-                tracing::warn!(market = %self.name, "{kind} of {source} while the market is closed, left aside");
+                self.while_closed(source, message);
             }
             return Ok(());
         };
+        (self.heard_at, self.told) = (arrived_at.max(opened_at), false);
         match &message.body {
             Body::FlexibilityNeed(need) => self.need(source, need, arrived_at.max(opened_at)),
             Body::Offer(offer) => {
@@ -212,7 +254,8 @@ impl Component for FlexibilityMarket {
             return Ok(Step::Done(Vec::new()));
         }
         let due = self.settings.offers_within.and_then(|within| self.book.next_deadline(within));
-        Ok(due.map_or(Step::Waiting, Step::WakeAt))
+        let next = due.into_iter().chain(self.tell(now)).min();
+        Ok(next.map_or(Step::Waiting, Step::WakeAt))
     }
 
     fn findings(&self) -> Option<serde_json::Value> {

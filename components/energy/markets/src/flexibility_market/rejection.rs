@@ -1,7 +1,9 @@
 //! What the market does not take, and why: [`Rejection`].
 
+use gridloop_messages::Timestamp;
+
 /// Something said to the market that changes nothing. Its text is fit for a warning.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(super) enum Rejection {
     #[error("{procurer} is no procurer of this market; its need {congestion} is not asked for")]
     UnknownProcurer { procurer: String, congestion: String },
@@ -11,6 +13,14 @@ pub(super) enum Rejection {
         "{procurer} calls its need {congestion}, which is the name of one of {owner}; it is not asked for"
     )]
     CongestionTaken { procurer: String, congestion: String, owner: String },
+    #[error("{procurer} says its need {congestion} while the market is closed; it is not asked for")]
+    WhileClosed { procurer: String, congestion: String },
+    #[error(
+        "{procurer} needs at least {least_kw} kW for {congestion}, but no more than {request_kw} kW; it is not asked for"
+    )]
+    LeastBeyondRequest { procurer: String, congestion: String, least_kw: f64, request_kw: f64 },
+    #[error("{procurer} needs power for {congestion} until {over_at}, which is past; it is not asked for")]
+    Past { procurer: String, congestion: String, over_at: Timestamp },
     #[error("{provider} is no provider of this market; its offer is left aside")]
     UnknownProvider { provider: String },
     #[error("{provider} offers for {congestion}, which nobody needs in this epoch")]

@@ -348,3 +348,62 @@ fn the_order_and_repetition_of_messages_change_nothing_in_what_is_accepted() {
         assert!(results(&outputs).iter().all(|it| it.result_count == 2));
     }
 }
+
+#[test]
+fn who_needs_something_of_a_closed_market_is_told_that_there_is_nothing() {
+    let mut market = market(|_| {});
+    let at = epoch(1, hour(7));
+    market.open(&at).unwrap();
+    market.take("", &message("pgo", need("k")), NOW).unwrap();
+    let (outputs, done) = said(&mut market, &at, NOW);
+    assert_eq!((offerings(&outputs), done), (vec![("LFMOffering.pgo", 0, None)], true));
+    assert!(!topics(&outputs).contains(&"Request.lfm1"), "{outputs:?}");
+    let warning = outputs[1].warnings[0].as_str();
+    assert!(warning.ends_with("pgo says its need k while the market is closed; it is not asked for"));
+    market.take("", &message("pgo", need("late")), NOW).unwrap();
+    assert_eq!(said(&mut market, &at, NOW), (Vec::new(), true), "it was ready");
+    assert_eq!(market.findings().unwrap()["while_closed"], 2);
+}
+
+#[test]
+fn a_need_for_more_than_it_asks_for_or_of_the_past_is_refused() {
+    let at = epoch(1, hour(10));
+    let refused = |change: fn(&mut FlexibilityNeed)| {
+        let mut market = market(|_| {});
+        opened(&mut market, &at);
+        let Body::FlexibilityNeed(mut need) = need("k") else { panic!() };
+        change(&mut need);
+        let (outputs, _) = tell(&mut market, &at, "pgo", Body::FlexibilityNeed(need));
+        if topics(&outputs) == ["Request.lfm1"] {
+            return None;
+        }
+        assert_eq!(offerings(&outputs), [("LFMOffering.pgo", 0, None)]);
+        Some(outputs[0].warnings[0].as_str().to_owned())
+    };
+    let much = refused(|need| need.real_power_min_kw = 9.5).unwrap();
+    assert!(much.contains("pgo needs at least 9.5 kW for k, but no more than 9 kW"), "{much}");
+    assert_eq!(refused(|need| need.real_power_min_kw = 9.0), None);
+    let past = refused(|need| need.activation_time = hour(9)).unwrap();
+    assert!(past.contains("until 2023-02-01T10:00:00.000Z, which is past"), "{past}");
+    let half_past = |need: &mut FlexibilityNeed| need.activation_time = time("2023-02-01T09:30:00Z");
+    assert_eq!(refused(half_past), None, "half of it is to come");
+}
+
+#[test]
+fn who_is_silent_is_named_after_ten_seconds_of_silence() {
+    let mut market = market(|_| {});
+    let at = epoch(1, hour(10));
+    opened(&mut market, &at);
+    let later = |seconds| NOW + Duration::from_secs(seconds);
+    assert_eq!(market.step(&at, NOW), Ok(Step::WakeAt(later(10))));
+    assert_eq!(market.waits_for(), ["a Status of pgo on PgoReady.pgo"]);
+    market.take("", &message("pgo", need("k")), later(4)).unwrap();
+    said(&mut market, &at, later(4));
+    market.take("", &message("ed1", none("k")), later(5)).unwrap();
+    assert_eq!(market.waits_for(), ["offers of ed2 for k", "a Status of pgo on PgoReady.pgo"]);
+    assert_eq!(market.step(&at, later(5)), Ok(Step::WakeAt(later(15))), "after the last word");
+    assert_eq!(market.step(&at, later(15)), Ok(Step::Waiting), "it is told once");
+    market.take("", &message("ed2", none("k")), later(60)).unwrap();
+    said(&mut market, &at, later(60));
+    assert_eq!(market.step(&at, later(60)), Ok(Step::WakeAt(later(70))));
+}

@@ -242,3 +242,37 @@ fn a_market_is_promised_what_was_planned_for_it_and_later_plans_keep_to_it() {
     let kept = planned(&rig.published(), "spot").1;
     assert!(close(&kept[..2], &promised[1..]), "{promised:?} then {kept:?}");
 }
+
+#[test]
+fn an_epoch_that_is_longer_than_a_step_is_planned_and_counted_as_one() {
+    let text = "horizon_h = 6\nresources = [\"load\"]\n[market.spot]\n[storage.b]\nkwh_rated = 10\nkw_rated = 4\ninitial_state_of_charge_percent = 100\nterminal_soc_bound_percent = 0\n";
+    let mut rig = Rig::with_epochs_of(text, 1.5);
+    rig.open(1);
+    rig.forecast("load", &[-4.0; 6]);
+    rig.prices("spot", "{EUR}/(kW.h)", &["0.4", "0.2", "0.1", "0.1", "0.1", "0.1"]);
+    let output = rig.published();
+    let (_, battery) = planned(&output, "b");
+    let (_, spot) = planned(&output, "spot");
+    assert_eq!(battery.len(), 6, "an hour and a half, half an hour, and four hours");
+    assert!((battery[0] - 4.0).abs() < 1e-6 && spot[0].abs() < 1e-6, "{output:?}");
+    let cost = rig.findings()["cost_eur"].as_f64().unwrap();
+    assert!(cost.abs() < 1e-9, "{cost}");
+    rig.state("b", Some(33.0));
+    rig.open(2);
+    rig.forecast("load", &[-9.0; 6]);
+    rig.prices("spot", "{EUR}/(kW.h)", &["0.1", "0.2", "0.2", "0.2", "0.2", "0.2"]);
+    let (_, spot) = planned(&rig.published(), "spot");
+    let cost = rig.findings()["cost_eur"].as_f64().unwrap();
+    // An hour at 0.1 and half an hour at 0.2.
+    assert!((cost - spot[0] * 0.2).abs() < 1e-9 && cost > 1.0, "{cost} for {spot:?}");
+}
+
+#[test]
+fn an_epoch_that_is_longer_than_the_horizon_is_an_error_that_says_so() {
+    let mut rig = Rig::with_epochs_of(GOLDEN, 24.0);
+    rig.open(1);
+    rig.golden_inputs();
+    let expected =
+        "epoch 1 of 86400 s is longer than the horizon of 14400 s: horizon_h must not be less than an epoch";
+    assert_eq!(rig.fault(), expected);
+}

@@ -1,6 +1,6 @@
 //! The dispatch as a provider of a flexibility market: what it waits for, what it offers, and that it keeps it.
 
-use crate::rig::{Rig, planned, time};
+use crate::rig::{Rig, planned, planned_at, time};
 use gridloop_component::{Output, Step};
 use gridloop_messages::{
     Body, CustomerInfo, Direction, FlexibilityNeed, LfmMarketResult, Offer, OfferTerms, Status, StatusValue,
@@ -261,7 +261,7 @@ fn offers_to_two_congestions_of_an_epoch_reckon_with_each_other() {
 
 #[test]
 fn what_was_promised_and_cannot_be_kept_is_a_warning_and_no_error() {
-    let (mut rig, _) = Rig::planned();
+    let (mut rig, reference) = Rig::planned();
     rig.request(&need("jam", Direction::Up));
     let offers = rig.offers();
     rig.state("battery", Some(0.0));
@@ -273,4 +273,122 @@ fn what_was_promised_and_cannot_be_kept_is_a_warning_and_no_error() {
     rig.prices("spot", "{EUR}/(kW.h)", &["0.4", "0.2", "0.2", "0.2", "0.2", "0.2"]);
     let output = rig.published();
     assert!(output.warnings[0].as_str().contains("kW of upregulation are missing"), "{:?}", output.warnings);
+    let findings = rig.findings();
+    assert_eq!(
+        (&findings["epochs_with_missed_promises"], &findings["epochs_relaxed"]),
+        (&1.into(), &0.into())
+    );
+    let missed_kwh = findings["promises_missed_kwh"].as_f64().unwrap();
+    let given_kwh = -reference[3];
+    assert!(
+        (missed_kwh - (3.0 - given_kwh)).abs() < 1e-6,
+        "an empty battery is not charged, and gives nothing"
+    );
+}
+
+/// A community of dear and cheap hours whose battery sells 2 kW, and what its battery does in each of `epochs` from the
+/// first on.
+fn sold(epoch_h: f64, epochs: u64, activation_h: f64) -> (Output, Vec<f64>) {
+    let mut rig = Rig::with_epochs_of(&COMMUNITY.replace("percent = 60", "percent = 50"), epoch_h);
+    let (mut offers, mut stored_kwh) = (Vec::new(), 5.0);
+    let (mut first, mut done) = (None, Vec::new());
+    for number in 1..=epochs {
+        rig.open(number);
+        rig.customers();
+        let count = u64::try_from(offers.len()).unwrap();
+        offers.iter().for_each(|offer: &Offer| rig.result(offer.terms.clone(), count));
+        rig.result(nothing(), 0);
+        rig.forecast("load", &[-2.0; 7]);
+        let prices = ["0.2", "0.3", "0.1", "0.4"].repeat(4);
+        rig.prices_from(0.0, "spot", "{EUR}/(kW.h)", &prices);
+        let output = rig.published();
+        assert!(output.warnings.is_empty(), "epoch {number}: {:?}", output.warnings);
+        if number == 1 {
+            rig.request(&FlexibilityNeed {
+                activation_time: time(activation_h),
+                real_power_min_kw: 2.0,
+                real_power_request_kw: 2.0,
+                ..need("jam", Direction::Up)
+            });
+            offers = rig.offers();
+            assert_eq!(offers.iter().map(size).collect::<Vec<_>>()[0], 2.0);
+        }
+        let kw = planned_at(&output, "battery", epoch_h * (number - 1) as f64);
+        stored_kwh += epoch_h * if kw > 0.0 { -kw / 0.9 } else { -kw * 0.9 };
+        rig.state("battery", Some(10.0 * stored_kwh));
+        done.push(kw);
+        first.get_or_insert(output);
+    }
+    (first.unwrap(), done)
+}
+
+#[test]
+fn what_was_taken_is_delivered_in_its_time_also_where_epochs_are_shorter_than_steps() {
+    for (epoch_h, epochs, before) in [(1.0, 3, 1), (0.5, 5, 2), (0.25, 9, 4)] {
+        let (first, done) = sold(epoch_h, epochs, 1.0);
+        let reference = planned_at(&first, "battery", 1.0);
+        assert!((reference - 2.0).abs() < 1e-6, "the battery feeds the load while that is dear");
+        for (n, kw) in done.iter().enumerate() {
+            match n {
+                n if n < before => assert!(*kw < 1e-6, "nothing is given before: {done:?}"),
+                n if n < 2 * before => assert!((kw - 4.0).abs() < 1e-6, "{done:?}"),
+                _ => assert!(*kw < 1e-6, "nor after: {done:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_delivered_in_a_part_of_an_epoch_is_delivered_by_its_energy() {
+    let (first, done) = sold(1.0, 5, 2.5);
+    for (n, share) in [(2, 0.5), (3, 0.5)] {
+        let reference = planned_at(&first, "battery", n as f64);
+        let kw = done[usize::try_from(n).unwrap()];
+        assert!((kw - reference - 2.0 * share).abs() < 1e-6, "{done:?}, hour {n} instead of {reference}");
+    }
+}
+
+#[test]
+fn a_plan_has_steps_that_begin_and_end_with_what_was_taken() {
+    let mut rig = Rig::new(COMMUNITY);
+    rig.open(1);
+    rig.customers();
+    rig.result(nothing(), 0);
+    rig.inputs();
+    let reference = rig.published();
+    rig.request(&FlexibilityNeed { activation_time: time(2.5), ..need("jam", Direction::Up) });
+    let offers = rig.offers();
+    assert_eq!(offers[0].terms.real_power.as_ref().unwrap().time_index, [time(2.5), time(3.0)]);
+    let offered: f64 = offers.iter().map(size).sum();
+    rig.open(2);
+    offers.iter().for_each(|offer| rig.result(offer.terms.clone(), 2));
+    rig.inputs();
+    let output = rig.published();
+    for (hours, reference_at) in [(2.5, 2.0), (3.0, 3.0)] {
+        let departs = planned_at(&output, "battery", hours) - planned_at(&reference, "battery", reference_at);
+        assert!(departs >= offered - 1e-6, "{output:?}");
+    }
+    let Body::Dispatch(dispatch) = &output.body else { panic!("{output:?}") };
+    let times = [1.0, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0].map(time);
+    assert_eq!(dispatch.dispatch["battery"].time_index, times);
+}
+
+#[test]
+fn soon_is_offered_too_where_an_epoch_is_shorter_than_a_step() {
+    let mut rig = Rig::with_epochs_of(COMMUNITY, 0.25);
+    rig.open(1);
+    rig.customers();
+    rig.result(nothing(), 0);
+    rig.inputs();
+    rig.published();
+    let soon = |from, congestion: &str| FlexibilityNeed {
+        activation_time: time(from),
+        duration_min: 15.0,
+        real_power_request_kw: 1.0,
+        ..need(congestion, Direction::Up)
+    };
+    rig.request(&soon(0.0, "under-way"));
+    is_nothing(&rig.offers(), "under-way");
+    rig.request(&soon(0.25, "next"));
+    assert_eq!(rig.offers().iter().map(size).collect::<Vec<_>>(), [1.0]);
 }

@@ -49,6 +49,7 @@ fn free(prices: &[f64]) -> MarketSteps {
 fn problem(fixed_kw: &[f64], storages: Vec<Storage>, markets: Vec<MarketSteps>) -> Problem {
     Problem {
         step_h: 1.0,
+        parts: vec![1.0; fixed_kw.len()],
         fixed_kw: fixed_kw.to_vec(),
         storage_model: StorageModel::Rated,
         storages,
@@ -228,8 +229,13 @@ fn more_or_less_than_committed_costs_by_its_factors() {
 fn a_regulation_moves_the_storages_and_what_is_missing_of_one_is_told() {
     let regulated = |size_kw, direction| {
         let problem = problem(&[-2.0; 3], vec![battery()], vec![free(&[0.2; 3])]);
-        let regulation =
-            Regulation { direction, steps: 1..2, storages: vec![0], reference_kw: vec![0.5], size_kw };
+        let regulation = Regulation {
+            direction,
+            steps: 1..2,
+            storages: vec![0],
+            reference_kw: vec![0.5],
+            size_kw: vec![size_kw],
+        };
         Problem { regulations: vec![regulation], ..problem }
     };
     let up = solve(&regulated(3.0, Direction::Up), settings()).unwrap();
@@ -314,4 +320,44 @@ proptest! {
         check(&problem, &plan, true);
         prop_assert!(leaky || plan.cost_eur <= idle + 1e-6, "{} instead of {idle}", plan.cost_eur);
     }
+}
+
+#[test]
+fn a_step_that_is_cut_changes_nothing_of_what_a_plan_costs() {
+    for storage_model in [StorageModel::Rated, StorageModel::Simces] {
+        let mut whole = Problem { storage_model, ..golden() };
+        whole.storages[0].self_discharge = 0.01;
+        let cost_eur = solve(&whole, settings()).unwrap().cost_eur;
+        for (step, share) in [(0, 0.25), (1, 0.5), (2, 0.9)] {
+            let mut cut = whole.clone();
+            cut.cut(step, share);
+            assert_eq!(cut.steps(), 5);
+            let plan = solve(&cut, settings()).unwrap();
+            let away = plan.cost_eur - cost_eur;
+            // A share of what is stored is lost sooner or later within a step.
+            let within = if storage_model == StorageModel::Rated { 1e-9 } else { 1e-3 };
+            assert!(away.abs() < within, "{storage_model:?} {step}: {away}");
+        }
+    }
+}
+
+#[test]
+fn a_regulation_keeps_its_time_where_steps_are_cut() {
+    let regulation = |steps: std::ops::Range<usize>| Regulation {
+        direction: Direction::Up,
+        storages: vec![0],
+        reference_kw: steps.clone().map(|t| t as f64).collect(),
+        size_kw: steps.clone().map(|t| 10.0 * t as f64).collect(),
+        steps,
+    };
+    let mut problem = Problem { regulations: vec![regulation(1..3)], ..golden() };
+    let steps = |problem: &Problem| problem.regulations[0].steps.clone();
+    problem.cut(3, 0.5);
+    assert_eq!(steps(&problem), 1..3);
+    problem.cut(0, 0.5);
+    assert_eq!(steps(&problem), 2..4);
+    problem.cut(3, 0.5);
+    assert_eq!((steps(&problem), problem.flaw()), (2..5, None));
+    assert_eq!(problem.regulations[0].reference_kw, [1.0, 2.0, 2.0]);
+    assert_eq!(problem.regulations[0].size_kw, [10.0, 20.0, 20.0]);
 }

@@ -113,7 +113,11 @@ impl Rig {
 
     /// As the Python platform sends them: in strings.
     pub(crate) fn prices(&mut self, market: &str, unit: &str, prices: &[&str]) {
-        let begin = (self.epoch.number - 1) as f64 * self.epoch_h;
+        self.prices_from((self.epoch.number - 1) as f64 * self.epoch_h, market, unit, prices);
+    }
+
+    /// Hourly prices that begin at this hour of the run.
+    pub(crate) fn prices_from(&mut self, begin: f64, market: &str, unit: &str, prices: &[&str]) {
         let values = Values::Texts(prices.iter().map(|price| (*price).to_owned()).collect());
         let prices = TimeSeries {
             time_index: (0..prices.len()).map(|n| time(begin + n as f64)).collect(),
@@ -168,4 +172,12 @@ pub(crate) fn planned(output: &Output, unit: &str) -> (Timestamp, Vec<f64>) {
     let Body::Dispatch(dispatch) = &output.body else { panic!("{output:?}") };
     let series = &dispatch.dispatch[unit];
     (series.time_index[0], series.numbers("RealPower").unwrap().to_vec())
+}
+
+/// What a published dispatch says for the time that begins at this hour of the run.
+pub(crate) fn planned_at(output: &Output, unit: &str, hours: f64) -> f64 {
+    let Body::Dispatch(dispatch) = &output.body else { panic!("{output:?}") };
+    let series = &dispatch.dispatch[unit];
+    let begun = series.time_index.iter().rposition(|begin| *begin <= time(hours)).unwrap();
+    series.numbers("RealPower").unwrap()[begun]
 }

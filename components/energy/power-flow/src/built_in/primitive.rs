@@ -174,17 +174,24 @@ fn gains_nothing(what: &str, matrix: &[Vec<Complex64>]) -> Result<(), NetworkErr
     let largest = rows.iter().flatten().fold(0.0, |largest: f64, entry| largest.max(entry.abs()));
     let rounding = 1e-9 * largest;
     for pivot in 0..size {
-        let own = rows[pivot][pivot];
+        let (above, below) = rows.split_at_mut(pivot + 1);
+        let pivots = &above[pivot];
+        let own = pivots[pivot];
         if own < -rounding {
             return Err(refused(matrix[pivot][pivot].re.to_string()));
         }
         if own <= rounding {
+            // Beside nothing on the diagonal there is nothing: a mutual part would gain in one direction.
+            let mutual = pivots[pivot + 1..].iter().fold(0.0, |most: f64, entry| most.max(entry.abs()));
+            if mutual > (rounding * largest).sqrt() {
+                return Err(refused(mutual.to_string()));
+            }
             continue;
         }
-        for row in pivot + 1..size {
-            let factor = rows[row][pivot] / own;
-            for at in pivot + 1..size {
-                rows[row][at] -= factor * rows[pivot][at];
+        for row in below {
+            let factor = row[pivot] / own;
+            for (entry, pivots) in row.iter_mut().zip(pivots).skip(pivot + 1) {
+                *entry -= factor * pivots;
             }
         }
     }

@@ -99,6 +99,10 @@ fn what_gains_power_is_refused() {
     for mutual in [-0.6, 1.1] {
         assert!(told(coupled(mutual)).starts_with("series resistance of L: expected 0 or more"));
     }
+    let mut beside_nothing = coupled(0.1);
+    beside_nothing.series_ohm[1][1] = Complex64::ZERO;
+    beside_nothing.series_ohm[0][0] = Complex64::ZERO;
+    assert!(told(beside_nothing).starts_with("series resistance of L: expected 0 or more"));
     let mut shunted = coupled(0.4);
     shunted.shunt_s = crate::line::diagonal(3, Complex64::new(-1.0, 0.0));
     assert!(told(shunted).starts_with("shunt conductance of L: expected 0 or more"));

@@ -88,7 +88,11 @@ fn a_storage_waits_for_its_setpoint_and_tells_what_it_could_not_do() {
     let mut storage = storage(WithoutSetpoint::Wait);
     assert_eq!(storage.inputs(), ["ControlState.PowerSetpoint.x"]);
     storage.open(&epoch(1)).unwrap();
-    assert_eq!(storage.step(&epoch(1), NOW).unwrap(), Step::Waiting);
+    let told_at = NOW + Duration::from_secs(10);
+    assert_eq!(storage.step(&epoch(1), NOW).unwrap(), Step::WakeAt(told_at));
+    assert_eq!(storage.step(&epoch(1), told_at).unwrap(), Step::Waiting, "it has been told, once");
+    let waited = &storage.findings().unwrap()["waited_in_vain_for"];
+    assert_eq!(waited, "a setpoint on ControlState.PowerSetpoint.x in epoch 1");
     command(&mut storage, 1, 3.0, 1.0);
     let output = done(storage.step(&epoch(1), NOW)).remove(0);
     assert_eq!(output.topic, "ResourceState.Storage.x");
@@ -115,7 +119,7 @@ fn the_newest_setpoint_before_the_result_counts_and_a_later_one_changes_nothing(
     assert_eq!(state(&done(storage.step(&epoch(1), NOW))[0]).real_power_kw, 1.0);
     command(&mut storage, 1, -4.0, 0.0);
     storage.open(&epoch(2)).unwrap();
-    assert_eq!(storage.step(&epoch(2), NOW).unwrap(), Step::Waiting);
+    assert!(matches!(storage.step(&epoch(2), NOW).unwrap(), Step::WakeAt(_)));
     assert_eq!(storage.findings().unwrap()["late_setpoints"], 1);
 }
 
@@ -137,7 +141,7 @@ fn a_storage_that_may_do_without_a_setpoint_does_so_at_half_of_a_paced_epoch_and
         assert_eq!(storage.findings().unwrap()["epochs_without_setpoint"], 1);
         // Without a deadline nothing says how long to wait.
         storage.open(&epoch(3)).unwrap();
-        assert_eq!(storage.step(&epoch(3), half).unwrap(), Step::Waiting);
+        assert!(matches!(storage.step(&epoch(3), half).unwrap(), Step::WakeAt(_)));
     }
 }
 

@@ -48,6 +48,8 @@ pub(crate) struct Probe {
     pub(crate) failing: Option<Failing>,
     pub(crate) wake_at: Option<MonoTime>,
     pub(crate) taken: usize,
+    /// The most inputs that it says an epoch may have.
+    pub(crate) inputs_max: usize,
 }
 
 impl Probe {
@@ -71,6 +73,10 @@ impl Component for Probe {
 
     fn inputs(&self) -> Vec<String> {
         vec!["ControlState.#".into()]
+    }
+
+    fn inputs_max(&self) -> usize {
+        self.inputs_max
     }
 
     fn open(&mut self, epoch: &OpenEpoch) -> Result<(), Fault> {

@@ -197,6 +197,16 @@ fn an_epoch_has_a_bound_of_inputs() {
 }
 
 #[test]
+fn a_component_that_knows_of_more_senders_has_a_bound_of_its_own() {
+    let mut rig = Rig::new(Probe { inputs_max: 16_400, ..Probe::needing(usize::MAX) }).in_epoch(1);
+    for n in 0..16_401 {
+        rig.input(&format!("ctl-{n}"), 1);
+    }
+    assert_eq!(rig.diary.of("take").len(), 16_400);
+    assert_eq!(rig.diary.of("refused").len(), 1);
+}
+
+#[test]
 fn a_repeated_epoch_takes_no_inputs_away() {
     let mut rig = Rig::new(Probe::needing(2)).in_epoch(1);
     rig.input("ctl-1", 1);

@@ -40,6 +40,12 @@ fn a_run_is_drawn_into_its_folder_and_what_it_has_no_messages_for_is_told() {
     let svg = std::fs::read_to_string(folder.path().join(&drawn[0])).expect("the picture");
     assert!(svg.contains("HIL feeder") && svg.contains("3 epochs of 1 s"), "{svg}");
     assert!(!svg.contains("not at its end"), "{svg}");
+    // An export takes the same words.
+    let exported = ["2026-06-21T13:00:00.000Z", "20260621-130000-000", "runs/20260621-130000-000", "latest"]
+        .map(|run| gridloop(folder.path(), &["export", run, "--attrs", "RealPower"]));
+    for done in &exported {
+        assert_eq!((done.code, &done.stdout), (0, &exported[0].stdout), "{}", done.stderr);
+    }
     // By its id, by its folder, and to another place; the same run is the same picture.
     for (run, out) in
         [("2026-06-21T13:00:00.000Z", "a"), ("20260621-130000-000", "b"), ("runs/20260621-130000-000", "c")]

@@ -65,6 +65,7 @@ async fn an_export_that_cannot_be_says_why() {
     for (arguments, why) in [
         (vec!["2001-01-01T00:00:00.000Z"], "no run 2001"),
         (vec![run.id.as_str(), "--attrs", "RealPower.Value"], "ask for RealPower"),
+        (vec![run.id.as_str(), "--attrs", "Nope"], "no message of the run has Nope"),
         (vec![run.id.as_str(), "--output", "/nowhere/at/all.csv"], "/nowhere/at/all.csv"),
     ] {
         let store = url(folder.path());

@@ -4,7 +4,7 @@ use super::Options;
 use super::many::{Named, rank};
 use crate::palette;
 use crate::panel::{Limit, Mark, Panel};
-use crate::recording::Recording;
+use crate::recording::{Place, Recording};
 use crate::time_axis::TimeAxis;
 use crate::track::Track;
 use gridloop_messages::Conductor;
@@ -12,20 +12,20 @@ use std::collections::BTreeMap;
 
 pub(super) fn panels(recording: &Recording, options: &Options, height: f64) -> Vec<Panel> {
     let branches = highest_of_phases(recording);
-    let rated = branches.keys().any(|branch| recording.rating_a(branch).is_some());
+    let rated = branches.keys().any(|branch| recording.rating_a(&branch.name).is_some());
     let mut without = Vec::new();
     let mut all = Vec::new();
     for (branch, track) in &branches {
-        let scale = match (rated, recording.rating_a(branch)) {
+        let scale = match (rated, recording.rating_a(&branch.name)) {
             (true, Some(rating)) => 100.0 / rating,
             (true, None) => {
-                without.push(*branch);
+                without.push(recording.called(branch));
                 continue;
             }
             (false, _) => 1.0,
         };
         let steps = track.steps(&recording.epochs, scale);
-        all.push(Named { name: (*branch).to_owned(), steps, weight: track.peak() * scale });
+        all.push(Named { name: recording.called(branch), steps, weight: track.peak() * scale });
     }
     let (title, unit) =
         if rated { ("Loading of branches", "% of rated current") } else { ("Currents of branches", "A") };
@@ -46,7 +46,7 @@ pub(super) fn panels(recording: &Recording, options: &Options, height: f64) -> V
     if rated {
         panel.limits = limits(options);
         if !without.is_empty() {
-            let names = without.iter().take(8).copied().collect::<Vec<_>>().join(", ");
+            let names = without.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
             panel.notes.push(format!(
                 "Not shown, for no rated current is known: {} branches, {names}.",
                 without.len()
@@ -61,8 +61,8 @@ pub(super) fn panels(recording: &Recording, options: &Options, height: f64) -> V
 }
 
 /// Of each branch the current of the phase that has most, epoch by epoch. Neutrals are left out: they have no rating.
-fn highest_of_phases(recording: &Recording) -> BTreeMap<&str, Track> {
-    let mut branches: BTreeMap<&str, BTreeMap<u64, (f64, bool)>> = BTreeMap::new();
+fn highest_of_phases(recording: &Recording) -> BTreeMap<&Place, Track> {
+    let mut branches: BTreeMap<&Place, BTreeMap<u64, (f64, bool)>> = BTreeMap::new();
     for ((branch, conductor), track) in &recording.currents {
         if *conductor == Conductor::Neutral {
             continue;

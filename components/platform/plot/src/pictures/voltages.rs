@@ -66,7 +66,7 @@ fn collect(recording: &Recording, options: &Options) -> (Vec<Voltage>, &'static 
     let nominal = |bus: &str| recording.buses_kv.get(bus).copied().or(options.nominal_kv);
     let phases = recording.voltages.iter().filter(|((_, conductor), _)| *conductor != Conductor::Neutral);
     let phases: Vec<_> = phases.collect();
-    let per_unit = phases.iter().any(|((bus, _), _)| nominal(bus).is_some());
+    let per_unit = phases.iter().any(|((bus, _), _)| nominal(&bus.name).is_some());
     let highest_kv = phases.iter().map(|(_, track)| track.peak()).fold(0.0, f64::max);
     let (unit, scale) = match (per_unit, highest_kv < 1.0) {
         (true, _) => ("pu", 1.0),
@@ -75,10 +75,10 @@ fn collect(recording: &Recording, options: &Options) -> (Vec<Voltage>, &'static 
     };
     let (mut voltages, mut without) = (Vec::new(), Vec::new());
     for ((bus, conductor), track) in phases {
-        let scale = match (per_unit, nominal(bus)) {
+        let scale = match (per_unit, nominal(&bus.name)) {
             (true, Some(base)) => 1.0 / base,
             (true, None) => {
-                without.push(bus.clone());
+                without.push(recording.called(bus));
                 continue;
             }
             (false, _) => scale,
@@ -90,7 +90,7 @@ fn collect(recording: &Recording, options: &Options) -> (Vec<Voltage>, &'static 
         };
         let steps = track.steps(&recording.epochs, scale);
         if !steps.is_empty() {
-            voltages.push(Voltage { bus: bus.clone(), phase, steps });
+            voltages.push(Voltage { bus: recording.called(bus), phase, steps });
         }
     }
     without.dedup();
@@ -123,9 +123,9 @@ fn effective(recording: &Recording, options: &Options) -> Limits {
         return given;
     }
     let limit = |violation: &Option<Violation>| {
-        let Violation { epoch, place, beyond_pu } = violation.as_ref()?;
-        let base = recording.buses_kv.get(&place.0).copied().or(options.nominal_kv)?;
-        let voltage = recording.voltages.get(place)?.at(*epoch)?;
+        let Violation { epoch, bus, conductor, beyond_pu } = violation.as_ref()?;
+        let base = recording.buses_kv.get(bus).copied().or(options.nominal_kv)?;
+        let voltage = recording.only_voltage(bus, *conductor)?.at(*epoch)?;
         // Limits are round numbers; the difference of two measured ones need not be.
         Some(((voltage / base - beyond_pu) * 1e5).round() / 1e5)
     };

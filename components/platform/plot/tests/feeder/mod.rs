@@ -200,6 +200,19 @@ impl Feeder {
     }
 }
 
+/// The states of another network in one epoch, with buses and branches of the same names.
+pub(crate) fn of_another_network(epoch: u64) -> Vec<Map<String, Value>> {
+    let feeder = Feeder { buses: 1, branches: 1, ..Feeder::default() };
+    let start = Timestamp::parse("2026-06-21T00:00:00Z").unwrap();
+    let states = feeder.epoch(epoch, start).into_iter().filter_map(|mut message| {
+        let topic = message["Topic"].as_str()?.strip_prefix("NetworkState.grid.")?;
+        let topic = format!("NetworkState.other.{topic}");
+        message.insert("Topic".into(), topic.into());
+        Some(message)
+    });
+    states.collect()
+}
+
 fn kw(value: f64) -> Value {
     json!({"Value": value, "UnitOfMeasure": "kW"})
 }
