@@ -99,11 +99,14 @@ fn a_plan_is_made_in_every_epoch_and_keeps_to_taps_contracts_and_the_battery() {
     assert_eq!((found(&run, "ogo", "/plans"), found(&run, "ogo", "/fallbacks")), (96.0, 0.0));
     assert_eq!(found(&run, "ogo", "/plans_with_violation"), 0.0);
     let operations = found(&run, "grid", "/taps/T1/operations");
-    assert_eq!(found(&run, "rtcm", "/tap_operations"), operations, "nobody else moves it");
+    assert_eq!(found(&run, "rtcm", "/tap_operations"), operations, "what the position did");
+    assert_eq!(found(&run, "rtcm", "/tap_operations_of_others"), 0.0);
     assert!((1.0..=8.0).contains(&operations), "{operations}");
-    // The contract with the vehicle allows 1.5 kWh a day; its power is told in steps of a watt.
+    // The contract with the vehicle allows 1.5 kWh a day; its power is told in steps of a watt. The battery comes before it.
     let vehicle_kwh = found(&run, "ev7", "/energy_curtailed_kwh");
-    assert!((0.5..=1.501).contains(&vehicle_kwh), "{vehicle_kwh}");
+    assert!(vehicle_kwh <= 1.501, "{vehicle_kwh}");
+    assert!(found(&run, "battery7", "/energy_discharged_kwh") > vehicle_kwh);
+    assert_eq!(found(&run, "battery7", "/late_setpoints"), 0.0);
     assert_eq!(found(&run, "pv7", "/energy_curtailed_kwh"), 0.0, "the law comes last");
     let emptiest = found(&run, "battery7", "/state_of_charge_min_percent");
     let fullest = found(&run, "battery7", "/state_of_charge_max_percent");

@@ -2,8 +2,8 @@
 
 use gridloop_clock::MonoTime;
 use gridloop_component::{OpenEpoch, Output};
-use gridloop_messages::{Body, PowerSetpoint, TapPosition, Warning, WarningKind, topic};
-use std::collections::BTreeMap;
+use gridloop_messages::{Body, Message, PowerSetpoint, TapPosition, Warning, WarningKind, topic};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Real power in W and reactive power in var of a resource.
@@ -14,6 +14,10 @@ pub(crate) type Setpoint = (String, f64, f64);
 pub(crate) struct Commands {
     /// By topic: what was sent last, and in which epoch for the first time.
     sent: BTreeMap<String, (Body, u64)>,
+    /// Topics on which somebody else commands.
+    disputed: BTreeSet<String>,
+    /// What is to be told with the next messages.
+    untold: Vec<Warning>,
 }
 
 impl Commands {
@@ -40,8 +44,46 @@ impl Commands {
         for warning in warnings {
             tracing::warn!(epoch, "{warning}");
         }
+        self.untold.extend(warned(warnings));
         if let Some(first) = outputs.first_mut() {
-            first.warnings = warned(warnings);
+            first.warnings = std::mem::take(&mut self.untold);
+        }
+        outputs
+    }
+
+    /// Takes a message of somebody else. Commands for what is commanded here are told of, once for each topic.
+    pub(crate) fn hear(&mut self, topic: &str, message: &Message) {
+        let command = matches!(message.body, Body::PowerSetpoint(_) | Body::TapPosition(_));
+        if command && !self.disputed.contains(topic) {
+            self.disputed.insert(topic.to_owned());
+            let source = &message.header.source_process_id;
+            let warning =
+                format!("{source} sends {topic} too: of two commanders of one resource neither is obeyed");
+            tracing::warn!("{warning}");
+            self.untold.extend(warned(&[warning]));
+        }
+    }
+
+    /// Leaves out what is sent again as the next epoch begins, because it is waited for then and comes too late now.
+    pub(crate) fn leave_to_renewal<'a>(
+        &mut self,
+        epoch: u64,
+        outputs: Vec<Output>,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Vec<Output> {
+        let topics: BTreeSet<String> = names.map(topic::power_setpoint).collect();
+        let (left, mut outputs): (Vec<Output>, Vec<Output>) =
+            outputs.into_iter().partition(|output| topics.contains(&output.topic));
+        let mut warnings = Vec::new();
+        for output in left {
+            warnings.extend(output.warnings);
+            if let Some((_, since)) = self.sent.get_mut(&output.topic).filter(|(_, since)| *since == epoch) {
+                *since = epoch.saturating_add(1);
+            }
+        }
+        match outputs.first_mut() {
+            Some(first) => first.warnings.extend(warnings),
+            None => self.untold.extend(warnings),
         }
         outputs
     }
@@ -55,13 +97,17 @@ impl Commands {
         Output { last_updated_in_epoch: (since < epoch).then_some(since), ..Output::new(topic, body) }
     }
 
-    /// The last messages once more.
-    pub(crate) fn again(&self) -> Vec<Output> {
+    /// The last messages once more, as `epoch` begins.
+    pub(crate) fn again(&mut self, epoch: u64) -> Vec<Output> {
         let again = |(topic, (body, since)): (&String, &(Body, u64))| Output {
-            last_updated_in_epoch: Some(*since),
+            last_updated_in_epoch: (*since < epoch).then_some(*since),
             ..Output::new(topic.clone(), body.clone())
         };
-        self.sent.iter().map(again).collect()
+        let mut outputs: Vec<Output> = self.sent.iter().map(again).collect();
+        if let Some(first) = outputs.first_mut() {
+            first.warnings = std::mem::take(&mut self.untold);
+        }
+        outputs
     }
 }
 
@@ -74,6 +120,14 @@ pub(crate) fn warned(warnings: &[String]) -> Vec<Warning> {
 fn rounded(watts: f64) -> f64 {
     // No negative zero on the wire.
     watts.round() + 0.0
+}
+
+/// The topics on which a commander of these resources and tap changers hears whether there is another one.
+pub(crate) fn command_topics<'a>(
+    resources: impl Iterator<Item = &'a str>,
+    taps: impl Iterator<Item = &'a str>,
+) -> Vec<String> {
+    resources.map(topic::power_setpoint).chain(taps.map(topic::tap_position)).collect()
 }
 
 /// Until when inputs are waited for: for `timeout`, but only so long that there is time to answer.

@@ -3,7 +3,7 @@
 use super::core::{OperationalCore, Outlook, Plan, Planned};
 use super::settings::OperationalSettings;
 use crate::ResourceKind;
-use crate::commands::{Commands, Setpoint, give_up_at, listed, warned};
+use crate::commands::{Commands, Setpoint, command_topics, give_up_at, listed, warned};
 use crate::feeder::{Feeder, Power};
 use crate::network::NetworkInbox;
 use crate::plan_message::{dispatch_of, plan_topic};
@@ -237,6 +237,12 @@ impl OperationalOptimization {
         if self.settings.commands {
             let (setpoints, positions) = first_step(&self.settings, &plan);
             outputs = self.commands.outputs(epoch.number, &setpoints, &positions, &[]);
+            if self.settings.renew_at_start {
+                let storages = self.settings.resources.iter().map(|resource| &resource.unit);
+                let storages = storages.filter(|unit| unit.kind == ResourceKind::Storage);
+                let storages = storages.map(|unit| unit.name.as_str());
+                outputs = self.commands.leave_to_renewal(epoch.number, outputs, storages);
+            }
         }
         for warning in &warnings {
             tracing::warn!(epoch = epoch.number, "{warning}");
@@ -249,7 +255,7 @@ impl OperationalOptimization {
 
     /// What is sent as an epoch begins, for those who wait for it.
     fn renewal(&mut self, epoch: u64) -> Vec<Output> {
-        let again = self.commands.again();
+        let again = self.commands.again(epoch);
         if !again.is_empty() {
             return again;
         }
@@ -305,6 +311,12 @@ impl Component for OperationalOptimization {
             ["Load", "Generator", "Storage"].map(|category| format!("ResourceForecastState.{category}.#")),
         );
         topics.extend(self.settings.tap_changers.iter().map(|tap| topic::device_state(&tap.changer.name)));
+        if self.settings.commands {
+            topics.extend(command_topics(
+                self.settings.resources.iter().map(|it| it.unit.name.as_str()),
+                self.settings.tap_changers.iter().map(|it| it.changer.name.as_str()),
+            ));
+        }
         topics
     }
 
@@ -319,6 +331,7 @@ impl Component for OperationalOptimization {
     fn take(&mut self, topic: &str, message: &Message, _: MonoTime) -> Result<(), Fault> {
         self.network.take(&message.body)?;
         self.states.take(topic, message);
+        self.commands.hear(topic, message);
         if let Body::ResourceForecast(forecast) = &message.body {
             let name = &forecast.resource_id;
             // Before the network is known anybody may be in it.

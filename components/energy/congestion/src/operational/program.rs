@@ -1,11 +1,14 @@
 //! The plan as a mixed-integer linear program: [`solve`] takes the network as straight lines, a [`StepModel`] for each
 //! step, and gives an [`Answer`].
 //!
+//! A measure that could as well come later, and a dearer one in its place now, would be put off by every new plan, and never
+//! come. So energy that is used or missed later counts a little less: the cheap measure comes first, and the dear one when that is used up.
+//!
 //! A storage that charges and discharges at once would burn energy, which no storage does. As both cost, that pays only
 //! where limits are missed otherwise; then the program is solved again with one direction for that storage and step.
 
 use super::settings::OperationalSettings;
-use crate::ResourceKind;
+use crate::{ResourceKind, Unit};
 use good_lp::solvers::microlp::microlp;
 use good_lp::{
     Expression, ProblemVariables, ResolutionError, Solution, SolverModel, Variable, WithTimeLimit, variable,
@@ -19,6 +22,10 @@ use std::time::Duration;
 const ONE_WAY_ROUNDS: usize = 4;
 /// Power below this is none, in kW.
 const NOTHING_KW: f64 = 1e-6;
+/// By how much less energy and misses at the end of a plan count than at its beginning, in parts of their costs.
+const LATER: f64 = 1e-3;
+/// Chords that stand for the arc of apparent power beside what generators and loads are curtailed to.
+const CHORDS: u32 = 6;
 /// Sides of the polygon that stands for the circle of apparent power, and lies inside it.
 const SIDES: u32 = 12;
 
@@ -94,6 +101,22 @@ pub(super) enum ProgramError {
     NotFinite,
 }
 
+/// What a program costs, and what of it is to be least.
+#[derive(Default)]
+struct Costs {
+    /// Without misses, in EUR.
+    cost: Expression,
+    /// With misses, each step by its weight.
+    weighed: Expression,
+}
+
+impl Costs {
+    fn add(&mut self, eur: f64, weight: f64, column: Variable) {
+        self.cost.add_mul(eur, column);
+        self.weighed.add_mul(eur * weight, column);
+    }
+}
+
 struct Columns {
     /// By resource: more (storages: discharge; loads: less draw), less (charge; cut), reactive more, reactive less.
     resources: Vec<[Variable; 4]>,
@@ -123,6 +146,26 @@ pub(super) fn solve(program: &Program<'_>, fixed_taps: bool) -> Result<Answer, P
     attempt(program, fixed_taps, &one_way).map(|(answer, _)| answer)
 }
 
+/// The most reactive power in kvar beside a real power of up to `most_kw`, as straight lines of which the lowest counts:
+/// slope, and where they begin. They lie within the apparent power, and touch it at `most_kw`.
+fn chords(unit: &Unit, most_kw: f64) -> Vec<(f64, f64)> {
+    let (kva, kvar) = (unit.rated_apparent_power_va / 1000.0, unit.max_reactive_power_var / 1000.0);
+    let [from, to] = [(kvar / kva).min(1.0).asin(), (most_kw / kva).min(1.0).acos()];
+    if kvar <= 0.0 || to >= from || most_kw >= kva {
+        return Vec::new();
+    }
+    let corner = |number: u32| {
+        let angle = from + (to - from) * f64::from(number) / f64::from(CHORDS);
+        (kva * angle.cos(), kva * angle.sin())
+    };
+    let chord = |number: u32| {
+        let ((kw, kvar), (next_kw, next_kvar)) = (corner(number), corner(number + 1));
+        let slope = (next_kvar - kvar) / (next_kw - kw);
+        (slope, kvar - slope * kw)
+    };
+    (0..CHORDS).map(chord).filter(|(slope, at_zero)| slope.is_finite() && at_zero.is_finite()).collect()
+}
+
 /// Which way the sum of both goes.
 fn way(answer: &Answer, (step, resource): (usize, usize)) -> Way {
     let power = answer.powers.get(step).and_then(|powers| powers.get(resource));
@@ -136,21 +179,18 @@ fn attempt(
     one_way: &OneWay,
 ) -> Result<(Answer, Vec<(usize, usize)>), ProgramError> {
     let mut variables = ProblemVariables::new();
-    let mut cost = Expression::from(0.0);
-    let mut penalty = Expression::from(0.0);
+    let mut costs = Costs::default();
     let steps = program.steps.iter().enumerate();
     let columns: Vec<Columns> = steps
         .map(|(at, step)| {
             let way = |resource: usize| one_way.get(&(at, resource)).copied();
-            program.columns(step, fixed_taps, way, &mut variables, (&mut cost, &mut penalty))
+            program.columns((step, program.weight(at)), fixed_taps, way, &mut variables, &mut costs)
         })
         .collect();
     let mut rows = Vec::new();
-    program.tap_moves(&columns, &mut variables, &mut cost, &mut rows);
-    let mut model = variables
-        .minimise(cost.clone() + penalty)
-        .using(microlp)
-        .with_time_limit(program.within.as_secs_f64());
+    program.tap_moves(&columns, &mut variables, &mut costs, &mut rows);
+    let Costs { cost, weighed } = costs;
+    let mut model = variables.minimise(weighed).using(microlp).with_time_limit(program.within.as_secs_f64());
     let rows = rows.into_iter().chain(program.network_rows(&columns));
     for row in rows.chain(program.energy_rows(&columns)).chain(program.apparent_rows(&columns)) {
         model.add_constraint(row);
@@ -164,13 +204,19 @@ fn attempt(
 }
 
 impl Program<'_> {
+    /// What the energy and the misses of a step count. Not operations of taps: those are not to wait for the last moment.
+    fn weight(&self, step: usize) -> f64 {
+        let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+        1.0 - LATER * number(step) / number(self.steps.len()).max(1.0)
+    }
+
     fn columns(
         &self,
-        step: &StepModel,
+        (step, weight): (&StepModel, f64),
         fixed_taps: bool,
         way: impl Fn(usize) -> Option<Way>,
         variables: &mut ProblemVariables,
-        (cost, penalty): (&mut Expression, &mut Expression),
+        costs: &mut Costs,
     ) -> Columns {
         let mut resources = Vec::new();
         let all = self.settings.resources.iter().zip(&step.by_itself_kw).enumerate();
@@ -186,17 +232,21 @@ impl Program<'_> {
                 ResourceKind::Generator => (0.0, by_itself_kw.max(0.0)),
                 ResourceKind::Load => ((-by_itself_kw).max(0.0), 0.0),
             };
-            let kvar = settings.unit.most_reactive_var(by_itself_kw * 1000.0) / 1000.0;
+            // What the real power leaves beside it are rows.
+            let kvar = match settings.unit.beside(by_itself_kw * 1000.0) > 0.0 {
+                true => settings.unit.max_reactive_power_var / 1000.0,
+                false => 0.0,
+            };
             let limits = [more, less, kvar, kvar];
             let columns = limits.map(|most| variables.add(variable().min(0.0).max(most)));
             let prices = [
-                settings.cost_eur_per_kwh,
-                settings.cost_eur_per_kwh,
-                settings.cost_eur_per_kvarh,
-                settings.cost_eur_per_kvarh,
+                (settings.cost_eur_per_kwh, weight),
+                (settings.cost_eur_per_kwh, weight),
+                (settings.cost_eur_per_kvarh, 1.0),
+                (settings.cost_eur_per_kvarh, 1.0),
             ];
-            for (column, price) in columns.iter().zip(prices) {
-                cost.add_mul(price * self.hours, *column);
+            for (column, (price, weight)) in columns.iter().zip(prices) {
+                costs.add(price * self.hours, weight, *column);
             }
             resources.push(columns);
         }
@@ -207,7 +257,8 @@ impl Program<'_> {
         let taps = taps.collect();
         let miss = [(); 3].map(|()| variables.add(variable().min(0.0)));
         for column in miss {
-            penalty.add_mul(self.settings.violation_cost_eur_per_pu_h * self.hours, column);
+            let eur = self.settings.violation_cost_eur_per_pu_h * self.hours;
+            costs.weighed.add_mul(eur * weight, column);
         }
         Columns { resources, taps, miss }
     }
@@ -217,7 +268,7 @@ impl Program<'_> {
         &self,
         columns: &[Columns],
         variables: &mut ProblemVariables,
-        cost: &mut Expression,
+        costs: &mut Costs,
         rows: &mut Vec<good_lp::Constraint>,
     ) {
         for (at, (settings, &(now, ..))) in self.settings.tap_changers.iter().zip(self.taps).enumerate() {
@@ -225,8 +276,8 @@ impl Program<'_> {
             let mut before = Expression::from(f64::from(now));
             for step in columns {
                 let [up, down] = [(); 2].map(|()| variables.add(variable().min(0.0).max(most)));
-                cost.add_mul(settings.cost_eur_per_operation, up);
-                cost.add_mul(settings.cost_eur_per_operation, down);
+                costs.add(settings.cost_eur_per_operation, 1.0, up);
+                costs.add(settings.cost_eur_per_operation, 1.0, down);
                 let here = Expression::from(step.taps[at]);
                 rows.push((here.clone() - before - up + down).eq(0.0));
                 before = here;
@@ -311,9 +362,32 @@ impl Program<'_> {
         rows
     }
 
-    /// Real and reactive power of a storage together. What generators and loads have beside their reactive power is what
-    /// they do by themselves at most, and is known beforehand.
+    /// Real and reactive power together.
     fn apparent_rows(&self, columns: &[Columns]) -> Vec<good_lp::Constraint> {
+        let mut rows = self.apparent_rows_of_storages(columns);
+        for (step, columns) in self.steps.iter().zip(columns) {
+            for (at, (settings, by_itself_kw)) in
+                self.settings.resources.iter().zip(&step.by_itself_kw).enumerate()
+            {
+                let unit = &settings.unit;
+                let [more, less, reactive_more, reactive_less] = columns.resources[at];
+                let curtailed = match unit.kind {
+                    ResourceKind::Storage => continue,
+                    ResourceKind::Generator => less,
+                    ResourceKind::Load => more,
+                };
+                for (slope, at_zero) in chords(unit, by_itself_kw.abs()) {
+                    let most = at_zero + slope * by_itself_kw.abs();
+                    for reactive in [reactive_more, reactive_less] {
+                        rows.push((reactive + slope * curtailed).leq(most));
+                    }
+                }
+            }
+        }
+        rows
+    }
+
+    fn apparent_rows_of_storages(&self, columns: &[Columns]) -> Vec<good_lp::Constraint> {
         let mut rows = Vec::new();
         let storages = self.settings.resources.iter().enumerate();
         let storages = storages.filter(|(_, settings)| {

@@ -286,6 +286,77 @@ fn a_battery_of_which_nobody_knows_how_full_it_is_rests() {
     assert!(planned.plan.steps.iter().all(|step| step.powers["battery10"].real_power_w == 0.0));
 }
 
+/// PV at bus 7 of 15 kVA at a constant noon, too much for the band, and nothing else that helps.
+fn noon(steps: usize) -> (OperationalSettings, Outlook) {
+    let mut settings = settings();
+    settings.steps = steps;
+    settings.tap_changers.clear();
+    settings.limits.max_voltage_pu = 1.06;
+    let mut pv7 = resource("pv7", ResourceKind::Generator, Contract::Mandated, 15.0, 1.0);
+    (pv7.unit.rated_apparent_power_va, pv7.unit.max_reactive_power_var) = (15_000.0, 6_000.0);
+    settings.resources = vec![pv7];
+    let mut outlook = Outlook { hours: 0.25, ..outlook(25, steps, 0, 50.0) };
+    outlook.tap_positions.clear();
+    let noon = outlook.powers[0].clone();
+    outlook.powers.fill(noon);
+    (settings, outlook)
+}
+
+#[test]
+fn a_cheap_measure_is_not_put_off_for_ever_while_a_dear_one_stands_in_for_it() {
+    let (mut settings, mut outlook) = noon(4);
+    settings.resources.push(resource("battery7", ResourceKind::Storage, Contract::Owned, 5.0, 0.02));
+    let mut core = OperationalCore::new(settings, feeder(1.0, STEP)).unwrap();
+    let mut stored_kwh = 5.0;
+    let mut history = Vec::new();
+    for _ in 0..6 {
+        outlook.states_of_charge.insert("battery7".into(), stored_kwh * 10.0);
+        let planned = core.plan(&outlook, LIMIT);
+        assert_eq!(planned.fallback, None, "{planned:?}");
+        let first = &planned.plan.steps[0].powers;
+        let kw = first["battery7"].real_power_w / 1000.0;
+        history.push((stored_kwh, kw, first["pv7"].curtailed_w));
+        stored_kwh -= 0.25 * if kw > 0.0 { kw / 0.95 } else { kw * 0.95 };
+    }
+    // The law comes last: the battery takes what it can from the first epoch on, until it is full.
+    for (stored_kwh, kw, curtailed_w) in &history {
+        let most_kw = ((9.0 - stored_kwh) / 0.95 / 0.25).min(5.0);
+        assert!((kw + most_kw).abs() < 1e-3 && *curtailed_w > 0.0, "{history:?}");
+    }
+    assert!((stored_kwh - 9.0).abs() < 1e-3, "{history:?}");
+}
+
+#[test]
+fn the_reactive_power_that_curtailment_leaves_room_for_is_used() {
+    let cost = |kvar: f64| {
+        let (mut settings, outlook) = noon(2);
+        settings.resources[0].unit.max_reactive_power_var = kvar * 1000.0;
+        let planned = OperationalCore::new(settings, feeder(1.0, STEP)).unwrap().plan(&outlook, LIMIT);
+        assert_eq!(planned.fallback, None, "{planned:?}");
+        for step in &planned.plan.steps {
+            let PlannedPower { real_power_w, reactive_power_var, curtailed_w } = step.powers["pv7"];
+            assert!(real_power_w.hypot(reactive_power_var) <= 15_000.1, "{planned:?}");
+            assert!(curtailed_w > 500.0, "{planned:?}");
+            assert!((reactive_power_var + 1000.0 * kvar).abs() < 1.0, "{planned:?}");
+        }
+        planned.plan.cost_eur
+    };
+    // Beside all 14 kW there would be 5.385 kvar.
+    let (some, all) = (cost(5.385), cost(6.0));
+    assert!(all < 0.97 * some, "{all} {some}");
+}
+
+#[test]
+fn a_generator_of_which_more_is_expected_than_its_inverter_carries_is_planned_with() {
+    let (settings, mut outlook) = noon(2);
+    for step in &mut outlook.powers {
+        step.get_mut("pv7").unwrap().real_power_w = 15_500.0;
+    }
+    let planned = OperationalCore::new(settings, feeder(1.0, STEP)).unwrap().plan(&outlook, LIMIT);
+    assert_eq!(planned.fallback, None, "{planned:?}");
+    assert_eq!(planned.plan.steps[0].powers["pv7"].reactive_power_var, 0.0);
+}
+
 /// An engine that solves so many times and then no more.
 struct Tired {
     engine: BuiltIn,

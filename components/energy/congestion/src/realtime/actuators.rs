@@ -1,8 +1,8 @@
 //! What a resource can be made to do: an [`Actuator`] is one power of one resource, with its range and its effect.
-//! [`hold`] moves actuators so far that values return into a band, [`release`] moves them back towards their base.
+//! [`hold`] moves actuators so far that values return into their bands, [`release`] moves them back towards their base.
 
 use crate::feeder::{Axis, Slopes};
-use crate::least_change::{Row, least_change};
+use crate::least_change::{Reach, Row, least_change};
 
 /// A value counts as outside its band from here, in parts of the nominal voltage or rated current.
 pub(super) const OUTSIDE: f64 = 1e-4;
@@ -10,6 +10,10 @@ pub(super) const OUTSIDE: f64 = 1e-4;
 const DEAD_BAND: f64 = 0.002;
 /// Releases below this part of an actuator's size are not made, unless they end at the base.
 const RELEASE_DEAD_BAND: f64 = 0.01;
+/// What a miss of the limits themselves costs beside one of the margin before them.
+const RED: f64 = 100.0;
+/// A last resort is none for a value that its whole range moves by less than this: nobody is curtailed for next to nothing.
+const EFFECT: f64 = 2e-3;
 
 /// The order in which measures are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +28,16 @@ pub(super) enum Stage {
 
 impl Stage {
     pub(super) const ALL: [Self; 3] = [Self::Reactive, Self::Storage, Self::LastResort];
+
+    /// What a move of the whole range costs beside those of the other stages: so much less that what comes first goes to
+    /// its end before what comes later goes far.
+    fn price(self) -> f64 {
+        match self {
+            Self::Reactive => 1e-5,
+            Self::Storage => 3e-3,
+            Self::LastResort => 1.0,
+        }
+    }
 }
 
 /// One power of one resource.
@@ -53,6 +67,12 @@ pub(super) struct Actuator {
 }
 
 impl Actuator {
+    /// By how much its whole range raises a value, as far as it is a measure for that.
+    fn effect(&self, row: usize) -> f64 {
+        let effect = self.slopes[row] * self.size;
+        if self.stage == Stage::LastResort && effect.abs() < EFFECT { 0.0 } else { effect }
+    }
+
     /// Moves it, and the values with it.
     pub(super) fn shift(&mut self, by: f64, values: &mut [f64]) {
         self.expected += by;
@@ -67,47 +87,101 @@ pub(super) fn any_outside(values: &[f64], bounds: &[(f64, f64)]) -> bool {
     values.iter().zip(bounds).any(|(value, (low, high))| *value > high + OUTSIDE || *value < low - OUTSIDE)
 }
 
-/// If any value is outside `bounds`, moves the actuators of `stage` so that all come to lie within `aims`, or as near
-/// as they get. Says whether anything was moved.
-pub(super) fn hold(
-    values: &mut [f64],
-    actuators: &mut [Actuator],
-    stage: Stage,
-    bounds: &[(f64, f64)],
-    aims: &[(f64, f64)],
-) -> bool {
-    if !any_outside(values, bounds) {
+/// Lowest and highest value by place.
+type Bounds = Vec<(f64, f64)>;
+
+/// What is held.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Bands {
+    /// The target band, and where in it values are brought that are outside.
+    pub(super) target: (Bounds, Bounds),
+    /// The same of the band that the last resort holds.
+    pub(super) last: (Bounds, Bounds),
+    /// The limits themselves.
+    pub(super) red: Bounds,
+}
+
+/// If any value is outside the target band, moves actuators: reactive power alone if that is enough, else storages with
+/// it. Where both together leave a value outside what the last resort holds, all together bring the values within that,
+/// at least cost. What cannot be reached is approached as far as the ranges go, the limits themselves first. Says whether
+/// anything was moved.
+pub(super) fn hold(values: &mut [f64], actuators: &mut [Actuator], bands: &Bands) -> bool {
+    let (target, last) = (&bands.target, &bands.last);
+    if !any_outside(values, &target.0) {
         return false;
     }
-    let chosen: Vec<usize> = (0..actuators.len()).filter(|at| actuators[*at].stage == stage).collect();
-    let ranges: Vec<(f64, f64)> = chosen
-        .iter()
-        .map(|at| {
-            let Actuator { range: (low, high), expected, size, .. } = actuators[*at];
-            ((low - expected).min(0.0) / size, (high - expected).max(0.0) / size)
-        })
-        .collect();
-    let rows: Vec<Row> = values
-        .iter()
-        .zip(aims)
-        .enumerate()
-        .map(|(row, (value, (low, high)))| Row {
-            value: *value,
-            low: *low,
-            high: *high,
-            slopes: chosen.iter().map(|at| actuators[*at].slopes[row] * actuators[*at].size).collect(),
-        })
-        .collect();
-    let mut acted = false;
-    for (at, part) in chosen.into_iter().zip(least_change(&rows, &ranges)) {
-        if part.abs() >= DEAD_BAND {
-            let by = part * actuators[at].size;
-            actuators[at].shift(by, values);
-            actuators[at].told = actuators[at].expected;
-            acted = true;
+    let mut answer = Answer::of(values, actuators, Stage::Reactive, &[(&target.1, 1.0)]);
+    if any_outside(&answer.values, &target.0) {
+        answer = Answer::of(values, actuators, Stage::Storage, &[(&target.1, 1.0)]);
+    }
+    if any_outside(&answer.values, &target.0) {
+        // What is cheap may help one end of the feeder and harm the other: not beyond what it is there for.
+        let harms = beyond(&answer.values, &last.1) > beyond(values, &last.1).max(0.0) + OUTSIDE;
+        if any_outside(values, &last.0) {
+            if harms || any_outside(&answer.values, &last.0) {
+                let aims = [(&last.1, 1.0), (&bands.red, RED)];
+                answer = Answer::of(values, actuators, Stage::LastResort, &aims);
+            }
+        } else if harms {
+            return false;
         }
     }
-    acted
+    answer.apply(values, actuators)
+}
+
+/// How far the worst value is outside; negative inside.
+fn beyond(values: &[f64], bounds: &[(f64, f64)]) -> f64 {
+    let excess = values.iter().zip(bounds).map(|(value, (low, high))| (value - high).max(low - value));
+    excess.fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// Moves by actuator, in W or var, and the values after them.
+struct Answer {
+    moves: Vec<(usize, f64)>,
+    values: Vec<f64>,
+}
+
+impl Answer {
+    /// The least change of the actuators up to `stage` that brings the values within `aims`, each with its weight.
+    fn of(values: &[f64], actuators: &[Actuator], stage: Stage, aims: &[(&Bounds, f64)]) -> Self {
+        let chosen: Vec<usize> = (0..actuators.len()).filter(|at| actuators[*at].stage <= stage).collect();
+        let reach = |at: &usize| {
+            let Actuator { range: (low, high), expected, size, stage, .. } = actuators[*at];
+            Reach {
+                low: (low - expected).min(0.0) / size,
+                high: (high - expected).max(0.0) / size,
+                price: stage.price(),
+            }
+        };
+        let reaches: Vec<Reach> = chosen.iter().map(reach).collect();
+        let row = |place: usize, weight: f64, (low, high): (f64, f64)| Row {
+            value: values[place],
+            low,
+            high,
+            weight,
+            slopes: chosen.iter().map(|at| actuators[*at].effect(place)).collect(),
+        };
+        let rows = aims.iter().flat_map(|(aims, weight)| {
+            (0..values.len()).zip(aims.iter()).map(|(place, aim)| row(place, *weight, *aim))
+        });
+        let rows: Vec<Row> = rows.collect();
+        let parts = chosen.into_iter().zip(least_change(&rows, &reaches));
+        let made = parts.filter(|(_, part)| part.abs() >= DEAD_BAND);
+        let moves: Vec<(usize, f64)> = made.map(|(at, part)| (at, part * actuators[at].size)).collect();
+        let mut after = values.to_vec();
+        for (at, by) in &moves {
+            actuators[*at].clone().shift(*by, &mut after);
+        }
+        Self { moves, values: after }
+    }
+
+    fn apply(self, values: &mut [f64], actuators: &mut [Actuator]) -> bool {
+        for (at, by) in &self.moves {
+            actuators[*at].shift(*by, values);
+            actuators[*at].told = actuators[*at].expected;
+        }
+        !self.moves.is_empty()
+    }
 }
 
 /// Moves the actuators of `stage` towards their base, those that are farthest from it first, each by no more than its

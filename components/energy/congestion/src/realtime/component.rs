@@ -2,7 +2,8 @@
 
 use super::core::{Base, Instructions, RealTimeCore, Sight, When};
 use super::settings::RealTimeSettings;
-use crate::commands::{Commands, give_up_at, listed};
+use crate::ResourceKind;
+use crate::commands::{Commands, command_topics, give_up_at, listed};
 use crate::network::NetworkInbox;
 use crate::plan_message::base_of;
 use crate::states::States;
@@ -94,7 +95,7 @@ impl RealTimeManagement {
 
     /// What is sent as an epoch begins, for those who wait for it.
     fn renewal(&mut self, epoch: u64) -> Vec<Output> {
-        let again = self.commands.again();
+        let again = self.commands.again(epoch);
         if !again.is_empty() {
             return again;
         }
@@ -168,6 +169,10 @@ impl Component for RealTimeManagement {
                 .map(|tap| gridloop_messages::topic::device_state(&tap.changer.name)),
         );
         topics.extend(self.plan_topic());
+        topics.extend(command_topics(
+            self.settings.resources.iter().map(|it| it.unit.name.as_str()),
+            self.settings.tap_changers.iter().map(|it| it.changer.name.as_str()),
+        ));
         topics
     }
 
@@ -180,6 +185,7 @@ impl Component for RealTimeManagement {
     fn take(&mut self, topic: &str, message: &Message, _: MonoTime) -> Result<(), Fault> {
         self.network.take(&message.body)?;
         self.states.take(topic, message);
+        self.commands.hear(topic, message);
         if let Body::Dispatch(dispatch) = &message.body {
             self.plan = Some(dispatch.clone());
             self.plan_is_new = true;
@@ -206,7 +212,14 @@ impl Component for RealTimeManagement {
             None => Ok(Step::WakeAt(until)),
             Some(instructions) => {
                 let Instructions { setpoints, tap_positions, warnings } = instructions;
-                Ok(Step::Done(self.commands.outputs(epoch.number, &setpoints, &tap_positions, &warnings)))
+                let outputs = self.commands.outputs(epoch.number, &setpoints, &tap_positions, &warnings);
+                if !self.settings.renew_at_start {
+                    return Ok(Step::Done(outputs));
+                }
+                let storages = self.settings.resources.iter().map(|resource| &resource.unit);
+                let storages = storages.filter(|unit| unit.kind == ResourceKind::Storage);
+                let storages = storages.map(|unit| unit.name.as_str());
+                Ok(Step::Done(self.commands.leave_to_renewal(epoch.number, outputs, storages)))
             }
         }
     }
@@ -223,8 +236,10 @@ impl Component for RealTimeManagement {
             "epochs_not_repaired": totals.epochs_not_repaired,
             "worst_violation": worst,
             "tap_operations": totals.tap_operations,
-            "curtailed_kwh": totals.curtailed_kwh,
-            "shed_kwh": totals.shed_kwh,
+            "tap_operations_of_others": totals.tap_operations_of_others,
+            "tap_orders": totals.tap_orders,
+            "estimated_curtailed_kwh": totals.curtailed_kwh,
+            "estimated_shed_kwh": totals.shed_kwh,
             "storage_kwh": totals.storage_kwh,
             "reactive_kvarh": totals.reactive_kvarh,
         }))

@@ -4,8 +4,8 @@
 //! its last setpoints will do, as far as the measurement does not show it yet, and sends absolute setpoints: nothing
 //! winds up while a device is slow, and the same measurement gives the same setpoints again.
 
-use super::actuators::{Actuator, Stage, any_outside, hold, release};
-use super::kept::Kept;
+use super::actuators::{Actuator, Bands, Stage, any_outside, hold, release};
+use super::kept::{Kept, RESPONSE_EPOCHS};
 use super::settings::RealTimeSettings;
 use super::tap::{Excess, TapLogic, repairs};
 use crate::feeder::{Axis, Feeder, Point, Power};
@@ -16,6 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Voltages outside the target band by less than this do not count, in parts of the nominal one.
 const OUTSIDE: f64 = super::actuators::OUTSIDE;
+
+/// By how much no resource moves a voltage with the whole of its rating, in parts of the nominal one.
+const UNBELIEVABLE: f64 = 1.0;
 
 /// The state of the network and its resources in one epoch.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -74,10 +77,14 @@ pub struct Totals {
     pub epochs_released: u64,
     /// Epochs in which some value was beyond its limits.
     pub epochs_with_violation: u64,
-    /// Those among them in which the measures at hand were not enough.
+    /// Those among them in which the measures at hand were not enough, or has lasted longer than resources may take.
     pub epochs_not_repaired: u64,
-    /// Operations of tap changers.
+    /// Operations of tap changers: positions that they passed, whoever moved them.
     pub tap_operations: u64,
+    /// Those among them that nobody ordered here.
+    pub tap_operations_of_others: u64,
+    /// Orders to tap changers to go to another position.
+    pub tap_orders: u64,
     /// Energy that generators did not feed in because of setpoints, in kWh; an estimate.
     pub curtailed_kwh: f64,
     /// Energy that loads did not draw because of setpoints, in kWh; an estimate.
@@ -98,6 +105,12 @@ pub struct RealTimeCore {
     kept: Vec<Kept>,
     taps: Vec<TapLogic>,
     blind: u32,
+    /// Whether the last epoch had a violation that its setpoints were to end.
+    promised: bool,
+    /// Epochs in a row in which such a promise was not kept.
+    broken: u32,
+    /// Whether it was looked whether the ratings can be true.
+    ratings_judged: bool,
     totals: Totals,
 }
 
@@ -156,7 +169,18 @@ impl RealTimeCore {
             taps.push(TapLogic::new(tap.clone(), index, range));
         }
         let kept = settings.resources.iter().map(Kept::new).collect();
-        Ok(Self { settings, feeder, kept, taps, blind: 0, totals: Totals::default() })
+        let totals = Totals::default();
+        Ok(Self {
+            settings,
+            feeder,
+            kept,
+            taps,
+            blind: 0,
+            promised: false,
+            broken: 0,
+            ratings_judged: false,
+            totals,
+        })
     }
 
     /// The network.
@@ -214,6 +238,7 @@ impl RealTimeCore {
         self.account(sight, when);
         let mut values = sight.values.clone();
         let mut actuators = self.actuators(&controls, slopes, sight, (base, when.hours), &mut values);
+        self.judge_ratings(&actuators, &mut warnings);
         let busy = self.observe_taps(sight, when.day, &mut warnings);
         let operated = self.move_tap(sight, &point, &model, &values, &actuators, base)?;
         self.move_resources(&mut values, &mut actuators, busy || operated.is_some());
@@ -454,12 +479,16 @@ impl RealTimeCore {
         let margin = limits.release_margin_pu;
         let band =
             |stage: Stage| if stage == Stage::LastResort { limits.last_resort() } else { limits.target() };
-        let mut acted = false;
-        for stage in Stage::ALL {
-            let bounds = places.bounds(&band(stage));
-            let aims = places.bounds(&band(stage).inside(margin / 2.0, LOADING_RELEASE / 2.0));
-            acted |= hold(values, actuators, stage, &bounds, &aims);
-        }
+        let held = |band: Band| {
+            let aims = band.inside(margin / 2.0, LOADING_RELEASE / 2.0);
+            (places.bounds(&band), places.bounds(&aims))
+        };
+        let bands = Bands {
+            target: held(limits.target()),
+            last: held(limits.last_resort()),
+            red: places.bounds(&limits.red()),
+        };
+        let acted = hold(values, actuators, &bands);
         if acted || tap_moves {
             return;
         }
@@ -472,17 +501,53 @@ impl RealTimeCore {
     /// Counts violations and says where they are.
     fn judge(&mut self, sight: &Sight, expected: &[f64], warnings: &mut Vec<String>) {
         let (places, limits) = (self.feeder.places(), &self.settings.limits);
-        let Some((by, at)) = places.worst(&sight.values, limits) else { return };
+        let Some((by, at)) = places.worst(&sight.values, limits) else {
+            (self.promised, self.broken) = (false, 0);
+            return;
+        };
+        self.broken = if self.promised { self.broken.saturating_add(1) } else { 0 };
         self.totals.epochs_with_violation += 1;
         let place = places.list()[at].describe(sight.values[at]);
         if self.totals.worst.as_ref().is_none_or(|(worst, _)| by > *worst) {
             self.totals.worst = Some((by, place.clone()));
         }
-        if any_outside(expected, &places.bounds(&limits.red())) {
+        let enough = !any_outside(expected, &places.bounds(&limits.red()));
+        self.promised = enough;
+        let what = match self.broken {
+            _ if !enough => ", and the measures at hand are not enough".to_owned(),
+            epochs if epochs <= RESPONSE_EPOCHS => String::new(),
+            epochs => format!(
+                " for {epochs} epochs, though setpoints were to end that: are the ratings and the network as they are said \
+                 to be?"
+            ),
+        };
+        if !enough || self.broken > RESPONSE_EPOCHS {
             self.totals.epochs_not_repaired += 1;
-            warnings.push(format!("{place}: beyond its limits, and the measures at hand are not enough"));
-        } else {
-            warnings.push(format!("{place}: beyond its limits"));
+        }
+        warnings.push(format!("{place}: beyond its limits{what}"));
+    }
+
+    /// Once, says which ratings cannot be true.
+    fn judge_ratings(&mut self, actuators: &[Actuator], warnings: &mut Vec<String>) {
+        if std::mem::replace(&mut self.ratings_judged, true) {
+            return;
+        }
+        let places = self.feeder.places().list();
+        for actuator in actuators {
+            let effects = places.iter().zip(&actuator.slopes).filter(|(place, _)| place.is_voltage());
+            let effects = effects.map(|(place, slope)| (place, (slope * actuator.size).abs()));
+            let Some((place, effect)) = effects.max_by(|a, b| a.1.total_cmp(&b.1)) else { continue };
+            if effect > UNBELIEVABLE {
+                let name = &self.settings.resources[actuator.resource].unit.name;
+                let (key, size) = match actuator.axis {
+                    Axis::Real => ("rated_power_kw", actuator.size / 1000.0),
+                    Axis::Reactive => ("max_reactive_power_kvar", actuator.size / 1000.0),
+                };
+                warnings.push(format!(
+                    "{name}: {key} = {size} would move {} by {effect:.1} pu; is it in another unit?",
+                    place.label()
+                ));
+            }
         }
     }
 
@@ -512,6 +577,8 @@ impl RealTimeCore {
             instructions.tap_positions.extend(tap.commanded().map(|at| (tap.name().to_owned(), at)));
         }
         self.totals.tap_operations = self.taps.iter().map(|tap| tap.operations).sum();
+        self.totals.tap_operations_of_others = self.taps.iter().map(|tap| tap.operations_of_others).sum();
+        self.totals.tap_orders = self.taps.iter().map(|tap| tap.orders).sum();
         instructions
     }
 }

@@ -6,7 +6,7 @@ use crate::feeder::{Axis, Power};
 use crate::{ResourceKind, Unit};
 
 /// Epochs that a resource may take to do what its setpoint says.
-const RESPONSE_EPOCHS: u32 = 3;
+pub(super) const RESPONSE_EPOCHS: u32 = 3;
 
 /// The memory of one resource.
 #[derive(Debug, Clone, Copy)]

@@ -45,9 +45,21 @@ pub(super) struct TapLogic {
     rested: u32,
     /// Epochs that the position has not been the one commanded.
     under_way: u32,
+    /// How often in a row it did not get to where it was sent.
+    stuck: u32,
+    /// Where it stood when that was known last.
+    stood: Option<i32>,
     day: i64,
+    /// Orders of the day, and positions that it passed without one.
     operations_today: u32,
+    /// Whether it was told on this day that it moves without an order.
+    told_today: bool,
+    /// Positions that it passed.
     pub(super) operations: u64,
+    /// Those among them that nobody ordered here.
+    pub(super) operations_of_others: u64,
+    /// Orders to go to another position.
+    pub(super) orders: u64,
 }
 
 impl TapLogic {
@@ -60,9 +72,14 @@ impl TapLogic {
             lasted: 0.0,
             rested: u32::MAX,
             under_way: 0,
+            stuck: 0,
+            stood: None,
             day: i64::MIN,
             operations_today: 0,
+            told_today: false,
             operations: 0,
+            operations_of_others: 0,
+            orders: 0,
         }
     }
 
@@ -79,19 +96,29 @@ impl TapLogic {
         self.range.step.abs()
     }
 
-    /// Takes the position of the epoch. A warning if the drive did not get to where it was sent.
+    /// Takes the position of the epoch. A warning if the drive did not get to where it was sent, or went elsewhere.
     pub(super) fn observe(&mut self, position: Option<i32>, day: i64) -> Option<String> {
         self.rested = self.rested.saturating_add(1);
         if day != self.day {
-            (self.day, self.operations_today) = (day, 0);
+            (self.day, self.operations_today, self.told_today) = (day, 0, false);
         }
         let (Some(position), Some(commanded)) = (position, self.commanded.or(position)) else {
             self.lasted = 0.0;
             return None;
         };
         self.commanded = Some(commanded);
+        let stood = self.stood.replace(position).unwrap_or(position);
+        self.operations += u64::from(position.abs_diff(stood));
+        // Without order is what lies not on the way to where it was sent.
+        let astray = position.abs_diff(position.clamp(stood.min(commanded), stood.max(commanded)));
+        if astray > 0 {
+            return self.was_moved(stood, position, astray);
+        }
         if position == commanded {
             self.under_way = 0;
+            if position != stood {
+                self.stuck = 0;
+            }
             return None;
         }
         self.under_way += 1;
@@ -100,10 +127,24 @@ impl TapLogic {
         }
         self.commanded = Some(position);
         (self.under_way, self.rested, self.lasted) = (0, 0, 0.0);
+        self.stuck = self.stuck.saturating_add(1);
         Some(format!(
-            "{} stands at {position} and was to go to {commanded}; it is left where it is",
+            "{} stands at {position} and was to go to {commanded}; it is left where it is (`travel_epochs` is how long it \
+             may take)",
             self.name()
         ))
+    }
+
+    /// Somebody else moved it: it is left there, for who pulls against each other wears it out.
+    fn was_moved(&mut self, from: i32, to: i32, astray: u32) -> Option<String> {
+        self.operations_of_others += u64::from(astray);
+        self.operations_today = self.operations_today.saturating_add(astray);
+        self.commanded = Some(to);
+        (self.under_way, self.rested, self.lasted) = (0, 0, 0.0);
+        let first = !std::mem::replace(&mut self.told_today, true);
+        first.then(|| {
+            format!("{} went from {from} to {to} without an order: somebody else moves it", self.name())
+        })
     }
 
     /// Whether it is on its way, or its position is not known.
@@ -134,8 +175,12 @@ impl TapLogic {
 
     /// Whether the rest between operations and the budget of the day allow one.
     pub(super) fn is_free(&self) -> bool {
-        self.rested >= self.settings.interval_epochs
-            && self.operations_today < self.settings.operations_per_day
+        // One that is stuck is tried again, but each time after twice as long.
+        let wait = match self.stuck {
+            0 => self.settings.interval_epochs,
+            stuck => self.settings.interval_epochs.max(1).saturating_mul(1 << stuck.min(16)),
+        };
+        self.rested >= wait && self.operations_today < self.settings.operations_per_day
     }
 
     /// The neighbouring positions, the one that lowers the voltage of the receiving side first.
@@ -156,8 +201,8 @@ impl TapLogic {
     pub(super) fn operate(&mut self, position: i32) {
         self.commanded = Some(position);
         (self.lasted, self.rested, self.under_way) = (0.0, 0, 0);
-        self.operations_today += 1;
-        self.operations += 1;
+        self.operations_today = self.operations_today.saturating_add(1);
+        self.orders += 1;
     }
 }
 

@@ -133,7 +133,9 @@ fn a_paced_epoch_is_answered_before_its_end() {
 
 #[test]
 fn setpoints_are_renewed_as_an_epoch_begins_for_storages_that_wait_for_them() {
-    let mut component = component(&REAL_TIME.replace("hold_epochs", "renew_at_start = true\nhold_epochs"));
+    let renewed = REAL_TIME.replace("hold_epochs", "renew_at_start = true\nhold_epochs");
+    let battery = "\n[resource.battery7]\ntype = \"storage\"\nrated_power_kw = 5\ncapacity_kwh = 10\n";
+    let mut component = component(&(renewed + battery));
     let mut plant = Plant::new();
     let mut before = Vec::new();
     for number in 1..=3 {
@@ -142,14 +144,14 @@ fn setpoints_are_renewed_as_an_epoch_begins_for_storages_that_wait_for_them() {
         let Step::Publish(renewed) = component.step(&epoch, at(number, 0.0)).unwrap() else {
             panic!("nothing")
         };
-        if number > 1 {
-            let bodies = |outputs: &[gridloop_component::Output]| -> Vec<_> {
-                let mut bodies: Vec<_> =
-                    outputs.iter().map(|output| (output.topic.clone(), output.body.clone())).collect();
-                bodies.sort_by(|a, b| a.0.cmp(&b.0));
-                bodies
-            };
-            assert_eq!(bodies(&renewed), bodies(&before));
+        // A storage has nothing to wait for but this, and what came later would be for an epoch that it has ended.
+        let of_battery = |outputs: &[gridloop_component::Output]| {
+            outputs.iter().filter(|output| output.topic.ends_with("battery7")).count()
+        };
+        assert_eq!((of_battery(&renewed), of_battery(&before)), (1, 0));
+        for output in &before {
+            let same = |again: &&gridloop_component::Output| again.topic == output.topic;
+            assert_eq!(renewed.iter().find(same).unwrap().body, output.body);
         }
         let (mut told, _) = plant.states(number, 12_000.0);
         told.extend(network_messages());
@@ -159,9 +161,31 @@ fn setpoints_are_renewed_as_an_epoch_begins_for_storages_that_wait_for_them() {
         let Step::Done(outputs) = component.step(&epoch, at(number, 0.2)).unwrap() else {
             panic!("it waits")
         };
-        plant.obey(&outputs);
+        plant.obey(&renewed);
         before = outputs;
     }
+}
+
+#[test]
+fn another_commander_of_the_same_resource_is_told_of_once() {
+    let (mut component, mut plant) = (component(REAL_TIME), Plant::new());
+    let topic = "ControlState.PowerSetpoint.pv7";
+    assert!(component.inputs().iter().any(|input| input == topic));
+    let mut warned = Vec::new();
+    for epoch in 1..=3 {
+        let (mut told, _) = plant.states(epoch, 12_000.0);
+        told.extend(network_messages());
+        let setpoint = gridloop_messages::PowerSetpoint { real_power_kw: 1.0, reactive_power_kvar: 0.0 };
+        told.insert(0, (topic.into(), message("other", epoch, Body::PowerSetpoint(setpoint), vec![])));
+        let outputs = run(&mut *component, epoch, &told);
+        let warnings = outputs.iter().flat_map(|output| &output.warnings);
+        warned.extend(
+            warnings.map(|warning| warning.as_str().to_owned()).filter(|text| text.contains("other sends")),
+        );
+        plant.obey(&outputs);
+    }
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    assert!(warned[0].contains(topic), "{warned:?}");
 }
 
 #[test]
