@@ -188,7 +188,7 @@ impl Session {
         })?;
         let bus = BusReport::new(url.to_string(), &statistics);
         Ok(RunReport {
-            verdict: Verdict::on(&manager, start_at, &devices, &log, &bus),
+            verdict: Verdict::on(&manager, start_at, &devices, &components, &log, &bus),
             gridloop: env!("CARGO_PKG_VERSION"),
             simulation_id: self.id.to_string(),
             name: simulation.name,
