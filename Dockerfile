@@ -60,6 +60,24 @@ CMD ["component", "--from-environment", "--kind", "controller"]
 FROM runtime AS economic-dispatch
 CMD ["component", "--from-environment", "--kind", "economic-dispatch"]
 
+FROM runtime AS nis
+CMD ["component", "--from-environment", "--kind", "nis"]
+
+FROM runtime AS cis
+CMD ["component", "--from-environment", "--kind", "cis"]
+
+FROM runtime AS grid
+CMD ["component", "--from-environment", "--kind", "grid"]
+
+FROM runtime AS network-state-predictor
+CMD ["component", "--from-environment", "--kind", "network-state-predictor"]
+
+FROM runtime AS state-monitoring
+CMD ["component", "--from-environment", "--kind", "state-monitoring"]
+
+FROM runtime AS local-flexibility-market
+CMD ["component", "--from-environment", "--kind", "local-flexibility-market"]
+
 FROM runtime AS setpoint-series
 CMD ["component", "--from-environment", "--kind", "setpoint-series"]
 

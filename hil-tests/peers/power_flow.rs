@@ -2,6 +2,7 @@
 //! pandapower, for balanced networks.
 
 mod feeders;
+mod network_files;
 mod pandapower;
 mod random_networks;
 mod scenario;

@@ -1,4 +1,4 @@
-//! The example of a network in whole runs: `configs/examples/grid-12-bus.toml`.
+//! The examples of a network in whole runs: `configs/examples/grid-12-bus.toml` and `grid-four-wire.toml`.
 
 use gridloop_hil_tests::world::{Run, World, simulated};
 use gridloop_messages::{Body, NetworkState};
@@ -9,8 +9,12 @@ use std::path::Path;
 const EPOCHS: u64 = 24;
 
 fn run(seed: u64, overrides: &[&str]) -> Run {
+    run_of("grid-12-bus.toml", seed, overrides)
+}
+
+fn run_of(example: &str, seed: u64, overrides: &[&str]) -> Run {
     let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/examples/grid-12-bus.toml");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/examples").join(example);
     let configuration = Configuration::load(&path, &overrides).unwrap_or_else(|errors| panic!("{errors}"));
     simulated(|clock| async move { World::new(&clock, seed).run(configuration).await }).expect("a run")
 }
@@ -65,4 +69,23 @@ fn a_network_that_cannot_carry_the_power_stops_the_run_and_says_where() {
         reason.contains("resource EV is connected to bus 99, which the network does not have"),
         "{reason}"
     );
+}
+
+/// 20 kV in three wires, four wires behind the transformer, one phase and the neutral at the end.
+#[test]
+fn a_village_behind_a_transformer_has_its_voltages_and_those_of_its_neutral() {
+    let run = run_of("grid-four-wire.toml", 0, &[]);
+    assert_eq!(run.report.manager.outcome, Outcome::Completed, "{}", run.report.manager.reason);
+    for epoch in 1..=EPOCHS {
+        let found = voltages(&run, epoch);
+        assert_eq!(found.len(), 2 * 3 + 4 * 4 + 2, "epoch {epoch}: {found:?}");
+        for (at, kv) in &found {
+            let (low, high) = match at.as_str() {
+                _ if at.ends_with("Neutral") => (0.0, 0.02),
+                _ if at.starts_with("grid ") || at.starts_with("station ") => (19.5, 20.5),
+                _ => (0.37, 0.43),
+            };
+            assert!((low..high).contains(kv), "epoch {epoch}, {at}: {kv}");
+        }
+    }
 }

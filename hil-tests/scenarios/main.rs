@@ -14,6 +14,7 @@ mod faulty_device;
 mod grid;
 mod iteration;
 mod life_of_a_setpoint;
+mod operational;
 mod overrun;
 mod rig;
 mod safety;

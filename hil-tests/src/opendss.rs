@@ -7,7 +7,7 @@
 use anyhow::{Context, bail, ensure};
 use gridloop_power_flow::{
     Branch, Coil, Complex64, Conductor, Connection, Element, Injection, Line, Network, Operation, Shunt,
-    Source, Transformer, VoltageDependence, Winding, Windings,
+    Side, Source, StarPoint, Transformer, VoltageDependence, Winding, Windings,
 };
 use std::fmt::Write;
 
@@ -168,10 +168,12 @@ fn add_line(
 }
 
 /// A winding of a script.
-struct Side<'a> {
+struct Terminal<'a> {
     bus: String,
     connection: &'a str,
     voltage_v: f64,
+    /// At the tap where it stands.
+    ratio: f64,
 }
 
 /// A transformer of a script, without its windings.
@@ -179,8 +181,6 @@ struct Unit<'a> {
     name: String,
     phases: u8,
     power_va: f64,
-    /// At the tap where it stands.
-    ratio: f64,
     /// Whether the low voltage leads or lags.
     lead: &'a str,
 }
@@ -188,26 +188,93 @@ struct Unit<'a> {
 fn add_unit(
     text: &mut String,
     unit: Unit<'_>,
-    sides: [Side<'_>; 2],
+    sides: Vec<Terminal<'_>>,
     transformer: &Transformer,
 ) -> anyhow::Result<()> {
-    let Unit { name, phases, power_va, ratio, lead } = unit;
-    let half = transformer.resistance_percent / 2.0;
-    let [from, to] = sides;
+    let Unit { name, phases, power_va, lead } = unit;
+    let held = if has_own_star(transformer) { " ppm_antifloat=0" } else { "" };
+    let count = sides.len();
+    // A half coil carries what a phase carries, at half of the voltage that a phase would have without the other half.
+    let (r, x) = match count {
+        2 => (transformer.resistance_percent, transformer.reactance_percent),
+        _ => (transformer.resistance_percent * 1.5, transformer.reactance_percent * 1.5),
+    };
+    let (rs, xs) = match count {
+        2 => (format!("{} {}", r / 2.0, r / 2.0), format!("xhl={x}")),
+        _ => (format!("0 {r} {r}"), format!("xhl={x} xht={x} xlt={}", 2.0 * x)),
+    };
     write!(
         text,
-        "New Transformer.{name} phases={phases} windings=2 xhl={} %Rs=[{half} {half}] leadlag={lead}",
-        transformer.reactance_percent
+        "New Transformer.{name} phases={phases} windings={count} {xs} %Rs=[{rs}] leadlag={lead}{held}"
     )?;
     let kva = power_va / 1e3;
-    for (winding, side) in [(1, from), (2, to)] {
-        let Side { bus, connection, voltage_v } = side;
-        let kv = voltage_v / 1e3;
+    for (at, side) in sides.into_iter().enumerate() {
+        let Terminal { bus, connection, voltage_v, ratio } = side;
+        let (winding, kv) = (at + 1, voltage_v / 1e3);
         write!(text, " wdg={winding} bus={bus} conn={connection} kv={kv} kva={kva}")?;
+        write!(text, " mintap=0.1 maxtap=3 tap={ratio}")?;
     }
-    let (loss, magnetising) = (transformer.no_load_loss_percent, transformer.magnetising_percent);
-    writeln!(text, " wdg=2 mintap=0.1 maxtap=3 tap={ratio} %noloadloss={loss} %imag={magnetising}")?;
+    let (loss, magnetising) = match count {
+        2 => (transformer.no_load_loss_percent, transformer.magnetising_percent),
+        _ => (0.0, 0.0),
+    };
+    writeln!(text, " %noloadloss={loss} %imag={magnetising}")?;
     Ok(())
+}
+
+/// Whether a star point is a node of its own.
+fn has_own_star(transformer: &Transformer) -> bool {
+    [transformer.sending_star, transformer.receiving_star].into_iter().any(|star| star != StarPoint::Neutral)
+}
+
+/// What holds a side to earth. OpenDSS has a millionth of the rating at the ends of the coils too, but counts the star
+/// point once more than there are coils; where that shows, it is written out.
+fn hold(
+    text: &mut String,
+    transformer: &Transformer,
+    (at, side, bus): (usize, usize, usize),
+    (winding, voltage_v, star): (Winding, f64, usize),
+) -> anyhow::Result<()> {
+    let half = 0.5e-6 * transformer.rated_power_va / 3.0;
+    // How many ends of coils lie at a phase; all three lie at the star point.
+    let (coil_v, at_phase) = match winding {
+        Winding::Delta => (voltage_v, 2.0),
+        Winding::Wye | Winding::Zigzag => (voltage_v / 3f64.sqrt(), 1.0),
+    };
+    for (place, node) in [1, 2, 3, star].into_iter().enumerate().filter(|(_, node)| *node > 0) {
+        let ends = if place < 3 { at_phase } else { 3.0 };
+        let x = coil_v * coil_v / (half * ends);
+        writeln!(
+            text,
+            "New Reactor.hold{at}_{side}_{place} phases=1 bus1=n{bus}.{node} bus2=n{bus}.0 R=0 X={x}"
+        )?;
+    }
+    Ok(())
+}
+
+/// The node of the star point of a side of a transformer, and what leads from it to earth.
+fn star_node(
+    text: &mut String,
+    network: &Network,
+    at: usize,
+    bus: usize,
+    (side, star_point): (usize, StarPoint),
+) -> anyhow::Result<usize> {
+    // Beyond those of conductors.
+    let own = 10 + 2 * at + side;
+    Ok(match star_point {
+        StarPoint::Neutral => star(network, bus).into(),
+        StarPoint::Earthed(Complex64::ZERO) => 0,
+        StarPoint::Isolated => own,
+        StarPoint::Earthed(ohm) => {
+            let (r, x) = (ohm.re, ohm.im);
+            writeln!(
+                text,
+                "New Reactor.star{at}_{side} phases=1 bus1=n{bus}.{own} bus2=n{bus}.0 R={r} X={x}"
+            )?;
+            own
+        }
+    })
 }
 
 fn add_transformer(
@@ -219,27 +286,48 @@ fn add_transformer(
     position: i32,
 ) -> anyhow::Result<()> {
     let ratio = transformer.taps.map_or(1.0, |taps| 1.0 + f64::from(position - taps.neutral) * taps.step);
+    let ratios =
+        [Side::Sending, Side::Receiving].map(|side| if transformer.tapped == side { ratio } else { 1.0 });
     let bare = match transformer.no_load_sending_share {
         0.0 => *transformer,
-        _ => without_no_load(text, network, at, branch, transformer, ratio)?,
+        _ => without_no_load(text, network, at, branch, transformer, ratios)?,
     };
     let transformer = &bare;
     let voltages = [transformer.sending_voltage_v, transformer.receiving_voltage_v];
     let (from, to) = (branch.sending_bus, branch.receiving_bus);
+    let power_va = transformer.rated_power_va;
     let (sending, receiving, clock) = match transformer.windings {
         Windings::Single { sending, receiving } => {
-            let sides = [(from, sending, voltages[0]), (to, receiving, voltages[1])];
-            let sides = sides.map(|(bus, coil, voltage_v)| Side {
+            let sides = [(from, sending, voltages[0], ratios[0]), (to, receiving, voltages[1], ratios[1])];
+            let sides = sides.map(|(bus, coil, voltage_v, ratio)| Terminal {
                 bus: coil_nodes(network, bus, coil),
                 connection: "wye",
                 voltage_v,
+                ratio,
             });
-            let power_va = transformer.rated_power_va;
-            let unit = Unit { name: format!("e{at}"), phases: 1, power_va, ratio, lead: "lag" };
-            return add_unit(text, unit, sides, transformer);
+            let unit = Unit { name: format!("e{at}"), phases: 1, power_va, lead: "lag" };
+            return add_unit(text, unit, sides.into(), transformer);
         }
         Windings::Three { sending, receiving, clock } => (sending, receiving, clock),
     };
+    let mut star_of = |side, bus, winding, star| match winding {
+        Winding::Wye | Winding::Zigzag => star_node(text, network, at, bus, (side, star)),
+        Winding::Delta => Ok(0),
+    };
+    let stars = [
+        star_of(0, from, sending, transformer.sending_star)?,
+        star_of(1, to, receiving, transformer.receiving_star)?,
+    ];
+    if has_own_star(transformer) {
+        // The wye opposite a zigzag is none to the engine: what it is held by is so little that it does not show.
+        let [sending_v, receiving_v] = voltages;
+        hold(text, transformer, (at, 0, from), (sending, sending_v, stars[0]))?;
+        hold(text, transformer, (at, 1, to), (receiving, receiving_v, stars[1]))?;
+    }
+    if receiving == Winding::Zigzag {
+        return add_zigzag(text, network, at, branch, transformer, clock, ratios, stars);
+    }
+    ensure!(sending != Winding::Zigzag, "{} begins with a zigzag", branch.name);
     // Which node of the receiving bus each leg of the winding is connected to, and which way round.
     let turned = matches!(clock, 2 | 6 | 10);
     let (legs, lead) = match if turned { (clock + 6) % 12 } else { clock } {
@@ -253,52 +341,114 @@ fn add_transformer(
         9 => ([2, 3, 1], "lag"),
         _ => ([3, 1, 2], "lag"),
     };
-    let star_of = |bus, winding| match winding {
-        Winding::Wye => format!(".{}", star(network, bus)),
+    let star = |winding, node: usize| match winding {
+        Winding::Wye | Winding::Zigzag => format!(".{node}"),
         Winding::Delta => String::new(),
     };
-    let word = |winding| if winding == Winding::Wye { "wye" } else { "delta" };
+    let word = |winding| if winding == Winding::Delta { "delta" } else { "wye" };
     if !turned {
         let [a, b, c] = legs;
-        let sides = [
-            Side {
-                bus: format!("n{from}.1.2.3{}", star_of(from, sending)),
+        let sides = vec![
+            Terminal {
+                bus: format!("n{from}.1.2.3{}", star(sending, stars[0])),
                 connection: word(sending),
                 voltage_v: voltages[0],
+                ratio: ratios[0],
             },
-            Side {
-                bus: format!("n{to}.{a}.{b}.{c}{}", star_of(to, receiving)),
+            Terminal {
+                bus: format!("n{to}.{a}.{b}.{c}{}", star(receiving, stars[1])),
                 connection: word(receiving),
                 voltage_v: voltages[1],
+                ratio: ratios[1],
             },
         ];
-        let power_va = transformer.rated_power_va;
-        let unit = Unit { name: format!("e{at}"), phases: 3, power_va, ratio, lead };
+        let unit = Unit { name: format!("e{at}"), phases: 3, power_va, lead };
         return add_unit(text, unit, sides, transformer);
     }
     // OpenDSS cannot turn the coils of a winding of three phases round; three units of one phase can.
     for leg in 0..3 {
         let (own, next) = (legs[leg], legs[(leg + 1) % 3]);
         let (from_other, to_other, root) = match sending {
-            Winding::Wye => (star(network, from), star(network, to), 3f64.sqrt()),
-            Winding::Delta => ((u8::try_from(leg)? + 1) % 3 + 1, next, 1.0),
+            Winding::Delta => ((leg + 1) % 3 + 1, next, 1.0),
+            Winding::Wye | Winding::Zigzag => (stars[0], stars[1], 3f64.sqrt()),
         };
-        let sides = [
-            Side {
+        let sides = vec![
+            Terminal {
                 bus: format!("n{from}.{}.{from_other}", leg + 1),
                 connection: word(sending),
                 voltage_v: voltages[0] / root,
+                ratio: ratios[0],
             },
-            Side {
+            Terminal {
                 bus: format!("n{to}.{to_other}.{own}"),
                 connection: word(receiving),
                 voltage_v: voltages[1] / root,
+                ratio: ratios[1],
             },
         ];
-        let power_va = transformer.rated_power_va / 3.0;
-        let unit = Unit { name: format!("e{at}_{leg}"), phases: 1, power_va, ratio, lead };
+        let unit = Unit { name: format!("e{at}_{leg}"), phases: 1, power_va: power_va / 3.0, lead };
         add_unit(text, unit, sides, transformer)?;
     }
+    Ok(())
+}
+
+/// A wye and a zigzag: on each leg of the core a coil of the one and two half coils of the other.
+#[expect(clippy::too_many_arguments, reason = "what `add_transformer` has found out")]
+fn add_zigzag(
+    text: &mut String,
+    network: &Network,
+    at: usize,
+    branch: &Branch,
+    transformer: &Transformer,
+    clock: u8,
+    ratios: [f64; 2],
+    stars: [usize; 2],
+) -> anyhow::Result<()> {
+    let (from, to) = (branch.sending_bus, branch.receiving_bus);
+    // Phase 1 of the zigzag is the difference of two legs, in the order of the phases of the wye.
+    let (plus, minus) = match clock {
+        11 => (0, 1),
+        1 => (0, 2),
+        3 => (1, 2),
+        5 => (1, 0),
+        7 => (2, 0),
+        9 => (2, 1),
+        _ => bail!("{} has the clock number {clock}", branch.name),
+    };
+    // Where the two halves of a phase meet; beyond star points.
+    let joint = |phase: usize| 100_000 + 3 * at + phase;
+    for leg in 0..3 {
+        let of = |first: usize| (3 + leg - first) % 3;
+        let (whole, half) =
+            (transformer.sending_voltage_v / 3f64.sqrt(), transformer.receiving_voltage_v / 3.0);
+        let (outer, inner) = (of(plus), of(minus));
+        let coils = [
+            (format!("n{from}.{}.{}", leg + 1, stars[0]), whole, ratios[0]),
+            (format!("n{to}.{}.{}", outer + 1, joint(outer)), half, ratios[1]),
+            (format!("n{to}.{}.{}", stars[1], joint(inner)), half, ratios[1]),
+        ];
+        let sides =
+            coils.map(|(bus, voltage_v, ratio)| Terminal { bus, connection: "wye", voltage_v, ratio });
+        let power_va = transformer.rated_power_va / 3.0;
+        let unit = Unit { name: format!("e{at}_{leg}"), phases: 1, power_va, lead: "lag" };
+        add_unit(text, unit, sides.into(), transformer)?;
+    }
+    // What a unit of three windings would have at the last of them lies at the whole zigzag.
+    let share = |percent: f64| transformer.rated_power_va * percent / 100.0;
+    let volts = transformer.receiving_voltage_v * ratios[1];
+    let ohm = |power: f64| volts * volts / power;
+    let (loss_w, magnetising_var) =
+        (share(transformer.no_load_loss_percent), share(transformer.magnetising_percent));
+    for phase in 1..=3 {
+        let ends = format!("phases=1 bus1=n{to}.{phase} bus2=n{to}.{}", stars[1]);
+        if loss_w > 0.0 {
+            writeln!(text, "New Reactor.g{at}_{phase} {ends} R={} X=0", ohm(loss_w))?;
+        }
+        if magnetising_var > 0.0 {
+            writeln!(text, "New Reactor.b{at}_{phase} {ends} R=0 X={}", ohm(magnetising_var))?;
+        }
+    }
+    ensure!(network.buses.len() < 10_000, "nodes have numbers up to 100,000");
     Ok(())
 }
 
@@ -314,7 +464,7 @@ fn without_no_load(
     at: usize,
     branch: &Branch,
     transformer: &Transformer,
-    ratio: f64,
+    ratios: [f64; 2],
 ) -> anyhow::Result<Transformer> {
     let wye = Windings::Three { sending: Winding::Wye, receiving: Winding::Wye, clock: 0 };
     ensure!(
@@ -325,8 +475,8 @@ fn without_no_load(
     let loss_w = transformer.rated_power_va * transformer.no_load_loss_percent / 100.0;
     let share = transformer.no_load_sending_share;
     let sides = [
-        (branch.sending_bus, transformer.sending_voltage_v, share),
-        (branch.receiving_bus, transformer.receiving_voltage_v * ratio, 1.0 - share),
+        (branch.sending_bus, transformer.sending_voltage_v * ratios[0], share),
+        (branch.receiving_bus, transformer.receiving_voltage_v * ratios[1], 1.0 - share),
     ];
     for (bus, volts, share) in sides.into_iter().filter(|(.., share)| loss_w * share > 0.0) {
         let ohm = volts * volts / (loss_w * share);

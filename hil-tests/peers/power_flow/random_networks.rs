@@ -27,6 +27,12 @@ async fn random_radial_networks_of_all_vector_groups_have_the_voltages_that_open
 }
 
 #[tokio::test]
+async fn zigzags_star_points_of_their_own_and_taps_on_either_side_have_the_voltages_that_opendss_finds()
+-> anyhow::Result<()> {
+    judged(500..650, |seed| Recipe { buses: buses(seed), every_star: true, ..Recipe::default() }).await
+}
+
+#[tokio::test]
 async fn random_meshed_networks_have_the_voltages_that_opendss_finds() -> anyhow::Result<()> {
     judged(300..450, |seed| Recipe { buses: buses(seed), meshes: 6, ..Recipe::default() }).await
 }

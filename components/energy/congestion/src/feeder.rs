@@ -3,7 +3,8 @@
 
 use crate::places::Places;
 use gridloop_power_flow::{
-    Conductor, Connection, Engine, Injection, Operation, SolveError, TapRange, VoltageDependence,
+    Conductor, Connection, Engine, Injection, Operation, Probe, SolveError, TapRange, VoltageDependence,
+    sensitivities,
 };
 use std::collections::BTreeMap;
 
@@ -117,11 +118,11 @@ impl Feeder {
     /// # Errors
     /// When the network has no solution at that point.
     pub fn solve(&mut self, point: &Point) -> Result<Vec<f64>, SolveError> {
-        let operation = self.operation(point, None);
-        self.read(&operation)
+        let solution = self.engine.solve(&self.operation(point))?;
+        self.finite(self.places.read(&solution))
     }
 
-    /// The values at the places, and for each of `controls` its slopes, by differences of power flows.
+    /// The values at the places, and for each of `controls` its slopes.
     ///
     /// # Errors
     /// When the network has no solution at that point or beside it.
@@ -130,63 +131,62 @@ impl Feeder {
         point: &Point,
         controls: &[(&str, Axis)],
     ) -> Result<(Vec<f64>, Vec<Slopes>), SolveError> {
-        let here = self.solve(point)?;
-        let mut slopes = Vec::with_capacity(controls.len());
-        for &(resource, axis) in controls {
-            // Beside the point on the side of less power, where there surely is a solution.
-            let power = point.powers.get(resource).copied().unwrap_or_default();
-            let value = if axis == Axis::Real { power.real_power_w } else { power.reactive_power_var };
-            let by = if value > 0.0 { -PROBE } else { PROBE };
-            let operation = self.operation(point, Some((resource, axis, by)));
-            let there = self.read(&operation)?;
-            slopes.push(there.iter().zip(&here).map(|(there, here)| (there - here) / by).collect());
+        self.linearise_with_taps(point, controls, &[])
+    }
+
+    /// The same, and behind those of the controls the slopes of the taps of these branches: by how much the value at
+    /// each place rises with one position.
+    ///
+    /// # Errors
+    /// As [`linearise`](Self::linearise), and when a branch has no taps.
+    pub fn linearise_with_taps(
+        &mut self,
+        point: &Point,
+        controls: &[(&str, Axis)],
+        branches: &[usize],
+    ) -> Result<(Vec<f64>, Vec<Slopes>), SolveError> {
+        let probe = |&(resource, axis): &(&str, Axis)| {
+            let &(bus, usual, _) = self.sites.get(resource)?;
+            let connection = connection(point.powers.get(resource).and_then(|power| power.node), usual);
+            Some(match axis {
+                Axis::Real => Probe::RealPower { bus, connection },
+                Axis::Reactive => Probe::ReactivePower { bus, connection },
+            })
+        };
+        let controls: Vec<Option<Probe>> = controls.iter().map(probe).collect();
+        let taps = branches.iter().map(|&branch| Probe::TapPosition { branch });
+        let probes: Vec<Probe> = controls.iter().flatten().copied().chain(taps).collect();
+        let operation = self.operation(point);
+        let found = sensitivities(&mut *self.engine, &operation, &probes)?;
+        let here = self.finite(self.places.read(&found.base))?;
+        let mut slopes = Vec::with_capacity(probes.len());
+        for one in &found.probes {
+            slopes.push(self.finite(self.places.slopes(one))?);
+        }
+        // What is outside the network moves nothing in it.
+        for at in (0..controls.len()).filter(|at| controls[*at].is_none()) {
+            slopes.insert(at, vec![0.0; here.len()]);
         }
         Ok((here, slopes))
     }
 
-    /// By how much the value at each place rises with one position of a branch's taps, from `here` at the point.
-    ///
-    /// # Errors
-    /// When the network has no solution beside the point.
-    pub fn tap_slopes(
-        &mut self,
-        point: &Point,
-        branch: usize,
-        range: TapRange,
-        here: &[f64],
-    ) -> Result<Slopes, SolveError> {
-        let now = point.taps.get(&branch).copied().unwrap_or(range.neutral);
-        let next = if now < range.highest { now + 1 } else { now - 1 };
-        let mut beside = point.clone();
-        beside.taps.insert(branch, next);
-        let by = f64::from(next - now);
-        Ok(self.solve(&beside)?.iter().zip(here).map(|(there, here)| (there - here) / by).collect())
-    }
-
-    fn read(&mut self, operation: &Operation) -> Result<Vec<f64>, SolveError> {
-        let solution = self.engine.solve(operation)?;
-        let values = self.places.read(&solution);
+    fn finite(&self, values: Vec<f64>) -> Result<Vec<f64>, SolveError> {
         match values.iter().zip(self.places.list()).find(|(value, _)| !value.is_finite()) {
             Some((_, place)) => Err(SolveError::NotFinite { what: place.label() }),
             None => Ok(values),
         }
     }
 
-    fn operation(&self, point: &Point, moved: Option<(&str, Axis, f64)>) -> Operation {
+    fn operation(&self, point: &Point) -> Operation {
         let injection =
-            |(resource, (bus, usual, dependence)): (&String, &(usize, Connection, VoltageDependence))| {
-                let mut power = point.powers.get(resource).copied().unwrap_or_default();
-                match moved {
-                    Some((name, Axis::Real, by)) if name == resource => power.real_power_w += by,
-                    Some((name, Axis::Reactive, by)) if name == resource => power.reactive_power_var += by,
-                    _ => {}
-                }
+            |(resource, &(bus, usual, dependence)): (&String, &(usize, Connection, VoltageDependence))| {
+                let power = point.powers.get(resource).copied().unwrap_or_default();
                 Injection {
-                    bus: *bus,
-                    connection: power.node.and_then(Conductor::phase).map_or(*usual, Connection::Phase),
+                    bus,
+                    connection: connection(power.node, usual),
                     real_power_w: power.real_power_w,
                     reactive_power_var: power.reactive_power_var,
-                    dependence: *dependence,
+                    dependence,
                 }
             };
         Operation {
@@ -197,8 +197,10 @@ impl Feeder {
     }
 }
 
-/// By how much power is moved to see what follows, in W or var.
-const PROBE: f64 = 100.0;
+/// How a resource is connected whose state names this phase.
+fn connection(node: Option<u8>, usual: Connection) -> Connection {
+    node.and_then(Conductor::phase).map_or(usual, Connection::Phase)
+}
 
 impl std::fmt::Debug for Feeder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -17,6 +17,7 @@ mod realtime;
 mod states;
 #[cfg(test)]
 mod twelve_bus;
+mod unit;
 
 pub use feeder::{Axis, Feeder, Point, Power, Site, Slopes};
 pub use kind::{KINDS, Kind, ReadKind};
@@ -24,3 +25,4 @@ pub use limits::Limits;
 pub use operational::*;
 pub use places::{Band, Place, Places, Quantity};
 pub use realtime::*;
+pub use unit::{ResourceKind, TapChanger, Unit};

@@ -2,7 +2,7 @@
 //! solution, or the messages of an epoch, into one list of numbers in that order.
 
 use crate::Limits;
-use gridloop_power_flow::{Conductor, Solution, Topology};
+use gridloop_power_flow::{Conductor, Sensitivity, Solution, Topology};
 use std::collections::BTreeMap;
 
 /// One number that has limits: a voltage in parts of the nominal one, or a current in parts of the rated one.
@@ -141,6 +141,23 @@ impl Places {
             }
         };
         self.list.iter().map(value).collect()
+    }
+
+    /// By how much the value at each place rises with one unit of a probe.
+    #[must_use]
+    pub fn slopes(&self, sensitivity: &Sensitivity) -> Vec<f64> {
+        let slope = |place: &Place| match place.quantity {
+            Quantity::Voltage { .. } => {
+                let bus = sensitivity.voltages_pu.get(place.index);
+                bus.and_then(|bus| bus.get(place.position)).copied().unwrap_or(f64::NAN)
+            }
+            Quantity::Loading { rated_a } => {
+                let branch = sensitivity.currents_a.get(place.index);
+                let change = branch.and_then(|branch| branch.get(place.position));
+                change.map_or(f64::NAN, |change| change.sending_a / rated_a)
+            }
+        };
+        self.list.iter().map(slope).collect()
     }
 
     /// The lowest and highest value that each place may have.

@@ -16,7 +16,7 @@ mod tests;
 
 pub use self::core::{Base, Instructions, MismatchError, RealTimeCore, Sight, Totals, When};
 pub use component::RealTimeManagement;
-pub use settings::{ControlledResource, ControlledTap, RealTimeSettings, ResourceKind};
+pub use settings::{ControlledResource, ControlledTap, RealTimeSettings};
 
 /// The word of the kind.
 pub(crate) const KIND: &str = "real-time-congestion-management";

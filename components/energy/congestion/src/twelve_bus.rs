@@ -1,8 +1,9 @@
 //! For tests: the network of the paper's grid scenario, its transformer with taps, resources of our own choice.
 
 use crate::feeder::{Feeder, Point, Power, Site};
+use crate::{ResourceKind, TapChanger, Unit};
 use gridloop_power_flow::samples::grid_scenario;
-use gridloop_power_flow::{BuiltIn, Network, TapRange, Wires};
+use gridloop_power_flow::{BuiltIn, Engine, Network, TapRange, Wires};
 use std::collections::BTreeMap;
 
 /// Resource and bus.
@@ -20,6 +21,17 @@ const RESOURCES: [(&str, &str); 9] = [
 
 /// The network, with impedances `stretched` by this factor and taps of `step`.
 pub(crate) fn feeder(stretched: f64, step: f64) -> Feeder {
+    feeder_of(Box::new(engine(stretched, step)))
+}
+
+/// The same with an engine of one's own.
+pub(crate) fn feeder_of(engine: Box<dyn Engine>) -> Feeder {
+    let buses: BTreeMap<String, Site> =
+        RESOURCES.iter().map(|(name, bus)| ((*name).to_owned(), Site::at(*bus))).collect();
+    Feeder::new(engine, &buses).unwrap()
+}
+
+pub(crate) fn engine(stretched: f64, step: f64) -> BuiltIn {
     let mut network = grid_scenario(Wires::NeutralEarthedEverywhere);
     network.root_voltage_pu = 1.0;
     for branch in &mut network.branches {
@@ -27,10 +39,28 @@ pub(crate) fn feeder(stretched: f64, step: f64) -> Feeder {
         branch.reactance_pu *= stretched;
         branch.taps = (branch.name == "T1").then_some(TapRange { lowest: -4, highest: 4, neutral: 0, step });
     }
-    let engine = BuiltIn::new(&Network::from_per_unit(&network).unwrap()).unwrap();
-    let buses: BTreeMap<String, Site> =
-        RESOURCES.iter().map(|(name, bus)| ((*name).to_owned(), Site::at(*bus))).collect();
-    Feeder::new(Box::new(engine), &buses).unwrap()
+    BuiltIn::new(&Network::from_per_unit(&network).unwrap()).unwrap()
+}
+
+/// A resource with this rating, that is asked for no reactive power.
+pub(crate) fn unit(name: &str, kind: ResourceKind, rated_kw: f64) -> Unit {
+    Unit {
+        name: name.into(),
+        bus: None,
+        kind,
+        rated_power_w: rated_kw * 1000.0,
+        rated_apparent_power_va: rated_kw * 1100.0,
+        max_reactive_power_var: 0.0,
+        capacity_kwh: None,
+        efficiency: (0.95, 0.95),
+        state_of_charge_percent: (10.0, 90.0),
+    }
+}
+
+/// The tap changer of the transformer.
+pub(crate) fn changer(name: &str, step: f64) -> TapChanger {
+    let range = Some(TapRange { lowest: -4, highest: 4, neutral: 0, step });
+    TapChanger { name: name.into(), branch: "T1".into(), range }
 }
 
 /// What everybody does by himself at a quarter of an hour of a day, in W: sun on the roofs, and cars in the evening.

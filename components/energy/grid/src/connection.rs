@@ -7,7 +7,7 @@ use gridloop_component::Fault;
 use gridloop_messages::ResourceState;
 use gridloop_power_flow::{Conductor, Connection, Injection, VoltageDependence};
 use gridloop_service::Section;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How far the shares of a ZIP load may be from 1 together.
 const SHARES_TOLERANCE: f64 = 1e-6;
@@ -93,6 +93,8 @@ fn read_dependence(section: &Section<'_>) -> Option<VoltageDependence> {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Connections {
     by_name: BTreeMap<String, Spot>,
+    /// The buses of each customer.
+    of_customers: BTreeMap<String, BTreeSet<usize>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -125,15 +127,36 @@ impl Connections {
         }
         let topology = network.engine.topology();
         let mut by_name = BTreeMap::new();
-        for (name, Place { bus, connection, dependence, .. }) in places {
+        let mut of_customers: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+        for (name, Place { customer_id, bus, connection, dependence }) in places {
             let Some(at) = topology.bus(&bus) else {
                 let told =
                     format!("resource {name} is connected to bus {bus}, which the network does not have");
                 return Err(Fault::new(told));
             };
             by_name.insert(name.to_owned(), Spot { bus: at, connection, dependence });
+            if !customer_id.is_empty() {
+                of_customers.entry(customer_id).or_default().insert(at);
+            }
         }
-        Ok(Self { by_name })
+        Ok(Self { by_name, of_customers })
+    }
+
+    /// Connects a resource that the network does not know at the bus of its customer.
+    ///
+    /// # Errors
+    /// When the customer has no bus, or several.
+    pub(crate) fn place_at_customer(&mut self, name: &str, customer_id: &str) -> Result<(), Fault> {
+        let buses: Vec<usize> = self.of_customers.get(customer_id).into_iter().flatten().copied().collect();
+        let [bus] = buses[..] else {
+            let found = if buses.is_empty() { "no bus" } else { "several buses" };
+            return Err(Fault::new(format!(
+                "{name} is not among the resources of the network, and its customer {customer_id:?} has {found} there"
+            )));
+        };
+        let Place { connection, dependence, .. } = Place::at(customer_id, "");
+        self.by_name.insert(name.to_owned(), Spot { bus, connection, dependence });
+        Ok(())
     }
 
     /// The names of all.

@@ -1,18 +1,21 @@
 //! What is known of a network: [`NetworkDescription`] has its buses and branches in per unit and where each resource is
 //! connected, from a file of the user's own or from the messages of NIS and CIS, which [`Gathering`] puts together.
 
+use crate::details::Details;
 use gridloop_messages::{Body, BusType, CustomerInfo, NetworkBusInfo, NetworkComponentInfo};
 use gridloop_power_flow::{
-    BusKind, Connection, Element, Network, NetworkError, PerUnitBranch, PerUnitBus, PerUnitNetwork, TapRange,
-    VoltageDependence, Wires,
+    BusKind, Connection, Element, Network, NetworkError, PerUnitBranch, PerUnitBus, PerUnitNetwork, Side,
+    TapRange, VoltageDependence, Wires,
 };
 use std::collections::BTreeMap;
 
 /// A network and who is connected to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NetworkDescription {
-    /// Buses and branches, in per unit.
+    /// Buses and branches, in per unit: of lines and transformers that are more than that, the positive sequence.
     pub network: PerUnitNetwork,
+    /// What goes beyond that.
+    pub details: Details,
     /// Where taps stand that do not stand at their neutral position, by branch.
     pub tap_positions: BTreeMap<String, i32>,
     /// The resources, by name.
@@ -52,6 +55,7 @@ impl NetworkDescription {
     /// When the description contradicts itself.
     pub fn to_network(&self) -> Result<Network, NetworkError> {
         let mut network = Network::from_per_unit(&self.network)?;
+        self.details.apply(&mut network);
         for branch in &mut network.branches {
             if let (Some(position), Element::Transformer(transformer)) =
                 (self.tap_positions.get(&branch.name), &mut branch.element)
@@ -62,11 +66,19 @@ impl NetworkDescription {
         Ok(network)
     }
 
-    /// Gives a branch taps, which makes it a transformer, and says where they stand. Whether there is such a branch.
+    /// Gives a branch taps at its end, which makes it a transformer, and says where they stand. Whether there is such a
+    /// branch, and it can be one.
     pub fn set_taps(&mut self, branch: &str, range: TapRange, position: i32) -> bool {
         let Some(known) = self.network.branches.iter_mut().find(|known| known.name == branch) else {
             return false;
         };
+        match self.details.elements.get_mut(branch) {
+            None => {}
+            Some(Element::Transformer(transformer)) => {
+                (transformer.taps, transformer.tapped) = (Some(range), Side::Receiving);
+            }
+            Some(Element::Line(_) | Element::Admittance(_)) => return false,
+        }
         known.taps = Some(range);
         self.tap_positions.insert(branch.to_owned(), position);
         true
@@ -234,7 +246,12 @@ impl Gathering {
             wires: self.unsaid.wires,
         };
         let resources = self.customers.as_ref().map_or_else(|| Ok(BTreeMap::new()), places)?;
-        let mut description = NetworkDescription { network, tap_positions: BTreeMap::new(), resources };
+        let mut description = NetworkDescription {
+            network,
+            details: Details::default(),
+            tap_positions: BTreeMap::new(),
+            resources,
+        };
         for (branch, (range, position)) in &self.unsaid.taps {
             if !description.set_taps(branch, *range, *position) {
                 return Err(GatheringError::UnknownBranch { branch: branch.clone() });

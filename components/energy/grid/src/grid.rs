@@ -1,5 +1,6 @@
 //! The network as a component: [`Grid`] solves it in every epoch for what the resources say (wire contract 6.8).
 
+use crate::awaited::Awaited;
 use crate::connection::{Connected, Connections};
 use crate::readings::{Extremes, branch_currents, bus_voltages, hours, losses};
 use crate::source::{Known, NetworkSource};
@@ -21,6 +22,8 @@ pub struct GridSettings {
     pub source: NetworkSource,
     /// Resources besides those that the network itself knows, or that differ from what it knows.
     pub resources: BTreeMap<String, Connected>,
+    /// Whose states are waited for.
+    pub awaited: Awaited,
     /// Who moves taps, by branch.
     pub taps: BTreeMap<String, TapChanger>,
     /// What the source holds in each epoch from the first, as a part of the nominal voltage; the last one holds on.
@@ -39,6 +42,8 @@ pub struct Grid {
     learnt: Option<Learnt>,
     /// By resource, what it said in this epoch, and whether it said that this may not be right.
     states: BTreeMap<String, (ResourceState, bool)>,
+    /// Who of the network has told a state in this run.
+    heard: BTreeSet<String>,
     /// Messages on tap changers that came before the network was known.
     early: Vec<(String, Body)>,
     /// Why the results of this epoch cannot be relied on.
@@ -78,6 +83,7 @@ impl Grid {
             known,
             learnt: None,
             states: BTreeMap::new(),
+            heard: BTreeSet::new(),
             early: Vec::new(),
             doubts: BTreeSet::new(),
             tally: Tally::default(),
@@ -90,23 +96,45 @@ impl Grid {
     fn learn(&mut self) -> Result<(), Fault> {
         let (None, Some(network)) = (&self.learnt, self.known.get()) else { return Ok(()) };
         let connections = Connections::new(network, &self.settings.resources)?;
+        self.settings.awaited.check(&connections)?;
         let mut taps = Taps::new(&self.settings.taps, network.engine.topology())?;
         for (topic, body) in self.early.drain(..) {
             taps.take(&topic, &body);
         }
         self.learnt = Some(Learnt { connections, taps });
-        Ok(())
+        let told: Vec<String> = self.states.keys().cloned().collect();
+        self.hear(&told)
+    }
+
+    /// Notes who has told a state.
+    fn hear(&mut self, names: &[String]) -> Result<(), Fault> {
+        let Some(Learnt { connections, .. }) = &self.learnt else { return Ok(()) };
+        self.heard.extend(names.iter().filter(|name| connections.has(name)).cloned());
+        self.settings.awaited.check_heard(connections, &self.heard)
     }
 
     /// What is missing for a solution.
-    fn missing(&self) -> Vec<String> {
+    fn missing(&self) -> Result<Vec<String>, Fault> {
         let mut missing: Vec<String> = self.known.missing().into_iter().map(str::to_owned).collect();
         if let Some(Learnt { connections, taps }) = &self.learnt {
-            let silent = connections.names().filter(|name| !self.states.contains_key(*name));
-            missing.extend(silent.map(|name| format!("ResourceState of {name}")));
+            let has_told = |name: &str| self.states.contains_key(name);
+            missing.extend(self.settings.awaited.missing(connections, |_| "ResourceState", has_told)?);
             missing.extend(taps.missing());
         }
-        missing
+        Ok(missing)
+    }
+
+    /// Connects storages that the network does not know, once they have told whose they are.
+    fn place_storages(&mut self) -> Result<(), Fault> {
+        let Some(Learnt { connections, .. }) = &mut self.learnt else { return Ok(()) };
+        for storage in &self.settings.awaited.storages {
+            if !connections.has(storage)
+                && let Some((state, _)) = self.states.get(storage)
+            {
+                connections.place_at_customer(storage, &state.customer_id)?;
+            }
+        }
+        Ok(())
     }
 
     fn operation(&self, learnt: &Learnt, epoch: u64) -> Operation {
@@ -196,7 +224,7 @@ const MISSING_TOLD: usize = 20;
 impl Component for Grid {
     fn inputs(&self) -> Vec<String> {
         let mut inputs = self.settings.source.topics();
-        inputs.push("ResourceState.#".to_owned());
+        inputs.extend(self.settings.awaited.topics("ResourceState"));
         inputs.extend(Taps::topics(&self.settings.taps));
         inputs
     }
@@ -217,6 +245,7 @@ impl Component for Grid {
                 let mut parts = topic.splitn(3, '.');
                 let Some(name) = parts.nth(2) else { return Ok(()) };
                 self.states.insert(name.to_owned(), (state.clone(), message.doubt().is_some()));
+                self.hear(&[name.to_owned()])?;
             }
             body @ (Body::DeviceState(_) | Body::TapPosition(_)) => match &mut self.learnt {
                 Some(learnt) => learnt.taps.take(topic, body),
@@ -235,10 +264,11 @@ impl Component for Grid {
     }
 
     fn step(&mut self, epoch: &OpenEpoch, now: MonoTime) -> Result<Step, Fault> {
-        let missing = self.missing();
+        let missing = self.missing()?;
         if !missing.is_empty() {
             return wait_for(&missing, epoch, now, self.settings.input_timeout);
         }
+        self.place_storages()?;
         self.judge_inputs();
         let Some(learnt) = &self.learnt else { return Ok(Step::Waiting) };
         let operation = self.operation(learnt, epoch.number);

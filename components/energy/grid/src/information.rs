@@ -3,7 +3,7 @@
 use crate::description::NetworkDescription;
 use gridloop_clock::MonoTime;
 use gridloop_component::{Component, Fault, OpenEpoch, Output, Step};
-use gridloop_messages::{Body, Decoded, Message, Timestamp, decode, topic};
+use gridloop_messages::{Body, Decoded, Message, Timestamp, Warning, WarningKind, decode, topic};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
@@ -52,6 +52,9 @@ pub struct Information {
     messages: Vec<Output>,
 }
 
+/// How many branches and buses are named of which not all is told.
+const UNTOLD_NAMED: usize = 5;
+
 /// What a file of NIS or CIS has to tell; the values are those of the fields of the messages (wire contract 6.7).
 const KEYS: &[&str] = &[
     "BusName",
@@ -71,13 +74,26 @@ const KEYS: &[&str] = &[
 ];
 
 impl Information {
-    /// What NIS knows of a network.
+    /// What NIS knows of a network. Of what its messages have no fields for, they carry a warning.
     #[must_use]
     pub fn of_network(description: &NetworkDescription) -> Self {
-        Self::nis(
+        let mut information = Self::nis(
             Body::NetworkBusInfo(description.bus_info()),
             Body::NetworkComponentInfo(Box::new(description.component_info())),
-        )
+        );
+        let concerned = description.details.concerned();
+        if !concerned.is_empty() {
+            let (named, count) = (concerned.iter().take(UNTOLD_NAMED), concerned.len());
+            let named = named.copied().collect::<Vec<_>>().join(", ");
+            let text = format!(
+                "the positive sequence alone: windings, zero sequence, star points and phases of {count} branches and \
+                 buses ({named}{}) are not told",
+                if count > UNTOLD_NAMED { ", ..." } else { "" }
+            );
+            let warning = Warning::new(WarningKind::Other, &text);
+            information.messages.iter_mut().for_each(|message| message.warnings.push(warning.clone()));
+        }
+        information
     }
 
     /// What CIS knows of its customers.
@@ -96,6 +112,14 @@ impl Information {
 
     fn cis(customers: Body) -> Self {
         Self { messages: vec![Output::new(topic::CUSTOMER_INFO.to_owned(), customers)] }
+    }
+
+    /// The same messages on other topics, one for each.
+    pub(crate) fn on_topics(mut self, topics: &[&String]) -> Self {
+        for (message, topic) in self.messages.iter_mut().zip(topics) {
+            message.topic.clone_from(topic);
+        }
+        self
     }
 
     /// What NIS knows, from a JSON file of the public platform: bare arrays or blocks with units.

@@ -5,6 +5,7 @@ use crate::information::Information;
 use crate::monitoring::{StateMonitoring, StateMonitoringSettings};
 use crate::predictor::{NetworkStatePredictor, PredictorSettings};
 use crate::settings::read_information;
+use crate::simces::SimcesInformation;
 use crate::taps::TapChanger;
 use gridloop_component::{Component, Fault};
 use gridloop_service::Section;
@@ -20,6 +21,8 @@ pub enum Kind {
     NetworkStatePredictor(Box<PredictorSettings>),
     /// `nis` or `cis`; `None` if what it is to tell cannot be read.
     Information(Option<Information>),
+    /// NIS or CIS of a SimCES run.
+    SimcesInformation(SimcesInformation),
 }
 
 /// Reads the table of one kind; what is wrong with it is noted there.
@@ -63,6 +66,9 @@ impl Kind {
             Self::Information(information) => {
                 let read = information.clone();
                 Box::new(read.ok_or_else(|| Fault::new("what it is to tell cannot be read"))?)
+            }
+            Self::SimcesInformation(simces) => {
+                Box::new(simces.read().map_err(|error| Fault::caused_by(&error))?)
             }
         })
     }

@@ -58,18 +58,26 @@ impl Limits {
             )
             .or(0.9),
         };
-        let lower = limits.min_voltage_pu + limits.lower_amber_band_pu;
-        let upper = limits.max_voltage_pu - limits.upper_amber_band_pu;
-        if lower >= upper {
-            let expected =
-                format!("limits with room between amber: it would reach from {lower} to {upper} pu");
-            section.error(Some("max_voltage_pu"), expected, None);
-        }
-        if limits.amber_loading_baseline > limits.overloading_baseline {
-            let expected = format!("{} at most", limits.overloading_baseline);
-            section.error(Some("amber_loading_baseline"), expected, None);
+        for (flaw, key) in limits.flaws().into_iter().zip(["max_voltage_pu", "amber_loading_baseline"]) {
+            if let Some(expected) = flaw {
+                section.error(Some(key), expected, None);
+            }
         }
         limits
+    }
+
+    /// What the highest voltage and the amber loading would have to be instead, where limits that are sound alone are
+    /// not so together.
+    #[must_use]
+    pub fn flaws(&self) -> [Option<String>; 2] {
+        let lower = self.min_voltage_pu + self.lower_amber_band_pu;
+        let upper = self.max_voltage_pu - self.upper_amber_band_pu;
+        let room = format!("limits with room between amber: it would reach from {lower} to {upper} pu");
+        let most = format!("{} at most", self.overloading_baseline);
+        [
+            (lower >= upper).then_some(room),
+            (self.amber_loading_baseline > self.overloading_baseline).then_some(most),
+        ]
     }
 
     /// How a voltage stands, and how far it is beyond the red limit: above 0 over, below 0 under it.

@@ -81,6 +81,8 @@ struct Tally {
     red_epochs: u64,
     amber_s: f64,
     red_s: f64,
+    /// By how much the worst voltage was beyond its red limit, over time.
+    beyond_pu_h: f64,
     /// Branches that nobody has rated, and that are not judged.
     unrated: BTreeSet<String>,
     buses: BTreeMap<String, Watched>,
@@ -190,11 +192,13 @@ impl StateMonitoring {
         let voltages_pu = self.voltages_pu();
         let limits = self.settings.limits;
         let mut worst = LimitStatus::Acceptable;
+        let mut beyond_pu = 0.0_f64;
         let mut of_bus = BTreeMap::new();
         let mut voltage_status = Vec::with_capacity(voltages_pu.len());
         for ((bus, phase), voltage_pu) in &voltages_pu {
             let (status, violation) = limits.judge_voltage(*voltage_pu);
             worst = worse(worst, status);
+            beyond_pu = beyond_pu.max(violation.abs());
             let watched = self.tally.buses.entry(bus.clone()).or_default();
             watched.note(bus, *phase, *voltage_pu, epoch);
             let so_far = of_bus.entry(bus.clone()).or_insert(LimitStatus::Acceptable);
@@ -228,6 +232,7 @@ impl StateMonitoring {
             self.tally.branches.entry(branch).or_default().count(status, length_s);
         }
         self.tally.count(worst, length_s);
+        self.tally.beyond_pu_h += beyond_pu * length_s / 3600.0;
         vec![
             Output::new(topic::DMS_VOLTAGE.to_owned(), Body::DmsVoltage(DmsVoltage { voltage_status })),
             Output::new(topic::DMS_CURRENT.to_owned(), Body::DmsCurrent(DmsCurrent { current_status })),
@@ -340,7 +345,7 @@ impl Component for StateMonitoring {
             "incomplete_epochs": tally.incomplete_epochs,
             "unreliable_epochs": tally.unreliable_epochs,
             "amber": {"epochs": tally.amber_epochs, "seconds": tally.amber_s},
-            "red": {"epochs": tally.red_epochs, "seconds": tally.red_s},
+            "red": {"epochs": tally.red_epochs, "seconds": tally.red_s, "voltage_pu_h": tally.beyond_pu_h},
             "worst": worst.map(Extreme::of_bus),
             "lowest": lowest.map(Extreme::of_bus),
             "highest": highest.map(Extreme::of_bus),

@@ -1,6 +1,7 @@
 //! The network of the next hours: [`NetworkStatePredictor`] solves it for what everybody will probably do (wire contract
 //! 6.10).
 
+use crate::awaited::Awaited;
 use crate::connection::{Connected, Connections};
 use crate::grid::{doubtful, wait_for};
 use crate::readings::{angle_deg, on_wire, per_unit};
@@ -16,8 +17,8 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// The most points in time that are solved for in an epoch.
-const MAX_POINTS: usize = 10_000;
+/// The most points in time that a predictor solves for in an epoch.
+pub const MAX_POINTS: usize = 10_000;
 
 /// How a network is forecast.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +29,10 @@ pub struct PredictorSettings {
     pub source: NetworkSource,
     /// Resources that the network does not know, or knows otherwise.
     pub resources: BTreeMap<String, Connected>,
+    /// Whose states and forecasts are waited for.
+    pub awaited: Awaited,
+    /// The most points in time that it looks ahead; `None`: all that the forecasts have in common.
+    pub points_max: Option<usize>,
     /// Resources that nobody forecasts: they go on as they are.
     pub persistent: BTreeSet<String>,
     /// Resources whose forecast is their plan in a ResourceForecastState.Dispatch.
@@ -46,6 +51,8 @@ pub struct NetworkStatePredictor {
     learnt: Option<(Connections, Taps)>,
     states: BTreeMap<String, ResourceState>,
     forecasts: BTreeMap<String, Points>,
+    /// Who of the network has told something in this run.
+    heard: BTreeSet<String>,
     /// Messages on tap changers that came before the network was known.
     early: Vec<(String, Body)>,
     /// Why the results of this epoch cannot be relied on.
@@ -69,6 +76,7 @@ impl NetworkStatePredictor {
             learnt: None,
             states: BTreeMap::new(),
             forecasts: BTreeMap::new(),
+            heard: BTreeSet::new(),
             early: Vec::new(),
             doubts: BTreeSet::new(),
             points_solved: 0,
@@ -80,6 +88,7 @@ impl NetworkStatePredictor {
     fn learn(&mut self) -> Result<(), Fault> {
         let (None, Some(network)) = (&self.learnt, self.known.get()) else { return Ok(()) };
         let connections = Connections::new(network, &self.settings.resources)?;
+        self.settings.awaited.check(&connections)?;
         for name in self.settings.persistent.iter().chain(&self.settings.planned) {
             if !connections.has(name) {
                 return Err(Fault::new(format!(
@@ -92,23 +101,32 @@ impl NetworkStatePredictor {
             taps.take(&topic, &body);
         }
         self.learnt = Some((connections, taps));
-        Ok(())
+        let told: Vec<String> = self.states.keys().chain(self.forecasts.keys()).cloned().collect();
+        self.hear(&told)
     }
 
-    fn missing(&self) -> Vec<String> {
+    fn missing(&self) -> Result<Vec<String>, Fault> {
+        let Self { settings, states, forecasts, .. } = self;
         let mut missing: Vec<String> = self.known.missing().into_iter().map(str::to_owned).collect();
-        let Some((connections, taps)) = &self.learnt else { return missing };
-        for name in connections.names() {
-            if !self.states.contains_key(name) {
-                missing.push(format!("ResourceState of {name}"));
-            }
-            if !self.forecasts.contains_key(name) && !self.settings.persistent.contains(name) {
-                let what = if self.settings.planned.contains(name) { "plan" } else { "forecast" };
-                missing.push(format!("{what} of {name}"));
-            }
-        }
+        let Some((connections, taps)) = &self.learnt else { return Ok(missing) };
+        let has_state = |name: &str| states.contains_key(name);
+        // Who is not forecast counts as soon as it tells its state.
+        let has_forecast = |name: &str| {
+            forecasts.contains_key(name)
+                || settings.persistent.contains(name) && (settings.awaited.count.is_none() || has_state(name))
+        };
+        let forecast = |name: &str| if settings.planned.contains(name) { "plan" } else { "forecast" };
+        missing.extend(settings.awaited.missing(connections, |_| "ResourceState", has_state)?);
+        missing.extend(settings.awaited.missing(connections, forecast, has_forecast)?);
         missing.extend(taps.missing());
-        missing
+        Ok(missing)
+    }
+
+    /// Notes who has told something.
+    fn hear(&mut self, names: &[String]) -> Result<(), Fault> {
+        let Some((connections, _)) = &self.learnt else { return Ok(()) };
+        self.heard.extend(names.iter().filter(|name| connections.has(name)).cloned());
+        self.settings.awaited.check_heard(connections, &self.heard)
     }
 
     /// The instants that every forecast covers.
@@ -132,6 +150,8 @@ impl NetworkStatePredictor {
             .flat_map(|(_, points)| points.iter().map(|(at, _)| *at))
             .filter(|at| (from..=to).contains(at))
             .collect();
+        let all: Vec<Timestamp> =
+            all.into_iter().take(self.settings.points_max.unwrap_or(usize::MAX)).collect();
         if all.is_empty() {
             return Err(Fault::new(format!(
                 "the forecasts have no time in common: that of {latest} begins at {from}, that of {earliest} ends at {to}"
@@ -143,7 +163,7 @@ impl NetworkStatePredictor {
                 all.len()
             )));
         }
-        Ok(all.into_iter().collect())
+        Ok(all)
     }
 
     /// What everybody does at an instant. Nobody forecasts reactive power: it goes on as it is.
@@ -175,7 +195,12 @@ fn points(series: &TimeSeries) -> Option<Points> {
 impl Component for NetworkStatePredictor {
     fn inputs(&self) -> Vec<String> {
         let mut inputs = self.settings.source.topics();
-        inputs.extend(["ResourceState.#".to_owned(), "ResourceForecastState.#".to_owned()]);
+        let awaited = &self.settings.awaited;
+        inputs.extend(awaited.topics("ResourceState"));
+        inputs.extend(awaited.topics("ResourceForecastState"));
+        if !awaited.categories.is_empty() && !self.settings.planned.is_empty() {
+            inputs.push(topic::DISPATCH.to_owned());
+        }
         inputs.extend(Taps::topics(&self.settings.taps));
         inputs
     }
@@ -198,12 +223,14 @@ impl Component for NetworkStatePredictor {
                 if let Some(name) = topic.splitn(3, '.').nth(2) {
                     self.states.insert(name.to_owned(), state.clone());
                     self.doubt(warned, name);
+                    self.hear(&[name.to_owned()])?;
                 }
             }
             Body::ResourceForecast(forecast) => {
                 let name = &forecast.resource_id;
                 self.expect(name, &forecast.forecast, false);
                 self.doubt(warned, name);
+                self.hear(std::slice::from_ref(name))?;
             }
             Body::Dispatch(plan) => {
                 for (name, series) in &plan.dispatch {
@@ -224,7 +251,7 @@ impl Component for NetworkStatePredictor {
     }
 
     fn step(&mut self, epoch: &OpenEpoch, now: MonoTime) -> Result<Step, Fault> {
-        let missing = self.missing();
+        let missing = self.missing()?;
         if !missing.is_empty() {
             return wait_for(&missing, epoch, now, self.settings.input_timeout);
         }

@@ -1,6 +1,7 @@
 //! How the tables of the components here are read.
 
 use crate::NetworkDescription;
+use crate::awaited::Awaited;
 use crate::connection::Connected;
 use crate::grid::GridSettings;
 use crate::information::{Information, InformationError};
@@ -55,6 +56,7 @@ impl GridSettings {
             .unwrap_or_else(|| section.name().to_owned()),
             source,
             resources: Connected::read_all(section),
+            awaited: Awaited::read_with_storages(section),
             taps: taps.changers,
             source_voltage_pu: source_voltage_pu.unwrap_or_default(),
             input_timeout: read_input_timeout(section),
@@ -79,6 +81,12 @@ impl PredictorSettings {
             grid_id: grid_id(section, "GridId of the network, the middle of its topics.").required(),
             source,
             resources: Connected::read_all(section),
+            awaited: Awaited::read(section),
+            points_max: section
+                .integer("points_max", "The most points in time that it looks ahead. Default: all that the forecasts have in common.")
+                .within(1..=10_000)
+                .fits()
+                .optional(),
             persistent: names("persistent", "Resources that nobody forecasts: they go on as they are."),
             planned: names(
                 "planned",

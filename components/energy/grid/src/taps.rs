@@ -9,6 +9,7 @@ use gridloop_power_flow::{TapRange, Topology};
 use gridloop_service::Section;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 /// The point of a device that tells its tap position.
 pub(crate) const TAP_POSITION: &str = "tap_position";
@@ -64,18 +65,25 @@ pub(crate) fn read(section: &Section<'_>, commands: bool) -> ReadTaps {
 
 /// Reads where taps can stand, and where they do.
 pub(crate) fn read_range(section: &Section<'_>) -> Option<(TapRange, i32)> {
+    let about = "By how much one position up raises the voltage of the bus where it ends, in %.";
+    read_range_of(section, about, LEAST_STEP_PERCENT..=20.0)
+}
+
+/// The least by which one position may change the voltage, in %.
+const LEAST_STEP_PERCENT: f64 = 0.001;
+
+/// The same with steps in this range, and what they mean.
+pub(crate) fn read_range_of(
+    section: &Section<'_>,
+    about_step: &str,
+    steps_percent: RangeInclusive<f64>,
+) -> Option<(TapRange, i32)> {
     let position = |key: &str, about: &str| section.integer(key, about).within(-1000..=1000).fits::<i32>();
     let lowest = position("lowest", "Lower end stop, in the tap changer's own counting.").required_option();
     let highest = position("highest", "Upper end stop.").required_option();
     let neutral = position("neutral", "The position of nominal ratio.").required_option();
     let now = position("position", "Where it stands unless somebody moves it. Default: neutral.").optional();
-    let step = section
-        .number(
-            "step_percent",
-            "By how much one position up raises the voltage of the bus where it ends, in %.",
-        )
-        .within(0.001..=20.0)
-        .required_option();
+    let step = section.number("step_percent", about_step).within(steps_percent).required_option();
     let (lowest, highest, neutral) = (lowest?, highest?, neutral?);
     let (step, now) = (step? / 100.0, now.unwrap_or(neutral));
     let range = lowest..=highest;
@@ -86,6 +94,11 @@ pub(crate) fn read_range(section: &Section<'_>) -> Option<(TapRange, i32)> {
         ("highest", reversed, format!("{lowest} or more")),
         ("neutral", !reversed && !range.contains(&neutral), expected.clone()),
         ("position", !reversed && !range.contains(&now), expected),
+        (
+            "step_percent",
+            step.abs() < LEAST_STEP_PERCENT / 100.0,
+            format!("{LEAST_STEP_PERCENT} or more, up or down"),
+        ),
         (
             "step_percent",
             ratio(lowest).min(ratio(highest)) <= 0.1,

@@ -27,4 +27,4 @@ pub use settings::{
     SalePrice, StorageSettings, steps_of, time_of_day,
 };
 pub use simces::{SimcesDispatch, SimcesError};
-pub use solve::{SolveError, Solver, SolverSettings, solve, solve_relaxed};
+pub use solve::{Search, SolveError, Solver, SolverSettings, solve, solve_relaxed};

@@ -5,6 +5,7 @@
 //! currents at the voltages of the step before (a fixed point), starting from the network without load; where that does
 //! not come to rest, Newton's method on the same equations takes over.
 
+mod coils;
 mod factor;
 mod injections;
 mod iterate;
@@ -12,6 +13,7 @@ mod model;
 mod nodes;
 mod primitive;
 mod state;
+mod windings;
 
 use crate::{
     Branch, BranchFlow, ConductorFlow, Engine, Network, NetworkError, Operation, Solution, SolveError,

@@ -91,7 +91,8 @@ pub struct TapRange {
     pub highest: i32,
     /// The position of nominal ratio.
     pub neutral: i32,
-    /// By how much one position up raises the no-load voltage of the receiving side, as a part of the nominal one.
+    /// By how much one position up raises the rated voltage of the side that has the taps, as a part of the nominal one.
+    /// On the receiving side that raises the voltage there; on the sending side it lowers the one at the receiving side.
     pub step: f64,
 }
 

@@ -30,4 +30,4 @@ pub use network::{
 pub use num_complex::Complex64;
 pub use per_unit::{BusKind, PerUnitBranch, PerUnitBus, PerUnitNetwork, Wires};
 pub use sensitivity::{CurrentChange, Probe, Sensitivities, Sensitivity, sensitivities};
-pub use transformer::{Coil, Transformer, Winding, Windings};
+pub use transformer::{Coil, Side, StarPoint, Transformer, Winding, Windings};

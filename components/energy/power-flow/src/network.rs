@@ -5,7 +5,8 @@
 //! Buses and branches are counted from 0 in the order of the lists, here and in everything the engine gives back.
 //!
 //! A star point (of a source, load, shunt or transformer winding in wye) is the neutral of its bus, or earth where the
-//! bus has no neutral. Sources are the exception: they hold their phases against earth.
+//! bus has no neutral. Sources are the exception: they hold their phases against earth; and a transformer may say
+//! otherwise ([`StarPoint`](crate::StarPoint)).
 
 use crate::{Conductor, Connection, Line, TapRange, Transformer};
 use num_complex::Complex64;
@@ -124,9 +125,9 @@ pub struct SequenceImpedance {
 pub struct Branch {
     /// Its name, unlike all others.
     pub name: String,
-    /// The bus where it begins; of a transformer the side without taps.
+    /// The bus where it begins.
     pub sending_bus: usize,
-    /// The bus where it ends; of a transformer the side with the taps.
+    /// The bus where it ends.
     pub receiving_bus: usize,
     /// The current that it may carry for ever, in A at the sending end; `None` if nobody said.
     pub rated_current_a: Option<f64>,

@@ -12,6 +12,7 @@ use crate::{
     Windings,
 };
 use num_complex::Complex64;
+use std::collections::BTreeMap;
 
 /// A network in per unit (wire contract 2.5 and 6.7).
 #[derive(Debug, Clone, PartialEq)]
@@ -111,10 +112,12 @@ fn convert(from: &PerUnitNetwork) -> Result<Network, NetworkError> {
         network.add_bus(bus);
     }
     network.sources.push(Source::balanced(root, from.root_voltage_pu));
+    let by_name: BTreeMap<&str, usize> =
+        from.buses.iter().enumerate().map(|(number, bus)| (bus.name.as_str(), number)).collect();
     for branch in &from.branches {
         let end = |name: &str| {
             let unknown = || NetworkError::UnknownBus { what: branch.name.clone(), bus: name.to_owned() };
-            network.bus(name).ok_or_else(unknown)
+            by_name.get(name).copied().ok_or_else(unknown)
         };
         let (sending_bus, receiving_bus) = (end(&branch.sending_bus)?, end(&branch.receiving_bus)?);
         let sending_voltage_v = network.buses[sending_bus].base_voltage_v;

@@ -7,8 +7,8 @@
 
 use crate::{
     Branch, Bus, BusKind, Complex64, Conductor, Connection, Element, Injection, Line, Network, Operation,
-    PerUnitBranch, PerUnitBus, PerUnitNetwork, SequenceImpedance, SequenceValues, Shunt, Source, TapRange,
-    Transformer, VoltageDependence, Winding, Windings, Wires,
+    PerUnitBranch, PerUnitBus, PerUnitNetwork, SequenceImpedance, SequenceValues, Shunt, Side, Source,
+    StarPoint, TapRange, Transformer, VoltageDependence, Winding, Windings, Wires,
 };
 use fastrand::Rng;
 
@@ -23,6 +23,8 @@ pub struct Recipe {
     pub transformers: bool,
     /// Whether every other vector group may occur, or only Dyn1, Dyn11, Yyn0, Yd1 and Dd0, which every tool has.
     pub every_clock: bool,
+    /// Whether transformers may also have zigzags, star points of their own, and taps on the sending side.
+    pub every_star: bool,
     /// Share of the usual load.
     pub load: f64,
     /// Whether all resources are of constant power.
@@ -31,7 +33,15 @@ pub struct Recipe {
 
 impl Default for Recipe {
     fn default() -> Self {
-        Self { buses: 20, meshes: 0, transformers: true, every_clock: true, load: 1.0, constant_power: false }
+        Self {
+            buses: 20,
+            meshes: 0,
+            transformers: true,
+            every_clock: true,
+            every_star: false,
+            load: 1.0,
+            constant_power: false,
+        }
     }
 }
 
@@ -203,17 +213,15 @@ impl Growth {
     }
 
     fn add_transformer(&mut self, from: usize) {
-        let (sending, receiving, clocks): (_, _, &[u8]) = match self.rng.u8(0..8) {
-            0 => (Winding::Wye, Winding::Wye, &[0, 6, 2, 4, 8, 10]),
-            1 => (Winding::Wye, Winding::Delta, &[1, 11, 3, 5, 7, 9]),
-            2 => (Winding::Delta, Winding::Delta, &[0, 6, 2, 4, 8, 10]),
-            _ => (Winding::Delta, Winding::Wye, &[1, 11, 5, 7, 3, 9]),
-        };
-        let plain = if sending == Winding::Delta && receiving == Winding::Wye { 2 } else { 1 };
-        let count = if self.recipe.every_clock { clocks.len() } else { plain };
-        let clock = clocks[self.rng.usize(0..count)];
-        let earthed = receiving == Winding::Wye;
-        let four_wire = earthed && self.rng.bool();
+        let windings = self.windings();
+        let Windings::Three { sending, receiving, .. } = windings else { return };
+        let stars = if self.recipe.every_star { [self.star(), self.star()] } else { [StarPoint::Neutral; 2] };
+        // Zero sequence passes from a star to a star, and in a delta it has an end.
+        let returns = sending == Winding::Delta
+            || receiving == Winding::Zigzag
+            || sending == Winding::Wye && stars[0] != StarPoint::Isolated;
+        let earthed = receiving != Winding::Delta && stars[1] != StarPoint::Isolated && returns;
+        let four_wire = earthed && stars[1] == StarPoint::Neutral && self.rng.bool();
         let zone = self.zones.len();
         self.zones.push(Zone { base_voltage_v: LOW_V, earthed, four_wire, buses: Vec::new(), most: 8 });
         let mut conductors = Conductor::PHASES.to_vec();
@@ -224,7 +232,6 @@ impl Growth {
         if four_wire {
             self.network.buses[to].neutral_earthing_ohm = Some(self.between(0.5, 5.0));
         }
-        let windings = Windings::Three { sending, receiving, clock };
         let short_circuit = Complex64::new(self.between(0.8, 1.5), self.between(3.0, 6.0));
         let mut transformer = Transformer::three_phase(
             windings,
@@ -232,6 +239,7 @@ impl Growth {
             250e3,
             short_circuit,
         );
+        [transformer.sending_star, transformer.receiving_star] = stars;
         if self.rng.bool() {
             transformer.no_load_loss_percent = self.between(0.1, 0.3);
             transformer.magnetising_percent = self.between(0.5, 1.5);
@@ -243,8 +251,34 @@ impl Growth {
                 let position = self.rng.i32(-8..=8);
                 self.operation.tap_positions.insert(self.network.branches.len(), position);
             }
+            if self.recipe.every_star && self.rng.bool() {
+                transformer.tapped = Side::Sending;
+            }
         }
         self.add_branch(from, to, Element::Transformer(transformer));
+    }
+
+    fn windings(&mut self) -> Windings {
+        let kinds = if self.recipe.every_star { 10 } else { 8 };
+        let (sending, receiving, clocks): (_, _, &[u8]) = match self.rng.u8(0..kinds) {
+            0 => (Winding::Wye, Winding::Wye, &[0, 6, 2, 4, 8, 10]),
+            1 => (Winding::Wye, Winding::Delta, &[1, 11, 3, 5, 7, 9]),
+            2 => (Winding::Delta, Winding::Delta, &[0, 6, 2, 4, 8, 10]),
+            8 | 9 => (Winding::Wye, Winding::Zigzag, &[5, 11, 1, 7, 3, 9]),
+            _ => (Winding::Delta, Winding::Wye, &[1, 11, 5, 7, 3, 9]),
+        };
+        let plain = if sending == Winding::Delta && receiving == Winding::Wye { 2 } else { 1 };
+        let count = if self.recipe.every_clock { clocks.len() } else { plain };
+        Windings::Three { sending, receiving, clock: clocks[self.rng.usize(0..count)] }
+    }
+
+    fn star(&mut self) -> StarPoint {
+        match self.rng.u8(0..4) {
+            0 => StarPoint::Isolated,
+            1 => StarPoint::Earthed(Complex64::ZERO),
+            2 => StarPoint::Earthed(Complex64::new(self.between(0.0, 0.1), self.between(0.0, 0.1))),
+            _ => StarPoint::Neutral,
+        }
     }
 
     /// Closes a loop, or puts a line beside another.

@@ -1,8 +1,8 @@
-//! [`Transformer`]: two windings of one or three phases, with taps on the receiving side.
+//! [`Transformer`]: two windings of one or three phases, with taps on one of them.
 //!
 //! Each phase is an ideal transformer of two coils behind the short-circuit impedance; the [`Windings`] say between
-//! which conductors the coils lie. The short-circuit impedance seen from the sending side does not change with the taps,
-//! as in OpenDSS.
+//! which conductors the coils lie, [`StarPoint`] where those of a star meet. The short-circuit impedance seen from the
+//! side without taps does not change with the taps, as in OpenDSS.
 
 use crate::{Conductor, TapRange};
 use num_complex::Complex64;
@@ -14,7 +14,7 @@ pub struct Transformer {
     pub windings: Windings,
     /// Rated voltage of the sending side in V: line to line if it has three phases, else that of the coil.
     pub sending_voltage_v: f64,
-    /// Rated voltage of the receiving side in V with its tap at neutral, likewise.
+    /// Rated voltage of the receiving side in V, likewise; that of the tapped side is the one at the neutral position.
     pub receiving_voltage_v: f64,
     /// Rated power in VA, all phases together.
     pub rated_power_va: f64,
@@ -29,18 +29,24 @@ pub struct Transformer {
     /// Which part of no-load loss and magnetising lies at the sending coils; the rest lies at the receiving ones. 0 as
     /// OpenDSS has it.
     pub no_load_sending_share: f64,
+    /// Where the star point of the sending side is, if it has one.
+    pub sending_star: StarPoint,
+    /// Where the star point of the receiving side is, if it has one.
+    pub receiving_star: StarPoint,
     /// Where the taps can stand; `None` for a fixed ratio.
     pub taps: Option<TapRange>,
+    /// The side that has them.
+    pub tapped: Side,
     /// Where they stand unless an operation says otherwise. Without meaning if there are none.
     pub tap_position: i32,
 }
 
-/// Between which conductors the coils lie. A star point is the neutral of the bus, or earth where it has none.
+/// Between which conductors the coils lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Windings {
-    /// Three phases: sending side wye or delta, receiving side wye or delta, and the clock number of the vector group:
-    /// the receiving side lags by 30 degrees times it. Odd if one side is a delta (Dyn1, Dyn5, Dyn11, Yd1, ...), else
-    /// even (Yyn0, Dd0, ...).
+    /// Three phases: how either side is connected, and the clock number of the vector group: the receiving side lags by
+    /// 30 degrees times it. Odd between a wye and a delta or zigzag (Dyn1, Dyn5, Dyn11, Yd1, Yzn5, ...), else even
+    /// (Yyn0, Dd0, ...).
     Three {
         /// The sending side.
         sending: Winding,
@@ -65,6 +71,29 @@ pub enum Winding {
     Wye,
     /// From phase to phase.
     Delta,
+    /// From each phase by half coils on two legs to the star point; opposite a wye alone, whose star point carries
+    /// nothing then.
+    Zigzag,
+}
+
+/// One of the two sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// At the bus where the branch begins.
+    Sending,
+    /// At the bus where it ends.
+    Receiving,
+}
+
+/// Where the coils of a star meet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum StarPoint {
+    /// At the neutral of the bus, or at earth where it has none.
+    Neutral,
+    /// Nowhere else: no current leaves the star.
+    Isolated,
+    /// Behind an impedance in ohm, 0 for none, at earth, whether or not the bus has a neutral.
+    Earthed(Complex64),
 }
 
 /// The ends of a coil.
@@ -95,7 +124,10 @@ impl Transformer {
             no_load_loss_percent: 0.0,
             magnetising_percent: 0.0,
             no_load_sending_share: 0.0,
+            sending_star: StarPoint::Neutral,
+            receiving_star: StarPoint::Neutral,
             taps: None,
+            tapped: Side::Receiving,
             tap_position: 0,
         }
     }

@@ -14,6 +14,12 @@ use std::sync::Arc;
 /// The largest file that is read: 64 MiB.
 pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
+/// The most columns that a file has; one of prices for a year by the hour has 17,524.
+const MAX_COLUMNS: usize = 20_000;
+
+/// The largest number in a cell: more than any power in kW, price or voltage, and so little that sums stay numbers.
+const LARGEST: f64 = 1e15;
+
 /// Flaws that are told one by one; the rest are counted.
 const MAX_LISTED: usize = 100;
 
@@ -73,8 +79,13 @@ impl Flaws {
         self.unlisted
     }
 
+    /// Whether there are so many that further ones are told no more, and need no place.
+    fn are_counted(&self) -> bool {
+        self.listed.len() >= MAX_LISTED
+    }
+
     pub(crate) fn push(&mut self, flaw: Flaw) {
-        if self.listed.len() < MAX_LISTED {
+        if !self.are_counted() {
             self.listed.push(flaw);
         } else {
             self.unlisted += 1;
@@ -166,6 +177,12 @@ impl Sheet {
         if !found {
             flaws.push(flaw(&file, (1, 1), "a header row", "an empty file"));
         }
+        if header.len() > MAX_COLUMNS {
+            let found = header.len().to_string();
+            return Err(SeriesError::Content(
+                flaw(&file, (1, 1), format!("at most {MAX_COLUMNS} columns"), found).into(),
+            ));
+        }
         Ok(Self { file, text, delimiter, header, flaws })
     }
 
@@ -255,9 +272,15 @@ impl Row<'_> {
         column.and_then(|column| self.record.get(column.index)).unwrap_or_default()
     }
 
-    /// A finite number; anything else, and nothing, is a flaw. `meaning` is what the number tells, such as `kW`.
+    /// A finite number up to [`LARGEST`]; anything else, and nothing, is a flaw. `meaning` is what the number tells, such
+    /// as `kW`.
     pub(crate) fn number(&mut self, column: Option<Column>, meaning: &str) -> Option<f64> {
-        let number = self.text(column).parse().ok().filter(|number: &f64| number.is_finite());
+        let number: Option<f64> = self.text(column).parse().ok();
+        let number = number.filter(|number| number.is_finite());
+        if number.is_some_and(|number| number.abs() > LARGEST) {
+            self.reject(column, &format!("a number from -{LARGEST:e} to {LARGEST:e} ({meaning})"));
+            return None;
+        }
         if number.is_none() {
             self.reject(column, &format!("a finite number with a decimal point ({meaning})"));
         }
@@ -286,6 +309,10 @@ impl Row<'_> {
     }
 
     fn flaw(&mut self, index: usize, expected: String, found: String) {
+        if self.flaws.are_counted() {
+            self.flaws.unlisted += 1;
+            return;
+        }
         let place = place_of(self.text, self.delimiter, self.record, index);
         self.flaws.push(flaw(self.file, place, expected, found));
     }

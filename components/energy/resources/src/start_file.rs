@@ -61,12 +61,18 @@ impl SimcesController {
     /// When the file cannot be read or is no Start message.
     pub fn settings(&self) -> Result<ControllerSettings, StartFileError> {
         let dispatchers = self.start_file.as_ref().map_or_else(|| Ok(Vec::new()), dispatchers)?;
-        Ok(ControllerSettings {
+        Ok(self.obeying(dispatchers))
+    }
+
+    /// The settings of one that waits for these dispatchers.
+    #[must_use]
+    pub fn obeying(&self, dispatchers: Vec<String>) -> ControllerSettings {
+        ControllerSettings {
             dispatchers,
             resources: None,
             dispatch_topic: self.dispatch_topic.clone(),
             setpoint_topic: self.setpoint_topic.clone(),
-        })
+        }
     }
 }
 

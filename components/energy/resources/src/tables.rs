@@ -287,7 +287,13 @@ fn read_series(section: &Section<'_>, file: PathBuf) -> SeriesFile {
             )
             .choice(&words)
             .or(Interpolation::Hold),
-        time_index: TimeIndex::Obeyed,
+        time_index: section
+            .text(
+                "time_index",
+                "A column TimeIndex: `obeyed`, rows stand for the times in it; `ignored`, for epochs, as in SimCES.",
+            )
+            .choice(&[("obeyed", TimeIndex::Obeyed), ("ignored", TimeIndex::Ignored)])
+            .or(TimeIndex::Obeyed),
     }
 }
 

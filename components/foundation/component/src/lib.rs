@@ -9,6 +9,7 @@
 //! says why.
 
 mod api;
+mod at_length;
 mod core;
 mod fault;
 mod inbox;
@@ -20,6 +21,7 @@ mod run;
 mod window;
 
 pub use api::{Change, Component, Identity, OpenEpoch, Output, Round, Step, iteration_topic};
+pub use at_length::at_length;
 pub use core::{Action, ComponentCore, Input};
 pub use fault::Fault;
 pub use poke::Poke;

@@ -321,6 +321,18 @@ pub(crate) enum KindArg {
     Controller,
     /// A plan of an energy community at least cost: SimCES's EconomicDispatch.
     EconomicDispatch,
+    /// Buses and branches of a network, from a JSON file: SimCES's NIS.
+    Nis,
+    /// Who is connected where, from a JSON file: SimCES's CIS.
+    Cis,
+    /// The power flow of a network that NIS and CIS tell: SimCES's Grid.
+    Grid,
+    /// The same for what is forecast: SimCES's NetworkStatePredictor.
+    NetworkStatePredictor,
+    /// A watch over voltages and currents: State Monitoring of SimCES's documentation.
+    StateMonitoring,
+    /// A market for flexibility: SimCES's LFM.
+    LocalFlexibilityMarket,
     /// A generator that settles with its loads on a voltage in each epoch.
     DroopGenerator,
     /// A load that settles with its generator.

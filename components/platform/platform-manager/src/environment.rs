@@ -18,6 +18,8 @@ mod gateway;
 mod iteration;
 mod log_writer;
 mod manager;
+mod market;
+mod network;
 mod reader;
 mod store;
 

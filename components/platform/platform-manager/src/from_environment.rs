@@ -168,6 +168,12 @@ impl From<KindArg> for Kind {
             KindArg::PriceForecaster => Self::PriceForecaster,
             KindArg::Controller => Self::Controller,
             KindArg::EconomicDispatch => Self::EconomicDispatch,
+            KindArg::Nis => Self::Nis,
+            KindArg::Cis => Self::Cis,
+            KindArg::Grid => Self::Grid,
+            KindArg::NetworkStatePredictor => Self::NetworkStatePredictor,
+            KindArg::StateMonitoring => Self::StateMonitoring,
+            KindArg::LocalFlexibilityMarket => Self::LocalFlexibilityMarket,
             KindArg::DroopGenerator => Self::DroopGenerator,
             KindArg::VoltageDependentLoad => Self::VoltageDependentLoad,
         }

@@ -9,12 +9,16 @@ use crate::network::NetworkInbox;
 use crate::plan_message::{dispatch_of, plan_topic};
 use crate::states::States;
 use gridloop_clock::MonoTime;
-use gridloop_component::{Component, Fault, OpenEpoch, Output, Step};
+use gridloop_component::{Component, Fault, OpenEpoch, Output, Step, at_length};
 use gridloop_messages::{Body, Message, TimeSeries, Timestamp, topic};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// Programs that a plan takes at most, and one part of the time for its power flows.
+const PROGRAMS: u32 = 9;
+/// The least time for one program: with less there would be no answer at all.
+const SOLVE_LEAST: Duration = Duration::from_millis(20);
 /// Forecasts that are kept.
 const FORECASTS_MOST: usize = 50_000;
 /// The most reactive power that a forecast of real power is given, as a part of it.
@@ -38,6 +42,8 @@ pub struct OperationalOptimization {
     forecasts: BTreeMap<String, TimeSeries>,
     /// Resources whose forecast came in this epoch.
     fresh: BTreeSet<String>,
+    /// Those whose forecast says that it is not to be relied on.
+    doubtful: BTreeSet<String>,
     commands: Commands,
     renewed: bool,
 }
@@ -57,6 +63,7 @@ impl OperationalOptimization {
             states_of_charge: BTreeMap::new(),
             forecasts: BTreeMap::new(),
             fresh: BTreeSet::new(),
+            doubtful: BTreeSet::new(),
             commands: Commands::default(),
             renewed: false,
         }
@@ -68,14 +75,18 @@ impl OperationalOptimization {
         }
         if let Some(feeder) = self.network.feeder()? {
             let core = OperationalCore::new(self.settings.clone(), feeder);
-            self.core = Some(core.map_err(|error| Fault::caused_by(&error))?);
+            let core = core.map_err(|error| Fault::caused_by(&error))?;
+            self.forecasts.retain(|name, _| core.feeder().has(name));
+            self.core = Some(core);
         }
         Ok(())
     }
 
     fn is_planned_storage(&self, name: &str) -> bool {
         let planned = &self.settings.resources;
-        planned.iter().any(|resource| resource.name == name && resource.kind == ResourceKind::Storage)
+        planned
+            .iter()
+            .any(|resource| resource.unit.name == name && resource.unit.kind == ResourceKind::Storage)
     }
 
     fn is_persistent(&self, name: &str) -> bool {
@@ -94,7 +105,7 @@ impl OperationalOptimization {
                 missing.push(format!("state of {name}"));
             }
         }
-        let taps = self.settings.tap_changers.iter().map(|tap| &tap.name);
+        let taps = self.settings.tap_changers.iter().map(|tap| &tap.changer.name);
         let unknown = taps.filter(|name| !matches!(self.states.positions.get(*name), Some(Some(_))));
         missing.extend(unknown.map(|name| format!("certain position of {name}")));
         missing
@@ -103,9 +114,8 @@ impl OperationalOptimization {
     /// The outlook for the epochs that begin at the end of this one; else why there is none.
     fn outlook(&self, feeder: &Feeder, epoch: &OpenEpoch) -> (Outlook, Vec<Timestamp>, Option<String>) {
         let length = length(epoch);
-        let day = epoch.end_time.as_datetime().timestamp().div_euclid(86_400);
         let mut outlook = Outlook {
-            day,
+            start_h: hours_since_1970(epoch.end_time),
             hours: length.as_secs_f64() / 3_600.0,
             powers: Vec::new(),
             tap_positions: self.positions.clone(),
@@ -126,9 +136,10 @@ impl OperationalOptimization {
             times.push(time);
             time = time.plus(length);
         }
-        let unknown = self.settings.tap_changers.iter().find(|tap| !self.positions.contains_key(&tap.name));
-        let reason =
-            reason.or_else(|| unknown.map(|tap| format!("the position of {} is not known", tap.name)));
+        let unknown =
+            self.settings.tap_changers.iter().find(|tap| !self.positions.contains_key(&tap.changer.name));
+        let reason = reason
+            .or_else(|| unknown.map(|tap| format!("the position of {} is not known", tap.changer.name)));
         (outlook, times, reason)
     }
 
@@ -158,14 +169,62 @@ impl OperationalOptimization {
         Ok(powers)
     }
 
-    fn plan(&mut self, epoch: &OpenEpoch, missing: &[String]) -> Vec<Output> {
+    /// What was heard in this epoch and is not to be relied on, and what nobody tells, in words.
+    fn doubts(&self, feeder: &Feeder) -> Vec<String> {
+        let mut doubts = Vec::new();
+        let unreliable = self.states.unreliable.iter().filter(|name| feeder.has(name));
+        let unreliable: Vec<String> = unreliable.map(|name| format!("state of {name}")).collect();
+        let forecasts = self.doubtful.iter().filter(|name| feeder.has(name));
+        let unreliable: Vec<String> =
+            unreliable.into_iter().chain(forecasts.map(|name| format!("forecast of {name}"))).collect();
+        if !unreliable.is_empty() {
+            doubts.push(format!("doubtful by their own words: {}", listed(&unreliable)));
+        }
+        let storages = self.settings.resources.iter().filter(|it| it.unit.kind == ResourceKind::Storage);
+        let unknown = storages.filter(|it| !self.states_of_charge.contains_key(&it.unit.name));
+        let unknown: Vec<String> = unknown.map(|it| it.unit.name.clone()).collect();
+        if !unknown.is_empty() {
+            doubts.push(format!("no state of charge of {}; it rests", listed(&unknown)));
+        }
+        doubts
+    }
+
+    /// Takes over what the epoch's states say. Of a resource that is doubtful what was known before stays.
+    fn learn_states(&mut self) {
+        let Some(core) = &self.core else { return };
+        let States { powers, states_of_charge, positions, unreliable, .. } = &self.states;
+        for (name, power) in powers.iter().filter(|(name, _)| core.feeder().has(name)) {
+            let doubtful = unreliable.contains(name);
+            if !(doubtful && self.known.contains_key(name)) {
+                self.known.insert(name.clone(), *power);
+            }
+            match states_of_charge.get(name) {
+                Some(percent) if !(doubtful && self.states_of_charge.contains_key(name)) => {
+                    self.states_of_charge.insert(name.clone(), *percent);
+                }
+                _ => {}
+            }
+        }
+        self.positions.extend(positions.iter().filter_map(|(name, at)| Some((name.clone(), (*at)?))));
+    }
+
+    /// How long the solver may take for one program of a plan that is wanted by the end of the epoch.
+    fn solve_within(&self, epoch: &OpenEpoch, now: MonoTime) -> Duration {
+        let left = epoch.deadline.filter(|deadline| *deadline > epoch.opened_at);
+        let left = left.map_or(Duration::MAX, |deadline| deadline.since(now) / PROGRAMS);
+        self.settings.solve_timeout.min(left.max(SOLVE_LEAST))
+    }
+
+    fn plan(&mut self, epoch: &OpenEpoch, missing: &[String], now: MonoTime) -> Vec<Output> {
         let Some(core) = &self.core else { return Vec::new() };
         let (outlook, mut times, reason) = self.outlook(core.feeder(), epoch);
+        let (doubts, within) = (self.doubts(core.feeder()), self.solve_within(epoch, now));
         let Some(core) = &mut self.core else { return Vec::new() };
         let Planned { plan, mut warnings, .. } = match reason {
-            None => core.plan(&outlook),
+            None => at_length(|| core.plan(&outlook, within)),
             Some(reason) => core.go_on(&reason, &outlook),
         };
+        warnings.extend(doubts);
         if !missing.is_empty() {
             warnings.push(format!("no {}; what was known before is planned with", listed(missing)));
         }
@@ -203,16 +262,21 @@ impl OperationalOptimization {
 fn first_step(settings: &OperationalSettings, plan: &Plan) -> (Vec<Setpoint>, Vec<(String, i32)>) {
     let first = plan.steps.first();
     let setpoint = |resource: &super::PlannedResource| {
-        let power = first.and_then(|step| step.powers.get(&resource.name)).copied().unwrap_or_default();
-        let real_w = match resource.kind {
-            ResourceKind::Generator if power.curtailed_w == 0.0 => resource.rated_power_w,
-            ResourceKind::Load if power.curtailed_w == 0.0 => -resource.rated_power_w,
-            _ => power.real_power_w,
-        };
-        (resource.name.clone(), real_w, power.reactive_power_var)
+        let unit = &resource.unit;
+        let power = first.and_then(|step| step.powers.get(&unit.name)).copied().unwrap_or_default();
+        let free = unit.kind != ResourceKind::Storage && power.curtailed_w == 0.0;
+        let real_w = if free { unit.free_power_w() } else { power.real_power_w };
+        (unit.name.clone(), real_w, power.reactive_power_var)
     };
     let positions = first.map(|step| step.tap_positions.clone().into_iter().collect()).unwrap_or_default();
     (settings.resources.iter().map(setpoint).collect(), positions)
+}
+
+fn hours_since_1970(time: Timestamp) -> f64 {
+    let seconds = time.as_datetime().timestamp();
+    let days = i32::try_from(seconds.div_euclid(86_400)).unwrap_or(i32::MAX);
+    let of_day = i32::try_from(seconds.rem_euclid(86_400)).unwrap_or_default();
+    f64::from(days) * 24.0 + f64::from(of_day) / 3_600.0
 }
 
 fn length(epoch: &OpenEpoch) -> Duration {
@@ -230,7 +294,7 @@ fn value_at(forecast: &TimeSeries, time: Timestamp) -> Option<f64> {
 impl Component for OperationalOptimization {
     fn start(&mut self) -> Result<(), Fault> {
         let resources = self.settings.resources.iter();
-        let placed = resources.map(|resource| (resource.name.as_str(), resource.bus.as_deref()));
+        let placed = resources.map(|resource| (resource.unit.name.as_str(), resource.unit.bus.as_deref()));
         self.network.begin(&self.settings.network, placed)
     }
 
@@ -240,13 +304,14 @@ impl Component for OperationalOptimization {
         topics.extend(
             ["Load", "Generator", "Storage"].map(|category| format!("ResourceForecastState.{category}.#")),
         );
-        topics.extend(self.settings.tap_changers.iter().map(|tap| topic::device_state(&tap.name)));
+        topics.extend(self.settings.tap_changers.iter().map(|tap| topic::device_state(&tap.changer.name)));
         topics
     }
 
     fn open(&mut self, _: &OpenEpoch) -> Result<(), Fault> {
         self.states.clear();
         self.fresh.clear();
+        self.doubtful.clear();
         self.renewed = false;
         Ok(())
     }
@@ -256,9 +321,15 @@ impl Component for OperationalOptimization {
         self.states.take(topic, message);
         if let Body::ResourceForecast(forecast) = &message.body {
             let name = &forecast.resource_id;
-            if self.forecasts.len() < FORECASTS_MOST || self.forecasts.contains_key(name) {
+            // Before the network is known anybody may be in it.
+            let wanted = self.core.as_ref().is_none_or(|core| core.feeder().has(name));
+            if wanted && (self.forecasts.len() < FORECASTS_MOST || self.forecasts.contains_key(name)) {
                 self.forecasts.insert(name.clone(), forecast.forecast.clone());
                 self.fresh.insert(name.clone());
+                match message.doubt() {
+                    Some(_) => self.doubtful.insert(name.clone()),
+                    None => self.doubtful.remove(name),
+                };
             }
         }
         Ok(())
@@ -284,12 +355,8 @@ impl Component for OperationalOptimization {
         if !missing.is_empty() && !late {
             return Ok(Step::WakeAt(until));
         }
-        self.known.extend(self.states.powers.iter().map(|(name, power)| (name.clone(), *power)));
-        self.positions
-            .extend(self.states.positions.iter().filter_map(|(name, at)| Some((name.clone(), (*at)?))));
-        self.states_of_charge
-            .extend(self.states.states_of_charge.iter().map(|(name, soc)| (name.clone(), *soc)));
-        Ok(Step::Done(self.plan(epoch, &missing)))
+        self.learn_states();
+        Ok(Step::Done(self.plan(epoch, &missing, now)))
     }
 
     fn findings(&self) -> Option<Value> {

@@ -2,11 +2,12 @@
 
 use super::program::{Answer, Program, ProgramError, StepModel, solve};
 use super::settings::OperationalSettings;
-use crate::ResourceKind;
 use crate::feeder::{Axis, Feeder, Point, Power};
 use crate::realtime::MismatchError;
+use crate::{ResourceKind, TapChanger};
 use gridloop_power_flow::{SolveError, TapRange};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// How often the network is made straight around the plan.
 const LINEARISATIONS: usize = 4;
@@ -21,16 +22,25 @@ const ROWS_MAX: usize = 48;
 /// What is expected, and how things stand.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Outlook {
-    /// Number of the simulated day, for contracts.
-    pub day: i64,
+    /// Beginning of the first step in hours since 1970, which tells the days of contracts.
+    pub start_h: f64,
     /// Length of a step in hours.
     pub hours: f64,
     /// By step: what each resource will do by itself. What is said of storages in the plan is passed over.
     pub powers: Vec<BTreeMap<String, Power>>,
     /// Where tap changers stand.
     pub tap_positions: BTreeMap<String, i32>,
-    /// State of charge of storages, in %.
+    /// State of charge of storages, in %. One that is not known rests.
     pub states_of_charge: BTreeMap<String, f64>,
+}
+
+impl Outlook {
+    /// Number of the day in which a step begins.
+    fn day(&self, step: usize) -> f64 {
+        let steps = f64::from(u32::try_from(step).unwrap_or(u32::MAX));
+        // Hours are not whole in binary: what is a millisecond before midnight is midnight.
+        ((self.start_h + steps * self.hours + 1.0 / 3.6e6) / 24.0).floor()
+    }
 }
 
 /// What is to be done, by step.
@@ -102,7 +112,7 @@ pub struct OperationalCore {
     taps: Vec<(usize, TapRange)>,
     /// The last good plan, whose first step is over or about to begin.
     last: Option<Plan>,
-    day: i64,
+    day: f64,
     used_today_kwh: Vec<f64>,
     totals: OperationalTotals,
 }
@@ -130,17 +140,18 @@ impl OperationalCore {
     /// # Errors
     /// When the feeder lacks something that is planned with.
     pub fn new(settings: OperationalSettings, feeder: Feeder) -> Result<Self, MismatchError> {
-        if let Some(resource) = settings.resources.iter().find(|resource| !feeder.has(&resource.name)) {
-            return Err(MismatchError::Resource(resource.name.clone()));
+        if let Some(resource) = settings.resources.iter().find(|it| !feeder.has(&it.unit.name)) {
+            return Err(MismatchError::Resource(resource.unit.name.clone()));
         }
         let mut taps = Vec::new();
         for tap in &settings.tap_changers {
-            let missing = || MismatchError::Branch { name: tap.name.clone(), branch: tap.branch.clone() };
-            taps.push(feeder.taps(&tap.branch).ok_or_else(missing)?);
+            let TapChanger { name, branch, .. } = &tap.changer;
+            let missing = || MismatchError::Branch { name: name.clone(), branch: branch.clone() };
+            taps.push(feeder.taps(branch).ok_or_else(missing)?);
         }
         let used_today_kwh = vec![0.0; settings.resources.len()];
         let totals = OperationalTotals::default();
-        Ok(Self { settings, feeder, taps, last: None, day: i64::MIN, used_today_kwh, totals })
+        Ok(Self { settings, feeder, taps, last: None, day: f64::MIN, used_today_kwh, totals })
     }
 
     /// The network.
@@ -156,13 +167,10 @@ impl OperationalCore {
     }
 
     /// The plan for an outlook; where none can be made, the rest of the last one, or no measures at all. Its first step
-    /// is taken to be carried out.
-    pub fn plan(&mut self, outlook: &Outlook) -> Planned {
-        if outlook.day != self.day {
-            self.day = outlook.day;
-            self.used_today_kwh.fill(0.0);
-        }
-        let planned = match self.cheapest(outlook) {
+    /// is taken to be carried out. The solver may take `within` for one program of the few that this takes.
+    pub fn plan(&mut self, outlook: &Outlook, within: Duration) -> Planned {
+        self.begin_day(outlook);
+        let planned = match self.cheapest(outlook, within) {
             Ok(plan) => {
                 self.totals.plans += 1;
                 Planned { plan, fallback: None, warnings: Vec::new() }
@@ -174,8 +182,17 @@ impl OperationalCore {
 
     /// What is done when there is no outlook: the rest of the last plan, or nothing.
     pub fn go_on(&mut self, reason: &str, outlook: &Outlook) -> Planned {
+        self.begin_day(outlook);
         let planned = self.fall_back(reason, outlook);
         self.carry_out(planned, outlook)
+    }
+
+    fn begin_day(&mut self, outlook: &Outlook) {
+        let day = outlook.day(0);
+        if day != self.day {
+            self.day = day;
+            self.used_today_kwh.fill(0.0);
+        }
     }
 
     fn fall_back(&mut self, reason: &str, outlook: &Outlook) -> Planned {
@@ -191,20 +208,17 @@ impl OperationalCore {
     }
 
     fn no_measures(&self, outlook: &Outlook, step: usize) -> PlanStep {
-        let by_itself = |at: usize| {
-            let settings = &self.settings.resources[at];
-            let storage = settings.kind == ResourceKind::Storage;
-            let power = outlook.powers.get(step).and_then(|powers| powers.get(&settings.name));
-            let free = match settings.kind {
-                ResourceKind::Generator => settings.rated_power_w,
-                ResourceKind::Load => -settings.rated_power_w,
+        let by_itself = |settings: &super::PlannedResource| {
+            let unit = &settings.unit;
+            let power = outlook.powers.get(step).and_then(|powers| powers.get(&unit.name));
+            let real_power_w = match unit.kind {
                 ResourceKind::Storage => 0.0,
+                _ => power.map_or_else(|| unit.free_power_w(), |power| power.real_power_w),
             };
-            let real_power_w = if storage { 0.0 } else { power.map_or(free, |power| power.real_power_w) };
-            (settings.name.clone(), PlannedPower { real_power_w, ..PlannedPower::default() })
+            (unit.name.clone(), PlannedPower { real_power_w, ..PlannedPower::default() })
         };
         PlanStep {
-            powers: (0..self.settings.resources.len()).map(by_itself).collect(),
+            powers: self.settings.resources.iter().map(by_itself).collect(),
             tap_positions: outlook.tap_positions.clone(),
             unresolved: None,
         }
@@ -224,8 +238,8 @@ impl OperationalCore {
         }
         if let Some(first) = planned.plan.steps.first() {
             for (at, settings) in self.settings.resources.iter().enumerate() {
-                let Some(power) = first.powers.get(&settings.name) else { continue };
-                let storage = settings.kind == ResourceKind::Storage;
+                let Some(power) = first.powers.get(&settings.unit.name) else { continue };
+                let storage = settings.unit.kind == ResourceKind::Storage;
                 let moved_w = if storage { power.real_power_w.abs() } else { power.curtailed_w };
                 let kwh = moved_w * outlook.hours / 1000.0;
                 let kvarh = power.reactive_power_var.abs() * outlook.hours / 1000.0;
@@ -234,10 +248,9 @@ impl OperationalCore {
                 self.totals.cost_eur += kwh * settings.cost_eur_per_kwh + kvarh * settings.cost_eur_per_kvarh;
             }
             for settings in &self.settings.tap_changers {
-                let now = outlook.tap_positions.get(&settings.name);
-                let (Some(now), Some(next)) = (now, first.tap_positions.get(&settings.name)) else {
-                    continue;
-                };
+                let name = &settings.changer.name;
+                let now = outlook.tap_positions.get(name);
+                let (Some(now), Some(next)) = (now, first.tap_positions.get(name)) else { continue };
                 let steps = next.abs_diff(*now);
                 self.totals.tap_operations += u64::from(steps);
                 self.totals.cost_eur += f64::from(steps) * settings.cost_eur_per_operation;
@@ -247,7 +260,7 @@ impl OperationalCore {
         planned
     }
 
-    fn cheapest(&mut self, outlook: &Outlook) -> Result<Plan, PlanError> {
+    fn cheapest(&mut self, outlook: &Outlook, within: Duration) -> Result<Plan, PlanError> {
         let positions: Vec<i32> = self.positions(outlook);
         let powers: Vec<Vec<(f64, f64)>> = outlook
             .powers
@@ -263,39 +276,61 @@ impl OperationalCore {
         let idle = self.check(outlook, &answer)?;
         let mut rows: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); outlook.powers.len()];
         let mut best: Option<Checked> = None;
-        let mut broken = String::new();
+        let mut failed = None;
         for _ in 0..LINEARISATIONS {
-            let models = self.linearise(outlook, &answer, &mut rows)?;
-            answer = self.solve(outlook, &models)?;
-            let checked = self.check(outlook, &answer)?;
+            let checked = match self.around(outlook, &answer, &mut rows, within) {
+                Ok((next, checked)) => {
+                    answer = next;
+                    checked
+                }
+                // What was found before is as good as it was.
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            };
             let promised = answer.misses.iter().copied().fold(0.0, f64::max);
             let keeps = checked.worst <= TOLERANCE + self.settings.limits.target_margin_pu.min(promised);
             let helps = checked.worst <= promised + TOLERANCE && checked.worst <= idle.worst + TOLERANCE;
-            if keeps || helps {
-                let better = best.as_ref().is_none_or(|best| {
-                    (checked.worst.max(TOLERANCE), checked.plan.cost_eur)
-                        < (best.worst.max(TOLERANCE), best.plan.cost_eur)
-                });
-                let same = best
-                    .as_ref()
-                    .is_some_and(|best| (best.plan.cost_eur - checked.plan.cost_eur).abs() < 1e-6);
-                if better {
-                    best = Some(checked);
-                }
-                if same {
-                    break;
-                }
-            } else {
-                broken =
-                    checked.plan.steps.iter().find_map(|step| step.unresolved.clone()).unwrap_or_default();
+            if !keeps && !helps {
+                let broken = checked.plan.steps.iter().find_map(|step| step.unresolved.clone());
+                failed = Some(PlanError::Broken(broken.unwrap_or_default()));
+                continue;
+            }
+            let rank = |it: &Checked| (it.worst.max(TOLERANCE), it.plan.cost_eur);
+            let same =
+                best.as_ref().is_some_and(|best| (best.plan.cost_eur - checked.plan.cost_eur).abs() < 1e-6);
+            if best.as_ref().is_none_or(|best| rank(&checked) < rank(best)) {
+                best = Some(checked);
+            }
+            if same {
+                break;
             }
         }
-        best.map(|best| best.plan).ok_or(PlanError::Broken(broken))
+        match (best, failed) {
+            (Some(best), _) => Ok(best.plan),
+            (None, Some(error)) => Err(error),
+            (None, None) => Err(PlanError::Broken(String::new())),
+        }
+    }
+
+    /// The cheapest answer with the network made straight around another one, and what the power flow says of it.
+    fn around(
+        &mut self,
+        outlook: &Outlook,
+        answer: &Answer,
+        rows: &mut [BTreeSet<usize>],
+        within: Duration,
+    ) -> Result<(Answer, Checked), PlanError> {
+        let models = self.linearise(outlook, answer, rows)?;
+        let next = self.solve(outlook, &models, within)?;
+        let checked = self.check(outlook, &next)?;
+        Ok((next, checked))
     }
 
     fn positions(&self, outlook: &Outlook) -> Vec<i32> {
         let position = |(settings, (_, range)): (&super::PlannedTap, &(usize, TapRange))| {
-            outlook.tap_positions.get(&settings.name).copied().unwrap_or(range.neutral)
+            outlook.tap_positions.get(&settings.changer.name).copied().unwrap_or(range.neutral)
         };
         self.settings.tap_changers.iter().zip(&self.taps).map(position).collect()
     }
@@ -303,8 +338,8 @@ impl OperationalCore {
     /// What the resources of the plan do by themselves, in kW.
     fn by_itself(&self, powers: &BTreeMap<String, Power>) -> Vec<f64> {
         let power = |settings: &super::PlannedResource| {
-            let kw = powers.get(&settings.name).map_or(0.0, |power| power.real_power_w / 1000.0);
-            if settings.kind == ResourceKind::Storage { 0.0 } else { kw }
+            let kw = powers.get(&settings.unit.name).map_or(0.0, |power| power.real_power_w / 1000.0);
+            if settings.unit.kind == ResourceKind::Storage { 0.0 } else { kw }
         };
         self.settings.resources.iter().map(power).collect()
     }
@@ -312,9 +347,9 @@ impl OperationalCore {
     fn point(&self, powers: &BTreeMap<String, Power>, planned: &[(f64, f64)], positions: &[i32]) -> Point {
         let mut point = Point { powers: powers.clone(), ..Point::default() };
         for (settings, (kw, kvar)) in self.settings.resources.iter().zip(planned) {
-            let power = point.powers.entry(settings.name.clone()).or_default();
+            let power = point.powers.entry(settings.unit.name.clone()).or_default();
             let by_itself_var =
-                if settings.max_reactive_power_var > 0.0 { 0.0 } else { power.reactive_power_var };
+                if settings.unit.max_reactive_power_var > 0.0 { 0.0 } else { power.reactive_power_var };
             (power.real_power_w, power.reactive_power_var) = (kw * 1000.0, by_itself_var + kvar * 1000.0);
         }
         point.taps =
@@ -329,29 +364,35 @@ impl OperationalCore {
         answer: &Answer,
         rows: &mut [BTreeSet<usize>],
     ) -> Result<Vec<StepModel>, PlanError> {
-        let names: Vec<String> =
-            self.settings.resources.iter().map(|settings| settings.name.clone()).collect();
-        let controls: Vec<(&str, Axis)> = names
-            .iter()
-            .flat_map(|name| [(name.as_str(), Axis::Real), (name.as_str(), Axis::Reactive)])
+        let reactive = |settings: &super::PlannedResource| settings.unit.max_reactive_power_var > 0.0;
+        let axes = |settings: &super::PlannedResource| {
+            std::iter::once(Axis::Real).chain(reactive(settings).then_some(Axis::Reactive))
+        };
+        let resources = self.settings.resources.iter();
+        let controls: Vec<(&str, Axis)> = resources
+            .flat_map(|settings| axes(settings).map(|axis| (settings.unit.name.as_str(), axis)))
             .collect();
+        let branches: Vec<usize> = self.taps.iter().map(|(branch, _)| *branch).collect();
         let bounds = self.feeder.places().bounds(&self.settings.limits.target());
         let mut models = Vec::with_capacity(outlook.powers.len());
         for (at, powers) in outlook.powers.iter().enumerate() {
-            let failed = |source| PlanError::PowerFlow { step: at + 1, source };
             let (planned, positions) = (&answer.powers[at], &answer.positions[at]);
             let point = self.point(powers, planned, positions);
-            let (values, slopes) = self.feeder.linearise(&point, &controls).map_err(failed)?;
-            let mut tap_slopes = Vec::with_capacity(self.taps.len());
-            for &(branch, range) in &self.taps {
-                tap_slopes.push(self.feeder.tap_slopes(&point, branch, range, &values).map_err(failed)?);
-            }
+            let (values, slopes) = self
+                .feeder
+                .linearise_with_taps(&point, &controls, &branches)
+                .map_err(|source| PlanError::PowerFlow { step: at + 1, source })?;
+            let mut slopes = slopes.into_iter();
             add_rows(&mut rows[at], &values, &bounds);
-            let per_kilo = |slopes: &[f64]| slopes.iter().map(|slope| slope * 1000.0).collect::<Vec<f64>>();
+            let nothing = vec![0.0; values.len()];
+            let mut next = |there: bool| {
+                let slopes = if there { slopes.next() } else { None };
+                slopes.map_or_else(|| nothing.clone(), |slopes| slopes.iter().map(|it| it * 1000.0).collect())
+            };
             models.push(StepModel {
-                slopes: slopes.chunks_exact(2).map(|pair| (per_kilo(&pair[0]), per_kilo(&pair[1]))).collect(),
+                slopes: self.settings.resources.iter().map(|it| (next(true), next(reactive(it)))).collect(),
+                tap_slopes: slopes.collect(),
                 values,
-                tap_slopes,
                 powers: planned.clone(),
                 positions: positions.clone(),
                 rows: rows[at].clone(),
@@ -361,20 +402,26 @@ impl OperationalCore {
         Ok(models)
     }
 
-    fn solve(&self, outlook: &Outlook, steps: &[StepModel]) -> Result<Answer, ProgramError> {
+    fn solve(
+        &self,
+        outlook: &Outlook,
+        steps: &[StepModel],
+        within: Duration,
+    ) -> Result<Answer, ProgramError> {
         let bounds = self.feeder.places().bounds(&self.settings.limits.target());
         let now = self.positions(outlook);
         let taps: Vec<(i32, i32, i32)> =
             now.iter().zip(&self.taps).map(|(now, (_, range))| (*now, range.lowest, range.highest)).collect();
         let stored = |settings: &super::PlannedResource| {
-            let percent = outlook.states_of_charge.get(&settings.name).copied().unwrap_or(50.0);
-            percent.clamp(0.0, 100.0) / 100.0 * settings.capacity_kwh
+            let percent = *outlook.states_of_charge.get(&settings.unit.name)?;
+            Some(percent.clamp(0.0, 100.0) / 100.0 * settings.unit.capacity_kwh?)
         };
-        let stored_kwh: Vec<f64> = self.settings.resources.iter().map(stored).collect();
+        let stored_kwh: Vec<Option<f64>> = self.settings.resources.iter().map(stored).collect();
         let resources = self.settings.resources.iter().zip(&self.used_today_kwh);
         let left_kwh: Vec<Option<f64>> = resources
             .map(|(settings, used)| settings.max_energy_kwh_per_day.map(|most| (most - used).max(0.0)))
             .collect();
+        let days: Vec<f64> = (0..steps.len()).map(|step| outlook.day(step)).collect();
         let program = Program {
             settings: &self.settings,
             bounds: &bounds,
@@ -383,6 +430,8 @@ impl OperationalCore {
             taps: &taps,
             stored_kwh: &stored_kwh,
             left_kwh: &left_kwh,
+            days: &days,
+            within,
         };
         match solve(&program, false) {
             // Which steps to take is what takes long; without that question the answer comes at once.
@@ -425,10 +474,10 @@ impl OperationalCore {
         let resources = self.settings.resources.iter().zip(planned).zip(by_itself_kw);
         let power = |((settings, (kw, kvar)), by_itself): ((&super::PlannedResource, &(f64, f64)), &f64)| {
             let curtailed_kw =
-                if settings.kind == ResourceKind::Storage { 0.0 } else { (by_itself - kw).abs() };
+                if settings.unit.kind == ResourceKind::Storage { 0.0 } else { (by_itself - kw).abs() };
             let curtailed_w = if curtailed_kw < 1e-3 { 0.0 } else { curtailed_kw * 1000.0 };
             let (real_power_w, reactive_power_var) = (tidy(kw * 1000.0), tidy(kvar * 1000.0));
-            (settings.name.clone(), PlannedPower { real_power_w, reactive_power_var, curtailed_w })
+            (settings.unit.name.clone(), PlannedPower { real_power_w, reactive_power_var, curtailed_w })
         };
         PlanStep {
             powers: resources.map(power).collect(),
@@ -437,7 +486,7 @@ impl OperationalCore {
                 .tap_changers
                 .iter()
                 .zip(positions)
-                .map(|(settings, position)| (settings.name.clone(), *position))
+                .map(|(settings, position)| (settings.changer.name.clone(), *position))
                 .collect(),
             unresolved,
         }

@@ -1,9 +1,8 @@
 //! What operational grid optimisation plans with, as its configuration says.
 
-use crate::network::{add_taps, read_bus, read_taps};
-use crate::{Limits, ResourceKind};
+use crate::unit::read_units;
+use crate::{Limits, ResourceKind, TapChanger, Unit};
 use gridloop_grid::NetworkSource;
-use gridloop_power_flow::TapRange;
 use gridloop_service::Section;
 use std::time::Duration;
 
@@ -51,43 +50,23 @@ pub enum Contract {
 /// A resource that a plan may use.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlannedResource {
-    /// Its name on the bus.
-    pub name: String,
-    /// The bus of the network that it is connected to, if the network does not say it.
-    pub bus: Option<String>,
-    /// What it is.
-    pub kind: ResourceKind,
+    /// What it can do.
+    pub unit: Unit,
     /// By what right it is used.
     pub contract: Contract,
-    /// The most real power that it gives or draws, in W.
-    pub rated_power_w: f64,
-    /// The most apparent power of its inverter, in VA.
-    pub rated_apparent_power_va: f64,
-    /// The most reactive power that it is asked for, in var; 0: none.
-    pub max_reactive_power_var: f64,
     /// Price of each kWh that it gives or draws otherwise than by itself, in EUR.
     pub cost_eur_per_kwh: f64,
     /// Price of each kvarh, in EUR.
     pub cost_eur_per_kvarh: f64,
     /// How many kWh may be used in a simulated day.
     pub max_energy_kwh_per_day: Option<f64>,
-    /// What a storage holds, in kWh.
-    pub capacity_kwh: f64,
-    /// Part of the energy that is left after charging, and after discharging.
-    pub efficiency: (f64, f64),
-    /// States of charge between which a storage may be used, in %.
-    pub state_of_charge_percent: (f64, f64),
 }
 
 /// A tap changer that a plan may move.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlannedTap {
-    /// Its name on the bus.
-    pub name: String,
-    /// The branch of the network that it belongs to.
-    pub branch: String,
-    /// Where its taps can stand, if the network does not say it.
-    pub range: Option<TapRange>,
+    /// What it is.
+    pub changer: TapChanger,
     /// What one operation costs, in EUR.
     pub cost_eur_per_operation: f64,
     /// By how many positions it may move from one epoch to the next.
@@ -100,8 +79,8 @@ impl OperationalSettings {
         let seconds = |key, about, usual| {
             section.duration_s(key, about).at_most(3_600.0).or(Duration::from_secs(usual))
         };
-        let network = NetworkSource::read(section);
         let mut settings = Self {
+            network: NetworkSource::read(section),
             limits: Limits::read(section),
             persistent: section
                 .texts("persistent", "Resources that nobody forecasts: they are taken to go on as they are.")
@@ -142,40 +121,23 @@ impl OperationalSettings {
                 "How long the solver may take for one program, in s.",
                 5,
             ),
-            resources: section
-                .named_sections("resource", "Resources that it plans with, by name.")
-                .iter()
-                .map(|table| PlannedResource::read(table, &network))
-                .collect(),
-            tap_changers: section
-                .named_sections("tap_changer", "Tap changers that it plans with, by name.")
-                .iter()
-                .map(PlannedTap::read)
-                .collect(),
-            network,
+            resources: Vec::new(),
+            tap_changers: Vec::new(),
         };
-        let taps = settings.tap_changers.iter().map(|tap| (tap.branch.as_str(), tap.range));
-        add_taps(section, &mut settings.network, taps);
-        if settings.resources.is_empty() && settings.tap_changers.is_empty() {
-            section.error(
-                None,
-                "a table `resource.NAME` or `tap_changer.NAME`, something to plan with",
-                None,
-            );
-        }
+        (settings.resources, settings.tap_changers) =
+            read_units(section, &mut settings.network, PlannedResource::read, PlannedTap::read, |tap| {
+                &tap.changer
+            });
         settings
     }
 }
 
 impl PlannedResource {
     fn read(section: &Section<'_>, network: &NetworkSource) -> Self {
-        let kinds = [
-            ("generator", ResourceKind::Generator),
-            ("storage", ResourceKind::Storage),
-            ("load", ResourceKind::Load),
-        ];
-        let kind = section.text("type", "What it is.").choice(&kinds).required_option();
-        let kind = kind.unwrap_or(ResourceKind::Generator);
+        let unit = Unit::read(section, network);
+        if unit.kind == ResourceKind::Storage && unit.capacity_kwh.is_none() {
+            section.error(None, "`capacity_kwh`: a plan has to know what a storage holds", None);
+        }
         let contracts = [
             ("owned", Contract::Owned),
             ("contracted", Contract::Contracted),
@@ -189,29 +151,10 @@ impl PlannedResource {
             Contract::Contracted => 0.2,
             Contract::Mandated => 1.0,
         };
-        let positive = |key, about| section.number(key, about).within(0.001..=1e6);
         let number = |key, about| section.number(key, about).within(0.0..=1e6);
-        let percent = |key, about, usual| section.number(key, about).within(0.0..=100.0).or(usual);
-        let rated_kw =
-            positive("rated_power_kw", "Most real power that it gives or draws, in kW.").required();
-        let kva =
-            positive("rated_apparent_power_kva", "Most apparent power of its inverter, in kVA.").or(rated_kw);
-        let capacity = positive("capacity_kwh", "What a storage holds, in kWh.");
-        let efficiency = |key, about| section.number(key, about).within(1.0..=100.0).or(95.0) / 100.0;
         Self {
-            name: section.name().to_owned(),
-            bus: read_bus(section, network),
-            kind,
+            unit,
             contract,
-            rated_power_w: rated_kw * 1000.0,
-            rated_apparent_power_va: kva * 1000.0,
-            max_reactive_power_var: number(
-                "max_reactive_power_kvar",
-                "Most reactive power, in kvar; 0: none.",
-            )
-            .or(0.0)
-            .min(kva)
-                * 1000.0,
             cost_eur_per_kwh: number("cost_eur_per_kwh", "Price of a kWh given or drawn otherwise, in EUR.")
                 .or(usual_cost),
             cost_eur_per_kvarh: number("cost_eur_per_kvarh", "Price of a kvarh, in EUR.").or(0.001),
@@ -220,15 +163,6 @@ impl PlannedResource {
                 "How much may be used in a day, in kWh.",
             )
             .optional(),
-            capacity_kwh: if kind == ResourceKind::Storage { capacity.required() } else { capacity.or(1.0) },
-            efficiency: (
-                efficiency("charge_efficiency_percent", "What is left of energy after charging, in %."),
-                efficiency("discharge_efficiency_percent", "What is left of energy after discharging, in %."),
-            ),
-            state_of_charge_percent: (
-                percent("min_state_of_charge_percent", "A storage is not discharged below this, in %.", 10.0),
-                percent("max_state_of_charge_percent", "A storage is not charged above this, in %.", 90.0),
-            ),
         }
     }
 }
@@ -236,11 +170,7 @@ impl PlannedResource {
 impl PlannedTap {
     fn read(section: &Section<'_>) -> Self {
         Self {
-            name: section.name().to_owned(),
-            branch: section
-                .text("branch", "Branch of the network that it belongs to; usually of its name.")
-                .or(section.name().to_owned()),
-            range: read_taps(section),
+            changer: TapChanger::read(section),
             cost_eur_per_operation: section
                 .number("cost_eur_per_operation", "What one operation costs, in EUR.")
                 .within(0.0..=1e6)

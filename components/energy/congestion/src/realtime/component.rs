@@ -7,7 +7,7 @@ use crate::network::NetworkInbox;
 use crate::plan_message::base_of;
 use crate::states::States;
 use gridloop_clock::MonoTime;
-use gridloop_component::{Component, Fault, OpenEpoch, Output, Step};
+use gridloop_component::{Component, Fault, OpenEpoch, Output, Step, at_length};
 use gridloop_messages::{Body, Dispatch, Message};
 use serde_json::{Value, json};
 
@@ -72,7 +72,7 @@ impl RealTimeManagement {
         };
         let silent = core.feeder().resources().filter(|name| !self.states.powers.contains_key(*name));
         missing.extend(silent.map(|name| format!("resource {name}")));
-        let taps = self.settings.tap_changers.iter().map(|tap| &tap.name);
+        let taps = self.settings.tap_changers.iter().map(|tap| &tap.changer.name);
         let unknown = taps.filter(|name| !self.states.positions.contains_key(*name));
         missing.extend(unknown.map(|name| format!("position of {name}")));
         if self.settings.base.is_some() && !self.plan_is_new {
@@ -100,7 +100,7 @@ impl RealTimeManagement {
         }
         let free = |resource: &super::ControlledResource| {
             let (real_w, reactive_var) = resource.base(&Base::default());
-            (resource.name.clone(), real_w, reactive_var)
+            (resource.unit.name.clone(), real_w, reactive_var)
         };
         let setpoints: Vec<_> = self.settings.resources.iter().map(free).collect();
         self.commands.outputs(epoch, &setpoints, &[], &[])
@@ -142,7 +142,7 @@ fn look(core: &mut RealTimeCore, sight: &Sight, base: &Base, epoch: &OpenEpoch) 
     let (start, end) = (epoch.start_time.as_datetime(), epoch.end_time.as_datetime());
     let day = start.timestamp().div_euclid(86_400);
     let seconds = (end - start).as_seconds_f64();
-    match core.decide(sight, base, When { day, hours: seconds / 3_600.0 }) {
+    match at_length(|| core.decide(sight, base, When { day, hours: seconds / 3_600.0 })) {
         Ok(instructions) => instructions,
         Err(error) => {
             core.go_on_blind(&format!("the power flow at the measured powers has no solution: {error}"), base)
@@ -153,7 +153,7 @@ fn look(core: &mut RealTimeCore, sight: &Sight, base: &Base, epoch: &OpenEpoch) 
 impl Component for RealTimeManagement {
     fn start(&mut self) -> Result<(), Fault> {
         let resources = self.settings.resources.iter();
-        let placed = resources.map(|resource| (resource.name.as_str(), resource.bus.as_deref()));
+        let placed = resources.map(|resource| (resource.unit.name.as_str(), resource.unit.bus.as_deref()));
         self.network.begin(&self.settings.network, placed)
     }
 
@@ -162,7 +162,10 @@ impl Component for RealTimeManagement {
         topics.push(format!("NetworkState.{}.#", self.settings.grid));
         topics.push("ResourceState.#".to_owned());
         topics.extend(
-            self.settings.tap_changers.iter().map(|tap| gridloop_messages::topic::device_state(&tap.name)),
+            self.settings
+                .tap_changers
+                .iter()
+                .map(|tap| gridloop_messages::topic::device_state(&tap.changer.name)),
         );
         topics.extend(self.plan_topic());
         topics

@@ -6,10 +6,11 @@
 
 use super::actuators::{Actuator, Stage, any_outside, hold, release};
 use super::kept::Kept;
-use super::settings::{RealTimeSettings, ResourceKind};
+use super::settings::RealTimeSettings;
 use super::tap::{Excess, TapLogic, repairs};
 use crate::feeder::{Axis, Feeder, Point, Power};
 use crate::limits::LOADING_RELEASE;
+use crate::{Band, ResourceKind};
 use gridloop_power_flow::SolveError;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -137,21 +138,22 @@ impl RealTimeCore {
     /// # Errors
     /// When the feeder lacks something that is to be controlled, or the band does not suit the tap changers.
     pub fn new(settings: RealTimeSettings, feeder: Feeder) -> Result<Self, MismatchError> {
-        if let Some(resource) = settings.resources.iter().find(|resource| !feeder.has(&resource.name)) {
-            return Err(MismatchError::Resource(resource.name.clone()));
+        if let Some(resource) = settings.resources.iter().find(|it| !feeder.has(&it.unit.name)) {
+            return Err(MismatchError::Resource(resource.unit.name.clone()));
         }
         let target = settings.limits.target();
         let band_pu = target.highest_pu - target.lowest_pu;
         let mut taps = Vec::new();
         for tap in &settings.tap_changers {
-            let Some((branch, range)) = feeder.taps(&tap.branch) else {
-                return Err(MismatchError::Branch { name: tap.name.clone(), branch: tap.branch.clone() });
+            let (name, branch) = (tap.changer.name.clone(), tap.changer.branch.clone());
+            let Some((index, range)) = feeder.taps(&branch) else {
+                return Err(MismatchError::Branch { name, branch });
             };
             let (step_pu, wanted_pu) = (range.step.abs(), range.step.abs() * 1.2);
             if band_pu < wanted_pu {
-                return Err(MismatchError::Band { name: tap.name.clone(), step_pu, band_pu, wanted_pu });
+                return Err(MismatchError::Band { name, step_pu, band_pu, wanted_pu });
             }
-            taps.push(TapLogic::new(tap.clone(), branch, range));
+            taps.push(TapLogic::new(tap.clone(), index, range));
         }
         let kept = settings.resources.iter().map(Kept::new).collect();
         Ok(Self { settings, feeder, kept, taps, blind: 0, totals: Totals::default() })
@@ -203,7 +205,7 @@ impl RealTimeCore {
         let controls = self.controls();
         let names: Vec<(&str, Axis)> = controls
             .iter()
-            .map(|(at, axis, _)| (self.settings.resources[*at].name.as_str(), *axis))
+            .map(|(at, axis, _)| (self.settings.resources[*at].unit.name.as_str(), *axis))
             .collect();
         let (model, slopes) = self.feeder.linearise(&point, &names)?;
         self.blind = 0;
@@ -211,7 +213,7 @@ impl RealTimeCore {
         self.compare(sight, &mut warnings);
         self.account(sight, when);
         let mut values = sight.values.clone();
-        let mut actuators = self.actuators(&controls, slopes, sight, base, &mut values);
+        let mut actuators = self.actuators(&controls, slopes, sight, (base, when.hours), &mut values);
         let busy = self.observe_taps(sight, when.day, &mut warnings);
         let operated = self.move_tap(sight, &point, &model, &values, &actuators, base)?;
         self.move_resources(&mut values, &mut actuators, busy || operated.is_some());
@@ -225,10 +227,8 @@ impl RealTimeCore {
     }
 
     fn point(&self, sight: &Sight) -> Point {
-        let positions = self
-            .taps
-            .iter()
-            .filter_map(|tap| Some((tap.branch, *sight.tap_positions.get(&tap.settings.name)?)));
+        let positions =
+            self.taps.iter().filter_map(|tap| Some((tap.branch, *sight.tap_positions.get(tap.name())?)));
         Point { powers: sight.powers.clone(), taps: positions.collect() }
     }
 
@@ -236,11 +236,11 @@ impl RealTimeCore {
     fn controls(&self) -> Vec<(usize, Axis, Stage)> {
         let mut controls = Vec::new();
         for (at, resource) in self.settings.resources.iter().enumerate() {
-            if resource.max_reactive_power_var > 0.0 {
+            if resource.unit.max_reactive_power_var > 0.0 {
                 controls.push((at, Axis::Reactive, Stage::Reactive));
             }
             if resource.curtail {
-                let storage = resource.kind == ResourceKind::Storage;
+                let storage = resource.unit.kind == ResourceKind::Storage;
                 controls.push((at, Axis::Real, if storage { Stage::Storage } else { Stage::LastResort }));
             }
         }
@@ -250,7 +250,7 @@ impl RealTimeCore {
     /// Compares what resources do with what was commanded.
     fn compare(&mut self, sight: &Sight, warnings: &mut Vec<String>) {
         for (kept, settings) in self.kept.iter_mut().zip(&self.settings.resources) {
-            let Some(power) = sight.powers.get(&settings.name) else { continue };
+            let Some(power) = sight.powers.get(&settings.unit.name) else { continue };
             let Some((real_w, reactive_var)) = kept.commanded else {
                 kept.unhindered_w = power.real_power_w;
                 continue;
@@ -262,7 +262,7 @@ impl RealTimeCore {
             if kept.is_astray() && !before {
                 warnings.push(format!(
                     "{} does not do what its setpoint says; it is not reckoned with until it does",
-                    settings.name
+                    settings.unit.name
                 ));
             }
             kept.estimate(settings, power.real_power_w);
@@ -274,12 +274,14 @@ impl RealTimeCore {
         self.totals.epochs_seen += 1;
         let kwh = when.hours / 1000.0;
         for (kept, settings) in self.kept.iter().zip(&self.settings.resources) {
-            let (Some(power), Some(_)) = (sight.powers.get(&settings.name), kept.commanded) else { continue };
-            if settings.max_reactive_power_var > 0.0 {
+            let (Some(power), Some(_)) = (sight.powers.get(&settings.unit.name), kept.commanded) else {
+                continue;
+            };
+            if settings.unit.max_reactive_power_var > 0.0 {
                 self.totals.reactive_kvarh += power.reactive_power_var.abs() * kwh;
             }
             let missing = kept.unhindered_w - power.real_power_w;
-            match settings.kind {
+            match settings.unit.kind {
                 ResourceKind::Generator => self.totals.curtailed_kwh += missing.max(0.0) * kwh,
                 ResourceKind::Load => self.totals.shed_kwh += (-missing).max(0.0) * kwh,
                 ResourceKind::Storage => {
@@ -295,19 +297,19 @@ impl RealTimeCore {
         controls: &[(usize, Axis, Stage)],
         slopes: Vec<Vec<f64>>,
         sight: &Sight,
-        base: &Base,
+        (base, hours): (&Base, f64),
         values: &mut [f64],
     ) -> Vec<Actuator> {
         let mut actuators = Vec::with_capacity(controls.len());
         for (&(resource, axis, stage), slopes) in controls.iter().zip(slopes) {
             let (settings, kept) = (&self.settings.resources[resource], &self.kept[resource]);
-            let power = sight.powers.get(&settings.name).copied().unwrap_or_default();
+            let power = sight.powers.get(&settings.unit.name).copied().unwrap_or_default();
             let base = settings.base(base);
             let (measured, size) = match axis {
-                Axis::Real => (power.real_power_w, settings.rated_power_w),
-                Axis::Reactive => (power.reactive_power_var, settings.max_reactive_power_var),
+                Axis::Real => (power.real_power_w, settings.unit.rated_power_w),
+                Axis::Reactive => (power.reactive_power_var, settings.unit.max_reactive_power_var),
             };
-            let obeys = !kept.is_astray() && !sight.unreliable.contains(&settings.name);
+            let obeys = !kept.is_astray() && !sight.unreliable.contains(&settings.unit.name);
             let mut actuator = Actuator {
                 resource,
                 axis,
@@ -322,8 +324,8 @@ impl RealTimeCore {
                 obeys,
             };
             if obeys {
-                let soc = sight.states_of_charge.get(&settings.name).copied();
-                let (told, expected, goal, range) = kept.outlook(settings, axis, power, base, soc);
+                let soc = sight.states_of_charge.get(&settings.unit.name).copied();
+                let (told, expected, goal, range) = kept.outlook(settings, axis, power, base, soc, hours);
                 actuator.shift(expected - measured, values);
                 (actuator.told, actuator.base, actuator.range) = (told, goal, range);
             }
@@ -336,13 +338,10 @@ impl RealTimeCore {
     fn observe_taps(&mut self, sight: &Sight, day: i64, warnings: &mut Vec<String>) -> bool {
         let mut moving = false;
         for tap in &mut self.taps {
-            let position = sight.tap_positions.get(&tap.settings.name).copied();
+            let position = sight.tap_positions.get(tap.name()).copied();
             warnings.extend(tap.observe(position, day));
             if position.is_none() {
-                warnings.push(format!(
-                    "the position of {} is not known for certain; it stays",
-                    tap.settings.name
-                ));
+                warnings.push(format!("the position of {} is not known for certain; it stays", tap.name()));
             }
             moving |= position.is_some() && tap.is_busy(position);
         }
@@ -374,38 +373,47 @@ impl RealTimeCore {
             };
             alone.shift(goal - actuator.expected, &mut unsupported);
         }
+        let next = self.as_planned(values, actuators, base);
         let before = self.excess(&unsupported);
         for tap in &mut self.taps {
-            let busy = tap.is_busy(sight.tap_positions.get(&tap.settings.name).copied());
+            let busy = tap.is_busy(sight.tap_positions.get(tap.name()).copied());
             tap.count(before, busy, OUTSIDE);
         }
-        if self.taps.iter().any(|tap| tap.is_busy(sight.tap_positions.get(&tap.settings.name).copied())) {
+        if self.taps.iter().any(|tap| tap.is_busy(sight.tap_positions.get(tap.name()).copied())) {
             return Ok(None);
         }
         for at in 0..self.taps.len() {
             let tap = &self.taps[at];
-            let (name, branch, due) = (tap.settings.name.clone(), tap.branch, tap.is_due());
+            let (name, branch, due) = (tap.name().to_owned(), tap.branch, tap.is_due());
+            let overdue = tap.is_overdue();
             if !tap.is_free() {
                 continue;
             }
             let wanted = base.tap_positions.get(&name).and_then(|target| tap.towards(*target));
             let candidates = match (due, wanted) {
                 (true, _) => tap.neighbours(),
-                (false, Some(position)) if before.above <= OUTSIDE && before.below <= OUTSIDE => {
-                    vec![position]
-                }
-                (false, _) => continue,
+                (false, Some(position)) => vec![position],
+                (false, None) => continue,
             };
             for position in candidates {
                 let mut there = point.clone();
                 there.taps.insert(branch, position);
                 let change: Vec<f64> =
                     self.feeder.solve(&there)?.iter().zip(model).map(|(there, here)| there - here).collect();
-                let shifted: Vec<f64> =
-                    unsupported.iter().zip(&change).map(|(value, by)| value + by).collect();
-                let after = self.excess(&shifted);
-                let stays = after.above <= 0.0 && after.below <= 0.0;
-                if if due { repairs(before, after, OUTSIDE) } else { stays } {
+                let shifted = |values: &[f64]| -> Vec<f64> {
+                    values.iter().zip(&change).map(|(value, by)| value + by).collect()
+                };
+                let after = self.excess(&shifted(&unsupported));
+                let moves = if due {
+                    let spoils = self.excess(&shifted(&next)).worst() > self.excess(&next).worst().max(0.0);
+                    repairs(before, after, OUTSIDE) && (overdue || base.powers.is_empty() || !spoils)
+                } else {
+                    // A step that prepares for what comes may be wrong for what is.
+                    let stays = before.is_inside(OUTSIDE) && after.is_inside(0.0);
+                    stays
+                        || self.excess_of(&shifted(&next), &self.settings.limits.last_resort()).is_inside(0.0)
+                };
+                if moves {
                     self.taps[at].operate(position);
                     let why = if due { "against voltages outside the target band" } else { "as planned" };
                     return Ok(Some((change, format!("{name} goes to {position} {why}"))));
@@ -415,9 +423,25 @@ impl RealTimeCore {
         Ok(None)
     }
 
+    /// The values of the next epoch if everybody whom the plan names does what it says. Who does not obey goes on.
+    fn as_planned(&self, values: &[f64], actuators: &[Actuator], base: &Base) -> Vec<f64> {
+        let mut planned = values.to_vec();
+        for actuator in actuators.iter().filter(|actuator| actuator.obeys) {
+            let name = &self.settings.resources[actuator.resource].unit.name;
+            let Some((real_w, reactive_var)) = base.powers.get(name) else { continue };
+            let goal = if actuator.axis == Axis::Real { real_w } else { reactive_var };
+            actuator.clone().shift(goal - actuator.expected, &mut planned);
+        }
+        planned
+    }
+
     fn excess(&self, values: &[f64]) -> Excess {
+        self.excess_of(values, &self.settings.limits.target())
+    }
+
+    fn excess_of(&self, values: &[f64], band: &Band) -> Excess {
         let places = self.feeder.places();
-        let bounds = places.bounds(&self.settings.limits.target());
+        let bounds = places.bounds(band);
         let voltages = places.list().iter().zip(values).zip(bounds);
         Excess::of(
             voltages.filter(|((place, _), _)| place.is_voltage()).map(|((_, value), bound)| (*value, bound)),
@@ -482,10 +506,10 @@ impl RealTimeCore {
         for (kept, settings) in self.kept.iter_mut().zip(&self.settings.resources) {
             let (real_w, reactive_var) = kept.commanded.unwrap_or_else(|| settings.base(&Base::default()));
             kept.commanded = Some((real_w, reactive_var));
-            instructions.setpoints.push((settings.name.clone(), real_w, reactive_var));
+            instructions.setpoints.push((settings.unit.name.clone(), real_w, reactive_var));
         }
         for tap in &self.taps {
-            instructions.tap_positions.extend(tap.commanded().map(|at| (tap.settings.name.clone(), at)));
+            instructions.tap_positions.extend(tap.commanded().map(|at| (tap.name().to_owned(), at)));
         }
         self.totals.tap_operations = self.taps.iter().map(|tap| tap.operations).sum();
         instructions

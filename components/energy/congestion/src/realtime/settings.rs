@@ -1,9 +1,8 @@
 //! What real-time congestion management controls, as its configuration says.
 
-use crate::Limits;
-use crate::network::{add_taps, read_bus, read_taps};
+use crate::unit::read_units;
+use crate::{Limits, TapChanger, Unit};
 use gridloop_grid::NetworkSource;
-use gridloop_power_flow::TapRange;
 use gridloop_service::Section;
 use std::time::Duration;
 
@@ -30,49 +29,22 @@ pub struct RealTimeSettings {
     pub tap_changers: Vec<ControlledTap>,
 }
 
-/// What a controlled resource is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResourceKind {
-    /// Feeds in; its setpoint is a ceiling.
-    Generator,
-    /// Does what its setpoint says, both ways.
-    Storage,
-    /// Draws; its setpoint, a negative number, is the most that it may draw.
-    Load,
-}
-
 /// A resource under control.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ControlledResource {
-    /// Its name on the bus.
-    pub name: String,
-    /// The bus of the network that it is connected to, if the network does not say it.
-    pub bus: Option<String>,
-    /// What it is.
-    pub kind: ResourceKind,
-    /// The most real power that it gives or draws, in W.
-    pub rated_power_w: f64,
-    /// The most apparent power of its inverter, in VA.
-    pub rated_apparent_power_va: f64,
-    /// The most reactive power that it is asked for, in var; 0: none.
-    pub max_reactive_power_var: f64,
+    /// What it can do.
+    pub unit: Unit,
     /// Whether its real power may be changed.
     pub curtail: bool,
     /// How much of its rating is released in an epoch, above 0 and up to 1.
     pub release_share: f64,
-    /// States of charge between which a storage may be used, in %.
-    pub state_of_charge_percent: (f64, f64),
 }
 
 /// A tap changer under control.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ControlledTap {
-    /// Its name on the bus.
-    pub name: String,
-    /// The branch of the network that it belongs to.
-    pub branch: String,
-    /// Where its taps can stand, if the network does not say it.
-    pub range: Option<TapRange>,
+    /// What it is.
+    pub changer: TapChanger,
     /// How many epochs a violation must last before it moves.
     pub delay_epochs: u32,
     /// How many epochs lie between two operations at least.
@@ -86,9 +58,9 @@ pub struct ControlledTap {
 impl RealTimeSettings {
     /// Reads the component's table.
     pub(crate) fn read(section: &Section<'_>) -> Self {
-        let network = NetworkSource::read(section);
         let mut settings = Self {
             grid: section.text("grid", "Name of the grid whose NetworkState messages it obeys.").required(),
+            network: NetworkSource::read(section),
             limits: Limits::read(section),
             base: section
                 .text(
@@ -114,68 +86,30 @@ impl RealTimeSettings {
                     "Whether setpoints are sent again as an epoch begins, for who waits for them.",
                 )
                 .or(false),
-            resources: section
-                .named_sections("resource", "Generators, storages and loads that it controls, by name.")
-                .iter()
-                .map(|table| ControlledResource::read(table, &network))
-                .collect(),
-            tap_changers: section
-                .named_sections("tap_changer", "Tap changers that it controls, by name.")
-                .iter()
-                .map(ControlledTap::read)
-                .collect(),
-            network,
+            resources: Vec::new(),
+            tap_changers: Vec::new(),
         };
-        let taps = settings.tap_changers.iter().map(|tap| (tap.branch.as_str(), tap.range));
-        add_taps(section, &mut settings.network, taps);
-        if settings.resources.is_empty() && settings.tap_changers.is_empty() {
-            section.error(None, "a table `resource.NAME` or `tap_changer.NAME`, something to control", None);
-        }
+        (settings.resources, settings.tap_changers) = read_units(
+            section,
+            &mut settings.network,
+            ControlledResource::read,
+            ControlledTap::read,
+            |tap| &tap.changer,
+        );
         settings
     }
 }
 
 impl ControlledResource {
     fn read(section: &Section<'_>, network: &NetworkSource) -> Self {
-        let kinds = [
-            ("generator", ResourceKind::Generator),
-            ("storage", ResourceKind::Storage),
-            ("load", ResourceKind::Load),
-        ];
-        let kind = section.text("type", "What it is.").choice(&kinds).required_option();
-        let kind = kind.unwrap_or(ResourceKind::Generator);
-        let kw = |key, about| section.number(key, about).within(0.001..=1e6);
-        let rated_kw = kw("rated_power_kw", "Most real power that it gives or draws, in kW.").required();
-        let kva = kw("rated_apparent_power_kva", "Most apparent power of its inverter, in kVA.").or(rated_kw);
-        let kvar = section
-            .number("max_reactive_power_kvar", "Most reactive power that it is asked for, in kvar; 0: none.")
-            .within(0.0..=1e6)
-            .or(0.0);
-        if kvar > kva {
-            section.error(
-                Some("max_reactive_power_kvar"),
-                format!("at most {kva}, the apparent power"),
-                None,
-            );
-        }
-        let percent = |key, about, usual| section.number(key, about).within(0.0..=100.0).or(usual);
         Self {
-            name: section.name().to_owned(),
-            bus: read_bus(section, network),
-            kind,
-            rated_power_w: rated_kw * 1000.0,
-            rated_apparent_power_va: kva * 1000.0,
-            max_reactive_power_var: kvar * 1000.0,
+            unit: Unit::read(section, network),
             curtail: section.boolean("curtail", "Whether its real power may be changed.").or(true),
             release_share: section
                 .number("release_percent_per_epoch", "How much of its rating is released in an epoch, in %.")
                 .within(0.1..=100.0)
                 .or(10.0)
                 / 100.0,
-            state_of_charge_percent: (
-                percent("min_state_of_charge_percent", "A storage is not discharged below this, in %.", 10.0),
-                percent("max_state_of_charge_percent", "A storage is not charged above this, in %.", 90.0),
-            ),
         }
     }
 }
@@ -184,11 +118,7 @@ impl ControlledTap {
     fn read(section: &Section<'_>) -> Self {
         let epochs = |key, about, usual| section.integer(key, about).within(0..=1_000_000).fits().or(usual);
         Self {
-            name: section.name().to_owned(),
-            branch: section
-                .text("branch", "Branch of the network that it belongs to; usually of its name.")
-                .or(section.name().to_owned()),
-            range: read_taps(section),
+            changer: TapChanger::read(section),
             delay_epochs: epochs("delay_epochs", "Epochs that a violation must last before it moves.", 2),
             interval_epochs: epochs("interval_epochs", "Epochs between two operations at least.", 2),
             operations_per_day: epochs("operations_per_day", "Operations that a simulated day may have.", 20),

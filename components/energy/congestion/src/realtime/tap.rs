@@ -21,7 +21,12 @@ impl Excess {
         })
     }
 
-    fn worst(self) -> f64 {
+    /// Whether nothing is outside by more than `tolerance`.
+    pub(super) fn is_inside(self, tolerance: f64) -> bool {
+        self.above <= tolerance && self.below <= tolerance
+    }
+
+    pub(super) fn worst(self) -> f64 {
         self.above.max(self.below)
     }
 }
@@ -29,7 +34,7 @@ impl Excess {
 /// A tap changer under control.
 #[derive(Debug)]
 pub(super) struct TapLogic {
-    pub(super) settings: ControlledTap,
+    settings: ControlledTap,
     pub(super) branch: usize,
     range: TapRange,
     /// What is commanded: nothing before the position was known.
@@ -59,6 +64,11 @@ impl TapLogic {
             operations_today: 0,
             operations: 0,
         }
+    }
+
+    /// The name under which it obeys.
+    pub(super) fn name(&self) -> &str {
+        &self.settings.changer.name
     }
 
     pub(super) fn commanded(&self) -> Option<i32> {
@@ -92,7 +102,7 @@ impl TapLogic {
         (self.under_way, self.rested, self.lasted) = (0, 0, 0.0);
         Some(format!(
             "{} stands at {position} and was to go to {commanded}; it is left where it is",
-            self.settings.name
+            self.name()
         ))
     }
 
@@ -115,6 +125,11 @@ impl TapLogic {
     /// Whether a violation has lasted as long as it must.
     pub(super) fn is_due(&self) -> bool {
         self.lasted >= f64::from(self.settings.delay_epochs)
+    }
+
+    /// Whether it has lasted so much longer that a plan by which it ends is not believed any more.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.lasted >= 3.0 * f64::from(self.settings.delay_epochs.max(1))
     }
 
     /// Whether the rest between operations and the budget of the day allow one.

@@ -2,10 +2,9 @@
 
 use super::*;
 use crate::feeder::Feeder;
-use crate::twelve_bus::{by_itself, extremes, feeder, node, point};
-use crate::{Limits, Power};
+use crate::twelve_bus::{by_itself, changer, extremes, feeder, node, point, unit};
+use crate::{Limits, Power, ResourceKind, Unit};
 use gridloop_grid::{NetworkSource, Unsaid};
-use gridloop_power_flow::TapRange;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,15 +14,9 @@ const WHEN: When = When { day: 1, hours: 0.25 };
 
 fn resource(name: &str, kind: ResourceKind, kw: f64, kvar: f64) -> ControlledResource {
     ControlledResource {
-        name: name.into(),
-        bus: None,
-        kind,
-        rated_power_w: kw * 1000.0,
-        rated_apparent_power_va: kw * 1100.0,
-        max_reactive_power_var: kvar * 1000.0,
+        unit: Unit { max_reactive_power_var: kvar * 1000.0, ..unit(name, kind, kw) },
         curtail: true,
         release_share: 0.1,
-        state_of_charge_percent: (10.0, 90.0),
     }
 }
 
@@ -48,9 +41,7 @@ fn settings() -> RealTimeSettings {
             resource("ev10", ResourceKind::Load, 7.4, 0.0),
         ],
         tap_changers: vec![ControlledTap {
-            name: "oltc1".into(),
-            branch: "T1".into(),
-            range: Some(TapRange { lowest: -4, highest: 4, neutral: 0, step: STEP }),
+            changer: changer("oltc1", STEP),
             delay_epochs: 2,
             interval_epochs: 2,
             operations_per_day: 20,
@@ -88,14 +79,14 @@ impl Plant {
     fn see(&mut self, by_itself: &BTreeMap<String, f64>) -> Sight {
         let mut powers: BTreeMap<String, (f64, f64)> =
             by_itself.iter().map(|(name, watts)| (name.clone(), (*watts, 0.0))).collect();
-        for settings in self.settings.iter().filter(|settings| !self.deaf.contains(&settings.name)) {
+        for settings in self.settings.iter().filter(|settings| !self.deaf.contains(&settings.unit.name)) {
             let (Some(&(real, reactive)), Some(power)) =
-                (self.told.get(&settings.name), powers.get_mut(&settings.name))
+                (self.told.get(&settings.unit.name), powers.get_mut(&settings.unit.name))
             else {
                 continue;
             };
             power.0 = settings.follows(real, power.0);
-            let most = settings.most_reactive_var(power.0);
+            let most = settings.unit.most_reactive_var(power.0);
             power.1 = reactive.clamp(-most, most);
         }
         let point = point(&self.feeder, &powers, self.position);
@@ -402,6 +393,135 @@ fn a_plan_is_followed_where_nothing_stands_against_it() {
 }
 
 #[test]
+fn what_the_plan_curtails_ends_with_the_plan() {
+    let settings = settings();
+    let (mut plant, mut core) = (Plant::new(1.0, &settings), core(settings));
+    let curtailing = Base {
+        powers: BTreeMap::from([("pv7".to_owned(), (3_000.0, 0.0)), ("ev10".to_owned(), (-2_000.0, 0.0))]),
+        ..Base::default()
+    };
+    for (base, expected) in [(&curtailing, (3_000.0, -2_000.0)), (&Base::default(), (15_000.0, -7_400.0))] {
+        let instructions = core.decide(&plant.see(&by_itself(30)), base, WHEN).unwrap();
+        plant.obey(&instructions);
+        assert_eq!((plant.told["pv7"].0, plant.told["ev10"].0), expected);
+    }
+}
+
+/// A quarter of an hour in which cars charge and the sun is gone.
+const CARS: usize = 76;
+
+/// Lowest and highest voltage at a position, with the car at bus 10 or without it.
+fn voltages_at(position: i32, car: bool) -> (f64, f64) {
+    let mut plant = Plant::new(1.0, &settings());
+    plant.position = position;
+    let mut powers = by_itself(CARS);
+    if !car {
+        powers.insert("ev10".into(), 0.0);
+    }
+    let values = plant.see(&powers).values;
+    extremes(&plant.feeder, &values)
+}
+
+/// A plan in which the car stops.
+fn without_car(position: Option<i32>) -> Base {
+    Base {
+        powers: BTreeMap::from([("ev10".to_owned(), (0.0, 0.0))]),
+        uncurtailed: ["ev10".to_owned()].into(),
+        tap_positions: position.map(|position| ("oltc1".to_owned(), position)).into_iter().collect(),
+    }
+}
+
+#[test]
+fn a_step_of_the_plan_that_prepares_for_what_comes_is_followed_though_it_does_not_suit_what_is() {
+    let settings = settings();
+    let target = settings.limits.target();
+    // The car needs this position, and the plan wants one less.
+    let needed = (-4..=4).find(|at| voltages_at(*at, true).0 > target.lowest_pu + 0.002).unwrap();
+    assert!(voltages_at(needed - 1, true).0 < target.lowest_pu);
+    let wanted = |base: &Base| {
+        let mut plant = Plant::new(1.0, &settings);
+        plant.position = needed;
+        core(settings.clone()).decide(&plant.see(&by_itself(CARS)), base, WHEN).unwrap().tap_positions[0].1
+    };
+    let mut blind = without_car(Some(needed - 1));
+    blind.powers.clear();
+    assert_eq!(wanted(&blind), needed, "as far as anybody knows the car goes on");
+    assert_eq!(wanted(&without_car(Some(needed - 1))), needed - 1);
+}
+
+#[test]
+fn a_violation_that_ends_by_the_plan_is_not_answered_by_a_step_that_spoils_what_follows_unless_it_goes_on() {
+    let mut settings = settings();
+    settings.resources = vec![resource("house7", ResourceKind::Load, 20.0, 0.0)];
+    // House 7 draws more than the sun gives. When it stops, there is sun without anybody who uses it.
+    let powers = |house_w: f64| {
+        let mut powers = by_itself(48);
+        powers.insert("house7".into(), house_w);
+        powers
+    };
+    let voltages = |position: i32, house_w: f64| {
+        let mut plant = Plant::new(1.0, &settings);
+        plant.position = position;
+        let values = plant.see(&powers(house_w)).values;
+        extremes(&plant.feeder, &values)
+    };
+    let (low, high) = (voltages(0, -20_000.0).0, voltages(1, 0.0).1);
+    assert!(high > voltages(1, -20_000.0).1 + 0.006);
+    settings.limits.min_voltage_pu = low + 0.003 - settings.limits.target_margin_pu;
+    settings.limits.max_voltage_pu = high - 0.003 + settings.limits.target_margin_pu;
+    let epochs_until_it_moves = |base: &Base| {
+        let (mut plant, mut core) = (Plant::new(1.0, &settings), core(settings.clone()));
+        let mut epochs = 0;
+        while plant.position == 0 && epochs < 20 {
+            let instructions = core.decide(&plant.see(&powers(-20_000.0)), base, WHEN).unwrap();
+            plant.obey(&instructions);
+            epochs += 1;
+        }
+        epochs
+    };
+    let stops = Base {
+        powers: BTreeMap::from([("house7".to_owned(), (0.0, 0.0))]),
+        uncurtailed: ["house7".to_owned()].into(),
+        ..Base::default()
+    };
+    let (unplanned, planned) = (epochs_until_it_moves(&Base::default()), epochs_until_it_moves(&stops));
+    assert!(unplanned < planned && planned < 20, "{unplanned} {planned}");
+}
+
+#[test]
+fn a_storage_is_not_driven_beyond_its_states_of_charge_within_an_epoch() {
+    let mut settings = settings();
+    settings.resources = vec![resource("battery10", ResourceKind::Storage, 5.0, 0.0)];
+    settings.tap_changers.clear();
+    let power_w = |capacity_kwh: Option<f64>, percent: f64, quarter: usize| {
+        let mut settings = settings.clone();
+        settings.resources[0].unit.capacity_kwh = capacity_kwh;
+        let mut sight = Plant::new(1.0, &settings).see(&by_itself(quarter));
+        sight.states_of_charge = BTreeMap::from([("battery10".to_owned(), percent)]);
+        core(settings).decide(&sight, &Base::default(), WHEN).unwrap().setpoints[0].1
+    };
+    // 1 % of 10 kWh for a quarter of an hour, with what is lost on the way.
+    assert!(power_w(None, 11.0, CARS) > 1_000.0);
+    assert!((power_w(Some(10.0), 11.0, CARS) - 380.0).abs() < 1.0, "{}", power_w(Some(10.0), 11.0, CARS));
+    assert!((power_w(Some(10.0), 89.0, 48) + 400.0 / 0.95).abs() < 1.0, "{}", power_w(Some(10.0), 89.0, 48));
+}
+
+#[test]
+fn a_storage_s_inverter_carries_no_more_reactive_power_than_its_real_power_leaves() {
+    let mut settings = settings();
+    settings.resources = vec![resource("battery10", ResourceKind::Storage, 5.0, 5.0)];
+    settings.tap_changers.clear();
+    settings.resources[0].unit.rated_apparent_power_va = 5_000.0;
+    let (mut plant, mut core) = (Plant::new(1.0, &settings), core(settings));
+    for _ in 0..4 {
+        let instructions = core.decide(&plant.see(&by_itself(CARS)), &Base::default(), WHEN).unwrap();
+        let (_, real_w, reactive_var) = instructions.setpoints[0].clone();
+        assert!(real_w.hypot(reactive_var) <= 5_000.1, "{real_w} {reactive_var}");
+        plant.obey(&instructions);
+    }
+}
+
+#[test]
 fn a_band_that_one_step_crosses_is_refused() {
     let mut settings = settings();
     (settings.limits.min_voltage_pu, settings.limits.max_voltage_pu) = (0.98, 1.02);
@@ -436,9 +556,9 @@ proptest! {
             sight.tap_positions.extend(position.map(|position| ("oltc1".to_owned(), position)));
             let Ok(instructions) = core.decide(&sight, &Base::default(), WHEN) else { continue };
             for ((name, real, reactive), settings) in instructions.setpoints.iter().zip(&settings.resources) {
-                prop_assert_eq!(name, &settings.name);
-                prop_assert!(real.abs() <= settings.rated_power_w, "{} {}", name, real);
-                prop_assert!(reactive.abs() <= settings.max_reactive_power_var, "{} {}", name, reactive);
+                prop_assert_eq!(name, &settings.unit.name);
+                prop_assert!(real.abs() <= settings.unit.rated_power_w, "{} {}", name, real);
+                prop_assert!(reactive.abs() <= settings.unit.max_reactive_power_var, "{} {}", name, reactive);
             }
             for (_, position) in &instructions.tap_positions {
                 prop_assert!((-4..=4).contains(position));

@@ -2,7 +2,7 @@
 
 use crate::world::*;
 use gridloop_component::Step;
-use gridloop_messages::{Body, Dispatch};
+use gridloop_messages::{Body, Dispatch, Warning, WarningKind};
 
 fn sun(epoch: u64) -> f64 {
     if (3..20).contains(&epoch) { 12_000.0 } else { 2_000.0 }
@@ -133,4 +133,32 @@ fn what_nobody_forecasts_is_taken_to_go_on_and_not_waited_for() {
     assert!(outputs.last().unwrap().warnings.is_empty(), "{outputs:?}");
     let plan = &dispatch(&outputs).dispatch["pv7"];
     assert_eq!(plan.numbers("RealPower").unwrap().len(), 4);
+}
+
+#[test]
+fn what_says_itself_that_it_is_doubtful_is_planned_with_and_told() {
+    let (mut component, mut plant) = (component(OPERATIONAL), Plant::new());
+    let (mut told, _) = plant.states(1, sun(1));
+    told.extend(network_messages());
+    let doubt = || vec![Warning::new(WarningKind::InputUnreliable, "a guess")];
+    told.extend(forecasts(1, sun).into_iter().map(|(topic, told)| {
+        let warnings = if topic.ends_with("pv7") { doubt() } else { Vec::new() };
+        (topic, message("forecaster", 1, told.body, warnings))
+    }));
+    for (topic, told) in &mut told {
+        if topic.ends_with("Storage.battery7") {
+            *told = message("battery7", 1, told.body.clone(), doubt());
+        }
+    }
+    let outputs = run(&mut *component, 1, &told);
+    let warning = outputs.last().unwrap().warnings[0].as_str();
+    assert!(warning.contains("doubtful by their own words: state of battery7, forecast of pv7"), "{warning}");
+    assert_eq!(component.findings().unwrap()["fallbacks"], 0);
+}
+
+#[test]
+fn a_storage_needs_a_capacity_and_states_of_charge_in_their_order() {
+    let without = OPERATIONAL.replace("capacity_kwh = 10", "max_state_of_charge_percent = 5");
+    let error = format!("{:?}", read(&without).map(|_| ()).unwrap_err());
+    assert!(error.contains("capacity_kwh") && error.contains("at least 10"), "{error}");
 }

@@ -113,6 +113,9 @@ network = "network.toml"
 grid = "valley"
 source_voltage_file = "mv.csv"
 input_timeout_s = 5
+resource_count = 2
+categories = ["Load", "Generator"]
+storages = ["battery"]
 resources.pump = { bus = "b1", connection = "2", dependence = "constant-current" }
 taps.T1 = { device = "oltc1" }
 taps.L2 = { commanded = true, range = { lowest = -2, highest = 2, neutral = 0, step_percent = 1.5 } }
@@ -120,6 +123,8 @@ taps.L2 = { commanded = true, range = { lowest = -2, highest = 2, neutral = 0, s
     let Ok(Kind::Grid(settings)) = read(folder.path(), "grid", table) else { panic!("no grid") };
     assert_eq!(settings.source_voltage_pu, [1.0, 0.97]);
     assert_eq!((settings.grid_id.as_str(), settings.taps.len(), settings.resources.len()), ("valley", 2, 1));
+    let awaited = &settings.awaited;
+    assert_eq!((awaited.count, awaited.categories.len(), awaited.storages.len()), (Some(2), 2, 1));
     let NetworkSource::File(network) = &settings.source else { panic!("no file") };
     assert_eq!(network.network.branches[1].taps.unwrap().lowest, -2);
     assert!(Kind::Grid(settings).make("grid").is_ok());
@@ -136,6 +141,10 @@ fn a_table_that_contradicts_itself_is_refused() {
         ("grid", "grid = \"a.b\"", "a name in topics"),
         ("grid", "taps.T1 = { device = \"x\", commanded = true }", "either `device` or `commanded = true`"),
         ("grid", "source_voltage_file = \"mv.csv\"", "mv.csv:3:3: a number from 0 to 2, found \"high\""),
+        ("grid", "resource_count = -1", "wrong value for `resource_count`"),
+        ("grid", "categories = [\"a.b\"]", "a name in topics"),
+        ("network-state-predictor", "grid = \"valley\"\nstorages = [\"b\"]", "unknown key `storages`"),
+        ("network-state-predictor", "grid = \"valley\"\npoints_max = 0", "wrong value for `points_max`"),
         ("grid", "library = \"network.toml\"", "a `model` beside it"),
         (
             "grid",

@@ -3,7 +3,7 @@
 use crate::rig::{
     HOUR, Rig, Said, Sent, description, error, from_file, is_ready, sent, settings, start, state, voltage_kv,
 };
-use gridloop_grid::{NetworkStatePredictor, Place, PredictorSettings};
+use gridloop_grid::{Awaited, NetworkStatePredictor, Place, PredictorSettings};
 use gridloop_messages::{Body, Dispatch, ResourceForecast, TimeSeries, Timestamp, VoltageForecast, topic};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,6 +15,8 @@ fn configured() -> PredictorSettings {
         grid_id: "valley".into(),
         source: from_file(network),
         resources: BTreeMap::new(),
+        awaited: Awaited::default(),
+        points_max: None,
         persistent: BTreeSet::new(),
         planned: BTreeSet::new(),
         taps: BTreeMap::new(),
@@ -167,4 +169,38 @@ fn an_hour_that_has_no_solution_is_an_error_that_names_it() {
     let said = predictor.hear(&forecast("pv", 0, &[0.0, 0.0]));
     let told = error(&said);
     assert!(told.starts_with(&format!("epoch 1: for {} the power flow has no solution", at(1))), "{told}");
+}
+
+#[test]
+fn a_predictor_that_is_told_a_number_waits_for_state_and_forecast_of_so_many_resources() {
+    let mut settings = configured();
+    settings.awaited.count = Some(1);
+    let mut predictor = rig(settings.clone());
+    assert!(predictor.hear(&states()[0]).is_empty());
+    assert!(is_ready(&predictor.hear(&forecast("load", 0, &[-10.0; 3]))));
+    // The forecast of one and the state of another are not those of one.
+    let mut predictor = rig(settings.clone());
+    predictor.hear(&states()[0]);
+    let said = predictor.hear(&forecast("pv", 0, &[0.0; 3]));
+    assert_eq!(error(&said), "1 resources are to be waited for, but 2 tell their states: load, pv");
+    settings.persistent.insert("pv".into());
+    let mut predictor = rig(settings);
+    predictor.hear(&states()[0]);
+    let expected =
+        "epoch 1: after 60 s there is still no forecast of 1 more of 1 resources (silent: load, pv)";
+    assert_eq!(error(&predictor.wake()), expected);
+}
+
+#[test]
+fn a_predictor_looks_ahead_by_so_many_points_as_it_is_told_in_every_epoch() {
+    let mut settings = configured();
+    settings.points_max = Some(2);
+    let mut predictor = rig(settings);
+    for _ in 0..2 {
+        predictor.hear_all(&states());
+        predictor.hear(&forecast("load", 1, &[-10.0; 5]));
+        let said = predictor.hear(&forecast("pv", 1, &[0.0; 5]));
+        assert_eq!(forecast_of(&said, "b2", 1).forecast.time_index, [at(1), at(2)]);
+        predictor.next_epoch();
+    }
 }

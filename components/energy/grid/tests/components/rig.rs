@@ -2,7 +2,7 @@
 
 use gridloop_clock::MonoTime;
 use gridloop_component::{Action, Component, ComponentCore, Identity, Input};
-use gridloop_grid::{Grid, GridSettings, NetworkDescription, NetworkSource, Place, Unsaid};
+use gridloop_grid::{Awaited, Details, Grid, GridSettings, NetworkDescription, NetworkSource, Place, Unsaid};
 use gridloop_messages::{
     Body, BranchCurrent, BusType, BusVoltage, CustomerInfo, Decoded, DeviceState, Epoch, EpochFields, Header,
     Message, NetworkBusInfo, NetworkComponentInfo, NetworkState, PointQuality, PointSource, PointState,
@@ -282,6 +282,7 @@ pub(crate) fn description() -> NetworkDescription {
             root_voltage_pu: 1.02,
             wires: Wires::NeutralEarthedEverywhere,
         },
+        details: Details::default(),
         tap_positions: BTreeMap::new(),
         resources: BTreeMap::from([("load".to_owned(), Place::at("c7", "b2"))]),
     }
@@ -292,6 +293,7 @@ pub(crate) fn settings(source: NetworkSource) -> GridSettings {
         grid_id: "valley".into(),
         source,
         resources: BTreeMap::new(),
+        awaited: Awaited::default(),
         taps: BTreeMap::new(),
         source_voltage_pu: Vec::new(),
         input_timeout: Duration::from_secs(60),

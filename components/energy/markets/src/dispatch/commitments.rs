@@ -89,6 +89,7 @@ mod tests {
             cost_eur: 0.0,
             shortfalls: Vec::new(),
             binaries: 0,
+            cut_short: false,
         }
     }
 

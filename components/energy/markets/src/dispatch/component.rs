@@ -9,11 +9,12 @@ use super::settings::{DispatchSettings, MarketSettings, OnInfeasible, OnLate, On
 use super::solve::{SolveError, solve, solve_relaxed};
 use super::totals::Totals;
 use gridloop_clock::MonoTime;
-use gridloop_component::{Component, Fault, OpenEpoch, Output, Refusal, Step};
+use gridloop_component::{Component, Fault, OpenEpoch, Output, Refusal, Step, at_length};
 use gridloop_messages::{
     Body, Dispatch, Message, PriceForecastState, TimeSeries, Timestamp, Warning, WarningKind,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Where forecasts, prices and states of storages come (wire contract 1.8).
 const INPUTS: [&str; 4] = [
@@ -276,10 +277,12 @@ impl EconomicDispatch {
         self.commitments.forget(ms(epoch.start_time));
         let problem = self.problem(epoch, steps);
         let fault = |error: &SolveError| Fault::new(format!("no plan for epoch {}: {error}", epoch.number));
-        let plan = match solve(&problem, self.settings.solver) {
+        let solver = self.settings.solver;
+        let plan = match at_length(|| solve(&problem, solver)) {
             Ok(plan) => plan,
             Err(error @ SolveError::Infeasible) => {
-                let plan = solve_relaxed(&problem, self.settings.solver).map_err(|_| fault(&error))?;
+                let relaxed = at_length(|| solve_relaxed(&problem, solver));
+                let plan = relaxed.map_err(|_| fault(&error))?;
                 let text = format!("{error}: {}", plan.shortfalls_in_words());
                 // What was promised to a market is paid for there when it is missing; that is no reason to stop.
                 let promises = |it: &Shortfall| matches!(it, Shortfall::Regulation { .. });
@@ -300,6 +303,10 @@ impl EconomicDispatch {
         }
         self.totals.planned += 1;
         self.totals.with_binaries += u64::from(plan.binaries > 0);
+        if plan.cut_short {
+            self.totals.cut_short += 1;
+            warnings.push(cut_short(solver.limit));
+        }
         Ok((plan, warnings))
     }
 
@@ -388,7 +395,8 @@ impl EconomicDispatch {
     fn offers(&mut self) -> Option<Vec<Output>> {
         let flexibility = self.flexibility.as_mut()?;
         let need = flexibility.next_request()?;
-        Some(flexibility.answer(&need, self.reference.as_ref(), self.settings.solver))
+        let (reference, solver) = (self.reference.as_ref(), self.settings.solver);
+        Some(at_length(|| flexibility.answer(&need, reference, solver)))
     }
 
     fn finish(&mut self, epoch: &OpenEpoch, now: MonoTime, published: MonoTime) -> Result<Step, Fault> {
@@ -412,6 +420,12 @@ impl EconomicDispatch {
         self.totals.storages_late += 1;
         Ok(Step::Done(Vec::new()))
     }
+}
+
+/// Said with a plan of which nobody knows whether it is the cheapest.
+fn cut_short(limit: Duration) -> Warning {
+    let text = format!("the best plan found within {} s, perhaps not the cheapest", limit.as_secs_f64());
+    Warning::new(WarningKind::Other, &text)
 }
 
 impl Component for EconomicDispatch {
@@ -470,7 +484,7 @@ impl Component for EconomicDispatch {
         if let Some(flexibility) = &self.flexibility {
             findings["requests_answered"] = flexibility.requests_answered.into();
             findings["offers_made"] = flexibility.offers_made.into();
-            findings["offers_taken"] = flexibility.offers_taken().into();
+            findings["offers_taken"] = flexibility.offers_taken.into();
         }
         Some(findings)
     }

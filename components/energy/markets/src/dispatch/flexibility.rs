@@ -9,7 +9,7 @@ use super::plan::Plan;
 use super::problem::{Problem, Regulation};
 use super::profile::ms;
 use super::settings::FlexibilitySettings;
-use super::solve::{SolveError, SolverSettings, solve};
+use super::solve::{Search, SolveError, SolverSettings};
 use gridloop_component::Output;
 use gridloop_messages::{
     Body, CustomerInfo, Direction, FlexibilityNeed, LfmMarketResult, Message, Offer, OfferTerms, StatusValue,
@@ -56,7 +56,9 @@ pub(super) struct Flexibility {
     customers: Option<BTreeMap<String, String>>,
     /// By OfferId.
     made: BTreeMap<String, Made>,
+    /// Those among them that were taken.
     taken: BTreeSet<String>,
+    pub(super) offers_taken: u64,
     /// Congestions that have been answered, with the end of what was asked for.
     answered: BTreeMap<String, i64>,
     /// What this epoch's results say: offers taken by congestion, and how many there are.
@@ -78,6 +80,7 @@ impl Flexibility {
             customers: None,
             made: BTreeMap::new(),
             taken: BTreeSet::new(),
+            offers_taken: 0,
             answered: BTreeMap::new(),
             results: BTreeMap::new(),
             any_result: false,
@@ -95,10 +98,6 @@ impl Flexibility {
         [topic::CUSTOMER_INFO.to_owned(), topic::STATUS_READY.to_owned(), results, requests]
     }
 
-    pub(super) fn offers_taken(&self) -> usize {
-        self.taken.len()
-    }
-
     /// An epoch begins.
     pub(super) fn open(&mut self, start_ms: i64) {
         self.results.clear();
@@ -107,6 +106,7 @@ impl Flexibility {
         self.market_ready = false;
         self.open.clear();
         self.made.retain(|_, made| made.to_ms > start_ms);
+        self.taken.retain(|offer| self.made.contains_key(offer));
         self.answered.retain(|_, to_ms| *to_ms > start_ms);
     }
 
@@ -141,8 +141,8 @@ impl Flexibility {
         let (offers, count) = self.results.entry(congestion.clone()).or_default();
         offers.insert(offer.clone());
         *count = result.result_count;
-        if self.made.contains_key(offer) {
-            self.taken.insert(offer.clone());
+        if self.made.contains_key(offer) && self.taken.insert(offer.clone()) {
+            self.offers_taken += 1;
         }
     }
 
@@ -299,6 +299,8 @@ impl Flexibility {
             departing.regulations.extend(self.regulations(&self.open, problem, start_ms, step_ms));
         }
         let before = departing.regulations.len();
+        // One time for all sizes: those that it does not suffice for are not offered.
+        let search = Search::begin(solver);
         let extra_cost = |size_kw: f64| {
             let mut departing = departing.clone();
             departing.regulations.extend(regulation(
@@ -310,7 +312,7 @@ impl Flexibility {
             if departing.regulations.len() == before {
                 return None;
             }
-            match solve(&departing, solver) {
+            match search.solve(&departing) {
                 Ok(other) => Some((other.cost_eur - plan.cost_eur).max(0.0)),
                 Err(SolveError::Infeasible) => None,
                 Err(error) => {

@@ -338,7 +338,8 @@ impl<'a> Programme<'a> {
         });
         let cost_eur = market_eur + penalty.sum::<f64>();
         let shortfalls = self.shortfalls(solution);
-        Plan { step_h: self.problem.step_h, storages, markets, market_eur, cost_eur, shortfalls, binaries: 0 }
+        let step_h = self.problem.step_h;
+        Plan { step_h, storages, markets, market_eur, cost_eur, shortfalls, binaries: 0, cut_short: false }
     }
 
     fn market_plan(

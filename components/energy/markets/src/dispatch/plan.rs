@@ -21,6 +21,8 @@ pub struct Plan {
     pub shortfalls: Vec<Shortfall>,
     /// How many binary variables it took.
     pub binaries: usize,
+    /// The solver's time was over before it knew that there is no cheaper one.
+    pub cut_short: bool,
 }
 
 /// What a storage is to do.
@@ -116,9 +118,12 @@ impl Plan {
         storages.chain(self.markets.iter().map(|it| (it.name.as_str(), it.power_kw.as_slice())))
     }
 
-    /// The shortfalls in words; empty without any.
+    /// The shortfalls in words.
     #[must_use]
     pub fn shortfalls_in_words(&self) -> String {
+        if self.shortfalls.is_empty() {
+            return "by less than the solver can tell".to_owned();
+        }
         let words: Vec<String> = self.shortfalls.iter().map(ToString::to_string).collect();
         words.join("; ")
     }

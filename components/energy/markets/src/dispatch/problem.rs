@@ -97,6 +97,25 @@ impl Terminal {
         let penalty = weight.zip(target).map(|(weight, target)| (weight, target * capacity_kwh));
         Self { least_kwh: least * capacity_kwh, most_kwh: most * capacity_kwh, penalty }
     }
+
+    /// Bound, target and weight of which [`Terminal::of`] makes this condition.
+    #[must_use]
+    pub fn said(&self, capacity_kwh: f64) -> (Option<f64>, Option<f64>, Option<f64>) {
+        let (least, most) = (self.least_kwh / capacity_kwh, self.most_kwh / capacity_kwh);
+        let whole = least <= 0.0 && most >= 1.0;
+        match self.penalty {
+            Some((weight, target_kwh)) => {
+                let target = target_kwh / capacity_kwh;
+                let bound = (target - least).max(most - target);
+                ((!whole).then_some(bound), Some(target), Some(weight))
+            }
+            None if most >= 1.0 => (Some(least), None, None),
+            None if least >= most => (None, Some(least), None),
+            // A bound that reaches beyond an empty storage.
+            None if least <= 0.0 => (Some(most), Some(0.0), None),
+            None => (Some((most - least) / 2.0), Some((most + least) / 2.0), None),
+        }
+    }
 }
 
 /// A market over the horizon.
@@ -265,5 +284,25 @@ impl MarketSteps {
         };
         let fits = self.steps.len() == steps && self.steps.iter().all(settled);
         (!fits).then(|| format!("market {} without a finite price for each of {steps} steps", self.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of a condition makes the same condition again, whatever it was made of.
+    #[test]
+    fn what_is_said_of_a_terminal_condition_makes_it_again() {
+        let shares = [None, Some(0.0), Some(0.25), Some(0.5), Some(0.75), Some(1.0)];
+        for (bound, target) in shares.into_iter().flat_map(|bound| shares.map(|target| (bound, target))) {
+            for weight in [None, Some(0.3)] {
+                let condition = Terminal::of(20.0, bound, target, weight);
+                let (bound, target, weight) = condition.said(20.0);
+                assert_eq!(condition, Terminal::of(20.0, bound, target, weight), "{bound:?} {target:?}");
+                assert!(weight.is_none() || target.is_some(), "a weight needs a target");
+                assert!(bound.into_iter().chain(target).all(|share| (0.0..=1.0).contains(&share)));
+            }
+        }
     }
 }

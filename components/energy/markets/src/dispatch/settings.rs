@@ -249,7 +249,10 @@ fn read_solver(section: &Section<'_>) -> SolverSettings {
         section.error(Some("solver"), "\"microlp\", for this build has no HiGHS", Some(help));
     }
     let limit = section
-        .duration_s("solve_limit_s", "How long one search for a plan may take, in s.")
+        .duration_s(
+            "solve_limit_s",
+            "How long a search for a plan may take, and one for all offers to a request, in s.",
+        )
         .positive()
         .at_most(3600.0)
         .or(Duration::from_secs(10));

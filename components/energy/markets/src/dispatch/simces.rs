@@ -97,8 +97,15 @@ impl SimcesDispatch {
         self.of_start(name, &start.announcement.parameters.components)
     }
 
-    /// The dispatch `name` by the parameters of all processes.
-    fn of_start(&self, name: &str, components: &Map<String, Value>) -> Result<DispatchSettings, SimcesError> {
+    /// The dispatch `name` by the parameters of all processes, ProcessParameters of the Start message.
+    ///
+    /// # Errors
+    /// When they describe no such dispatch.
+    pub fn of_start(
+        &self,
+        name: &str,
+        components: &Map<String, Value>,
+    ) -> Result<DispatchSettings, SimcesError> {
         let own = Block::of(components, "EconomicDispatch", name)?;
         let weights = own.value("Weights").filter(|value| !value.is_null());
         let (mut resources, mut markets, mut storages) = (Vec::new(), Vec::new(), Vec::new());

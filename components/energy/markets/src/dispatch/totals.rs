@@ -19,6 +19,7 @@ pub(super) struct Totals {
     pub(super) repeated: u64,
     pub(super) storages_late: u64,
     pub(super) with_binaries: u64,
+    pub(super) cut_short: u64,
 }
 
 impl Totals {
@@ -53,6 +54,7 @@ impl Totals {
             "epochs_by_last_plan": self.repeated,
             "epochs_without_all_storages": self.storages_late,
             "epochs_with_binaries": self.with_binaries,
+            "epochs_cut_short": self.cut_short,
         })
     }
 }

@@ -236,6 +236,7 @@ fn what_was_taken_is_kept_in_the_plans_of_later_epochs() {
         rig.result(offers[0].terms.clone(), 1);
         rig.inputs();
         rig.published();
+        assert_eq!(rig.findings()["offers_taken"], 2, "what is over is forgotten, and not counted again");
     }
 }
 

@@ -3,8 +3,8 @@
 use super::{branch, constant_power, imbalance, operation, two_buses};
 use crate::{
     AdmittanceBranch, BuiltIn, Bus, Complex64, Conductor, Connection, Element, Engine, Injection, Line,
-    Network, Operation, SequenceImpedance, SequenceValues, Shunt, Source, TapRange, Transformer,
-    VoltageDependence, Winding, Windings,
+    Network, Operation, SequenceImpedance, SequenceValues, Shunt, Side, Source, StarPoint, TapRange,
+    Transformer, VoltageDependence, Winding, Windings,
 };
 
 const PHASE_V: f64 = 230.940_107_675_850_3;
@@ -162,6 +162,8 @@ fn every_vector_group_turns_by_thirty_degrees_times_its_clock_number() {
         (Winding::Wye, Winding::Delta, [1, 3, 5, 7, 9, 11]),
         (Winding::Wye, Winding::Wye, [0, 2, 4, 6, 8, 10]),
         (Winding::Delta, Winding::Delta, [0, 2, 4, 6, 8, 10]),
+        (Winding::Wye, Winding::Zigzag, [1, 3, 5, 7, 9, 11]),
+        (Winding::Zigzag, Winding::Wye, [1, 3, 5, 7, 9, 11]),
     ];
     for (sending, receiving, clocks) in groups {
         for clock in clocks {
@@ -195,6 +197,95 @@ fn a_tap_up_raises_the_receiving_side_by_its_step() {
     close(at(2), 1.05, 1e-6);
     close(at(-1), 0.975, 1e-6);
     close(at(0), 1.0, 1e-6);
+}
+
+#[test]
+fn a_tap_up_on_the_sending_side_lowers_the_receiving_side() {
+    let mut network = transformer(Winding::Delta, Winding::Wye, 11);
+    let Element::Transformer(element) = &mut network.branches[0].element else { unreachable!() };
+    element.taps = Some(TapRange { lowest: 1, highest: 5, neutral: 3, step: 0.025 });
+    element.tapped = Side::Sending;
+    element.tap_position = 5;
+    let mut engine = BuiltIn::new(&network).expect("valid");
+    let mut at = |tap_positions| {
+        let case = Operation { tap_positions, ..Operation::default() };
+        let solution = engine.solve(&case).expect("solvable");
+        solution.magnitude_pu(engine.topology(), 1, Conductor::Phase3).expect("a phase")
+    };
+    close(at([].into()), 1.0 / 1.05, 1e-6);
+    close(at([(0, 3)].into()), 1.0, 1e-6);
+    close(at([(0, 1)].into()), 1.0 / 0.95, 1e-6);
+}
+
+/// The transformer with a fault at the receiving side: phase 1 to earth by a conductance of 1000 S.
+fn earth_fault_a(mut network: Network) -> f64 {
+    let connection = Connection::Phase(Conductor::Phase1);
+    network.shunts.push(Shunt { bus: 1, connection, admittance_s: Complex64::from(1000.0) });
+    let mut engine = BuiltIn::new(&network).expect("valid");
+    let solution = engine.solve(&Operation::default()).expect("solvable");
+    let power = engine.balance_va(&Operation::default(), &solution).expect("fits");
+    assert!(power.iter().flatten().all(|power| power.norm() < 1e-3), "{power:?}");
+    solution.branches[0].conductors[0].receiving_a.norm()
+}
+
+#[test]
+fn an_earth_fault_is_limited_by_what_lies_between_star_point_and_earth() {
+    let with = |star: StarPoint| {
+        let mut network = transformer(Winding::Delta, Winding::Wye, 11);
+        let Element::Transformer(element) = &mut network.branches[0].element else { unreachable!() };
+        element.receiving_star = star;
+        network
+    };
+    // One phase of the transformer, 1 + j4 % of 0.64 ohm, and 1 mohm in the fault.
+    let own_ohm = Complex64::new(0.0064 + 1e-3, 0.0256);
+    close(earth_fault_a(with(StarPoint::Neutral)), PHASE_V / own_ohm.norm(), 0.1);
+    close(earth_fault_a(with(StarPoint::Earthed(Complex64::ZERO))), PHASE_V / own_ohm.norm(), 0.1);
+    let earthing_ohm = Complex64::new(2.0, 1.0);
+    let found = earth_fault_a(with(StarPoint::Earthed(earthing_ohm)));
+    close(found, PHASE_V / (own_ohm + earthing_ohm).norm(), 1e-3);
+    assert!(earth_fault_a(with(StarPoint::Isolated)) < 1e-2);
+}
+
+#[test]
+fn a_star_point_that_leads_nowhere_keeps_zero_sequence_currents_out_of_both_sides() {
+    let mut network = transformer(Winding::Wye, Winding::Wye, 0);
+    let Element::Transformer(element) = &mut network.branches[0].element else { unreachable!() };
+    element.sending_star = StarPoint::Isolated;
+    assert!(earth_fault_a(network) < 1e-2);
+}
+
+/// Coils hold either side to earth by a millionth of the same rating, so that each of the two and the coils between them
+/// take a third of what the phases of the source have in common.
+#[test]
+fn two_star_points_that_lead_nowhere_float_where_their_coils_hold_them() {
+    for (clock, sign) in [(0, 1.0), (6, -1.0)] {
+        let mut network = transformer(Winding::Wye, Winding::Wye, clock);
+        let Element::Transformer(element) = &mut network.branches[0].element else { unreachable!() };
+        (element.sending_star, element.receiving_star) = (StarPoint::Isolated, StarPoint::Isolated);
+        network.sources[0].voltage_pu = [1.03, 1.0, 1.0];
+        let mut engine = BuiltIn::new(&network).expect("valid");
+        let solution = engine.solve(&Operation::default()).expect("solvable");
+        let common = |bus: usize, nominal_v: f64| {
+            solution.voltages_v[bus].iter().sum::<Complex64>() * 3f64.sqrt() / 3.0 / nominal_v
+        };
+        let (high, low) = (common(0, 10e3), common(1, 400.0));
+        close(high.re, 0.01, 1e-12);
+        assert!((low - high * sign / 3.0).norm() < 1e-7, "{clock}: {low}, {high}");
+    }
+}
+
+#[test]
+fn what_an_earthing_loses_is_a_shunt_loss() {
+    let mut network = transformer(Winding::Delta, Winding::Wye, 11);
+    let Element::Transformer(element) = &mut network.branches[0].element else { unreachable!() };
+    element.receiving_star = StarPoint::Earthed(Complex64::from(20.0));
+    let connection = Connection::Phase(Conductor::Phase1);
+    network.shunts.push(Shunt { bus: 1, connection, admittance_s: Complex64::from(1000.0) });
+    let mut engine = BuiltIn::new(&network).expect("valid");
+    let solution = engine.solve(&Operation::default()).expect("solvable");
+    let current_a = solution.branches[0].conductors[0].receiving_a.norm();
+    close(solution.branches[0].shunt_loss_va.re, 20.0 * current_a * current_a, 0.01);
+    close(solution.branches[0].series_loss_va.re, 0.0064 * current_a * current_a, 0.01);
 }
 
 #[test]

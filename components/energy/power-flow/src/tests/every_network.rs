@@ -7,8 +7,9 @@ use proptest::prelude::*;
 
 fn recipes() -> impl Strategy<Value = (u64, Recipe)> {
     let buses = prop_oneof![2..8usize, 8..40usize];
-    (any::<u64>(), buses, 0..6usize, any::<bool>()).prop_map(|(seed, buses, meshes, transformers)| {
-        (seed, Recipe { buses, meshes, transformers, ..Recipe::default() })
+    let choices = (any::<bool>(), any::<bool>());
+    (any::<u64>(), buses, 0..6usize, choices).prop_map(|(seed, buses, meshes, (transformers, every_star))| {
+        (seed, Recipe { buses, meshes, transformers, every_star, ..Recipe::default() })
     })
 }
 

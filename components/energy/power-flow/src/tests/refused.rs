@@ -3,8 +3,8 @@
 use super::{branch, constant_power, operation, two_buses};
 use crate::{
     BuiltIn, Bus, BusKind, Complex64, Conductor, Connection, Element, Engine, Injection, Line, Network,
-    NetworkError, Operation, PerUnitBranch, PerUnitBus, PerUnitNetwork, SolveError, Source, Transformer,
-    VoltageDependence, Winding, Windings, Wires,
+    NetworkError, Operation, PerUnitBranch, PerUnitBus, PerUnitNetwork, SolveError, Source, StarPoint,
+    Transformer, VoltageDependence, Winding, Windings, Wires,
 };
 
 fn refused(network: &Network) -> String {
@@ -89,6 +89,28 @@ fn a_clock_number_that_the_windings_cannot_have_is_refused() {
     let element = Transformer::three_phase(windings, [400.0, 400.0], 1e5, Complex64::new(1.0, 4.0));
     network.branches[0].element = Element::Transformer(element);
     assert_eq!(refused(&network), "clock number of line: expected 1, 3, 5, 7, 9 or 11, found 6");
+}
+
+#[test]
+fn a_zigzag_lies_opposite_a_wye() {
+    let mut network = two_buses();
+    let windings = Windings::Three { sending: Winding::Delta, receiving: Winding::Zigzag, clock: 0 };
+    let element = Transformer::three_phase(windings, [400.0, 400.0], 1e5, Complex64::new(1.0, 4.0));
+    network.branches[0].element = Element::Transformer(element);
+    let expected = "windings of line: expected a wye opposite a zigzag, found Delta and Zigzag";
+    assert_eq!(refused(&network), expected);
+}
+
+#[test]
+fn an_earthing_impedance_is_finite_and_loses_power_if_anything() {
+    let mut network = two_buses();
+    let windings = Windings::Three { sending: Winding::Delta, receiving: Winding::Wye, clock: 5 };
+    let element = Transformer::three_phase(windings, [400.0, 400.0], 1e5, Complex64::new(1.0, 4.0));
+    for earthing_ohm in [Complex64::new(-1.0, 0.0), Complex64::new(0.0, f64::INFINITY)] {
+        let receiving_star = StarPoint::Earthed(earthing_ohm);
+        network.branches[0].element = Element::Transformer(Transformer { receiving_star, ..element });
+        assert!(refused(&network).starts_with("earthing impedance of line: expected finite numbers"));
+    }
 }
 
 #[test]

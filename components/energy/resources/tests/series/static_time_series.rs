@@ -173,6 +173,21 @@ fn a_number_too_large_for_a_double_is_not_finite() {
 }
 
 #[test]
+fn a_number_that_no_power_has_is_refused_for_means_of_it_would_be_none() {
+    let told = flaws_of("RealPower,ReactivePower,CustomerId\n-1e15,0,c\n1.1e15,0,c\n");
+    assert_eq!(
+        told,
+        "x.csv:3:1: expected a number from -1e15 to 1e15 (kW) in column RealPower, found `1.1e15`"
+    );
+}
+
+#[test]
+fn a_header_of_more_columns_than_any_series_has_is_refused() {
+    let told = flaws_of(&format!("RealPower,ReactivePower,CustomerId{}\n", ",x".repeat(20_000)));
+    assert_eq!(told, "x.csv:1:1: expected at most 20000 columns, found 20003");
+}
+
+#[test]
 fn of_many_flaws_the_first_hundred_are_told_and_the_others_counted() {
     let content = format!("RealPower,ReactivePower,CustomerId\n{}", "x,0,7\n".repeat(250));
     let file = File::new(content);

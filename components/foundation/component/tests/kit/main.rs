@@ -1,7 +1,8 @@
 //! The component kit from outside: the rules one by one, iteration within an epoch, results before its end, any order of
-//! events, and the loop on a bus in memory.
+//! events, long computations, and the loop on a bus in memory.
 
 mod ahead;
+mod at_length;
 mod interleavings;
 mod iteration;
 mod probe;

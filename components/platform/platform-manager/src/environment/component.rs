@@ -5,6 +5,8 @@ use super::common::{is_sound, read_topic};
 use super::dispatch::read_economic_dispatch;
 use super::energy::{read_controller, read_price_forecaster, read_resource_forecaster, read_storage};
 use super::iteration::{read_droop_generator, read_voltage_dependent_load};
+use super::market::read_flexibility_market;
+use super::network::{read_cis, read_grid, read_nis, read_predictor, read_state_monitoring};
 use crate::configuration::ComponentKind;
 use gridloop_dummies::{Dummy, DummySettings, SIMPLE_TOPIC, SimpleComponent, SimpleSettings};
 use gridloop_resources::{
@@ -34,6 +36,18 @@ pub enum Kind {
     Controller,
     /// `economic-dispatch`: EconomicDispatch of the Python platform.
     EconomicDispatch,
+    /// `nis`: NIS of the Python platform.
+    Nis,
+    /// `cis`: CIS of the Python platform.
+    Cis,
+    /// `grid`: Grid of the Python platform.
+    Grid,
+    /// `network-state-predictor`: NetworkStatePredictor of the Python platform.
+    NetworkStatePredictor,
+    /// `state-monitoring`: State Monitoring as the documentation of SimCES has it.
+    StateMonitoring,
+    /// `local-flexibility-market`: LFM of the Python platform.
+    LocalFlexibilityMarket,
     /// `droop-generator`
     DroopGenerator,
     /// `voltage-dependent-load`
@@ -53,6 +67,12 @@ impl Kind {
             Self::PriceForecaster => ComponentKind::Resource(read_price_forecaster(reader)),
             Self::Controller => ComponentKind::Resource(read_controller(reader)),
             Self::EconomicDispatch => ComponentKind::Market(read_economic_dispatch(reader)),
+            Self::Nis => ComponentKind::Grid(read_nis(reader)),
+            Self::Cis => ComponentKind::Grid(read_cis(reader)),
+            Self::Grid => ComponentKind::Grid(read_grid(reader)),
+            Self::NetworkStatePredictor => ComponentKind::Grid(read_predictor(reader)),
+            Self::StateMonitoring => ComponentKind::Grid(read_state_monitoring(reader)),
+            Self::LocalFlexibilityMarket => ComponentKind::Market(read_flexibility_market(reader)),
             Self::DroopGenerator => ComponentKind::DroopGenerator(read_droop_generator(name, reader)),
             Self::VoltageDependentLoad => {
                 ComponentKind::VoltageDependentLoad(read_voltage_dependent_load(name, reader))

@@ -82,6 +82,12 @@ impl<'a> Reader<'a> {
         self.given(name).is_some()
     }
 
+    /// Whether something has been found wrong with the variable.
+    #[must_use]
+    pub fn is_wrong(&self, name: &'static str) -> bool {
+        self.errors.borrow().iter().any(|error| error.name == name)
+    }
+
     /// Notes that the variable is not as `expected`.
     pub fn reject(&self, name: &'static str, expected: impl Into<String>) {
         let found = self.variables.0.get(&OsString::from(name));
@@ -144,8 +150,7 @@ impl<'a> Reader<'a> {
     ) -> Option<T> {
         if !self.is_given(name) {
             // A value that is not UTF-8 has been told already.
-            let told = self.errors.borrow().iter().any(|error| error.name == name);
-            if !told {
+            if !self.is_wrong(name) {
                 self.reject(name, expected);
             }
             return None;

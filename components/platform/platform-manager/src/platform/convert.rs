@@ -1,30 +1,31 @@
 //! A SimCES run configuration as one of gridloop's own: [`convert`].
 //!
 //! Components that gridloop has run inside of `gridloop run`; the others are waited for as external ones, with a comment
-//! saying what they were. What a component is told is what its process would read from its environment, so both ways of
-//! running it agree.
+//! saying what they were. What a component is told is what its process would read from its environment, and from the
+//! Start message, so both ways of running it agree.
 
-use super::manifest::Manifests;
+mod market;
+mod network;
+mod paths;
+mod resources;
+mod toml;
+
+pub use paths::Folders;
+
+use super::manifest::{Manifest, Manifests};
 use super::parameters;
 use super::run_file::{Process, RunFile};
 use super::yaml::Node;
 use crate::configuration::ComponentKind;
 use crate::environment::{Kind, Reader, Variables};
-use gridloop_resources::{RESOURCE_STATE_TOPIC, ResourceType};
 use gridloop_service::{Diagnostic, Diagnostics, Text};
+use serde_json::{Map, Value as Json};
 use std::fmt::Write as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
+use toml::{Table, key_of, list, quoted};
 
-/// Where files are, before and after.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Folders {
-    /// The folder of the run configuration, absolute.
-    pub run: PathBuf,
-    /// The folder that the TOML is for, absolute.
-    pub toml: PathBuf,
-    /// Paths that begin with the first are files of the second.
-    pub resources: Option<(String, PathBuf)>,
-}
+/// What stands for the name of the Start message's file, which is not there yet and need not be.
+const START_FILE: &str = "SIMULATION_START_MESSAGE_FILENAME";
 
 /// Converts a run configuration; the text of the TOML.
 ///
@@ -36,17 +37,19 @@ pub fn convert(
     manifests: &Manifests,
     folders: &Folders,
 ) -> Result<String, Diagnostics> {
-    let mut converter =
-        Converter { text, folders, problems: Vec::new(), components: String::new(), externals: Vec::new() };
+    let mut converter = Converter {
+        text,
+        folders,
+        parameters: start_parameters(run, manifests),
+        problems: Vec::new(),
+        components: String::new(),
+        externals: Vec::new(),
+    };
     for component_type in &run.types {
         match manifests.get(&component_type.name) {
             Ok(manifest) => {
-                let kind = if manifest.external { None } else { native(&manifest.name) };
                 for process in &component_type.processes {
-                    let given: Vec<_> =
-                        process.attributes.iter().map(|(name, _, value)| (name.as_str(), value)).collect();
-                    let variables = parameters::variables(manifest, &given);
-                    converter.process(&manifest.name, process, kind, variables);
+                    converter.process(manifest, process);
                 }
             }
             Err(problems) => {
@@ -67,18 +70,47 @@ pub fn convert(
 
 /// The kind of component that gridloop has for a type.
 fn native(component_type: &str) -> Option<Kind> {
-    match component_type {
-        "StaticTimeSeriesResource" => Some(Kind::StaticTimeSeries),
-        "SetpointSeries" => Some(Kind::SetpointSeries),
-        "Dummy" => Some(Kind::Dummy),
-        "SimpleComponent" => Some(Kind::Simple),
-        _ => None,
-    }
+    Some(match component_type {
+        "StaticTimeSeriesResource" => Kind::StaticTimeSeries,
+        "SetpointSeries" => Kind::SetpointSeries,
+        "Dummy" => Kind::Dummy,
+        "SimpleComponent" => Kind::Simple,
+        "StorageResource" => Kind::Storage,
+        "StaticTimeSeriesResourceForecaster" => Kind::ResourceForecaster,
+        "PriceForecaster" => Kind::PriceForecaster,
+        "controller" => Kind::Controller,
+        "EconomicDispatch" => Kind::EconomicDispatch,
+        "NIS" => Kind::Nis,
+        "CIS" => Kind::Cis,
+        "Grid" => Kind::Grid,
+        "NetworkStatePredictor" => Kind::NetworkStatePredictor,
+        "StateMonitoring" => Kind::StateMonitoring,
+        "lfm" => Kind::LocalFlexibilityMarket,
+        "DroopGenerator" => Kind::DroopGenerator,
+        "VoltageDependentLoad" => Kind::VoltageDependentLoad,
+        _ => return None,
+    })
+}
+
+/// ProcessParameters of the Start message that a Platform Manager would publish, as far as components are concerned.
+fn start_parameters(run: &RunFile, manifests: &Manifests) -> Map<String, Json> {
+    let types = run.types.iter().filter_map(|component_type| {
+        let manifest = manifests.get(&component_type.name).ok()?;
+        let blocks = component_type.processes.iter();
+        let blocks = blocks.map(|it| (it.name.clone(), parameters::block(manifest, &given(it))));
+        Some((component_type.name.clone(), Json::Object(blocks.collect())))
+    });
+    types.collect()
+}
+
+fn given(process: &Process) -> Vec<(&str, &Node)> {
+    process.attributes.iter().map(|(name, _, value)| (name.as_str(), value)).collect()
 }
 
 struct Converter<'a> {
     text: &'a Text,
     folders: &'a Folders,
+    parameters: Map<String, Json>,
     problems: Vec<Diagnostic>,
     components: String,
     /// Name and type.
@@ -86,137 +118,102 @@ struct Converter<'a> {
 }
 
 impl Converter<'_> {
-    fn process(
-        &mut self,
-        component_type: &str,
-        process: &Process,
-        kind: Option<Kind>,
-        variables: Vec<(String, String)>,
-    ) {
-        let Some(kind) = kind else {
-            self.externals.push((process.name.clone(), component_type.to_owned()));
-            return;
-        };
-        let variables: Variables = variables.into_iter().collect();
+    fn process(&mut self, manifest: &Manifest, process: &Process) {
+        let kind = if manifest.external { None } else { native(&manifest.name) };
+        let Some(kind) = kind else { return self.external(manifest, process) };
+        let variables = parameters::variables(manifest, &given(process)).into_iter();
+        let start_file = (START_FILE.to_owned(), "start.json".to_owned());
+        let variables: Variables = variables.chain([start_file]).collect();
         let reader = Reader::new(&variables);
         let made = kind.read(&process.name, &reader);
         if let Err(errors) = reader.finish() {
-            let place = process.place.clone();
-            let told = errors.0.iter().map(|error| {
-                self.text.diagnostic(
-                    place.clone(),
-                    format!("`{}` cannot be a {component_type}: {error}", process.name),
-                )
-            });
-            self.problems.extend(told);
+            for error in &errors.0 {
+                self.refuse(manifest, process, &error.to_string());
+            }
             return;
         }
-        match self.keys(&made) {
-            Some(keys) => self.component(&process.name, &keys),
-            None => self.externals.push((process.name.clone(), component_type.to_owned())),
+        match self.table(&process.name, &made) {
+            Ok(Some(table)) => {
+                let path = format!("component.{}", key_of(&process.name));
+                self.components.push_str(&table.written(&path));
+            }
+            Ok(None) => self.external(manifest, process),
+            Err(reason) => self.refuse(manifest, process, &reason),
         }
     }
 
-    fn component(&mut self, name: &str, keys: &[(&str, String)]) {
-        let header = if is_bare(name) { name.to_owned() } else { quoted(name) };
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.components, "\n[component.{header}]");
-        for (key, value) in keys {
-            let _ = writeln!(self.components, "{key} = {value}");
-        }
+    fn external(&mut self, manifest: &Manifest, process: &Process) {
+        self.externals.push((process.name.clone(), manifest.name.clone()));
     }
 
-    /// The keys of its section; `None` for what the configuration has no key for.
-    fn keys(&self, kind: &ComponentKind) -> Option<Vec<(&'static str, String)>> {
-        let number = |number: f64| format!("{number:?}");
-        let text = |text: &str| quoted(text);
-        Some(match kind {
-            ComponentKind::Resource(_)
-            | ComponentKind::Grid(_)
-            | ComponentKind::Market(_)
-            | ComponentKind::Congestion(_) => return None,
-            ComponentKind::StaticTimeSeries(settings) if settings.topic != RESOURCE_STATE_TOPIC => {
-                return None;
-            }
-            ComponentKind::StaticTimeSeries(settings) => {
-                let resource_type =
-                    if settings.resource_type == ResourceType::Load { "Load" } else { "Generator" };
-                let mut keys = vec![
-                    ("kind", text("static-time-series")),
-                    ("resource_type", text(resource_type)),
-                    ("file", self.file(&settings.series.file)),
-                ];
-                keys.extend(delimiter(settings.series.delimiter));
-                keys
-            }
-            ComponentKind::SetpointSeries(settings) => {
-                let mut keys = vec![("kind", text("setpoint-series")), ("file", self.file(&settings.file))];
-                keys.extend(delimiter(settings.delimiter));
-                keys
-            }
-            ComponentKind::Dummy(settings) => vec![
-                ("kind", text("dummy")),
-                ("topic", text(&settings.topic)),
-                ("min_sleep_s", number(settings.min_sleep.as_secs_f64())),
-                ("max_sleep_s", number(settings.max_sleep.as_secs_f64())),
-                ("error_chance", number(settings.error_chance)),
-                ("send_miss_chance", number(settings.send_miss_chance)),
-                ("receive_miss_chance", number(settings.receive_miss_chance)),
-                ("warning_chance", number(settings.warning_chance)),
-                ("seed", settings.seed.to_string()),
-            ],
-            ComponentKind::Simple(settings) => vec![
-                ("kind", text("simple")),
-                ("value", number(settings.value)),
-                ("inputs", list(settings.inputs.iter())),
-                ("output_delay_s", number(settings.output_delay.as_secs_f64())),
-                ("topic", text(&settings.topic)),
-            ],
-            ComponentKind::DroopGenerator(settings) => vec![
-                ("kind", text("droop-generator")),
-                ("grid", text(&settings.bus.grid)),
-                ("bus", text(&settings.bus.name)),
-                ("loads", list(settings.loads.iter())),
-                ("customer_id", text(&settings.customer_id)),
-                ("no_load_voltage_kv", number(settings.no_load_voltage_kv)),
-                ("droop_percent", number(settings.droop_percent)),
-                ("rated_power_kw", number(settings.rated_power_kw)),
-                ("tolerance_kv", number(settings.tolerance_kv)),
-                ("rounds_max", settings.rounds_max.to_string()),
-            ],
-            ComponentKind::VoltageDependentLoad(settings) => vec![
-                ("kind", text("voltage-dependent-load")),
-                ("grid", text(&settings.bus.grid)),
-                ("bus", text(&settings.bus.name)),
-                ("customer_id", text(&settings.customer_id)),
-                ("consumption_kw", number(settings.consumption_kw)),
-                ("growth_kw", number(settings.growth_kw)),
-                ("nominal_voltage_kv", number(settings.nominal_voltage_kv)),
-                ("exponent", number(settings.exponent)),
-                ("rounds_max", settings.rounds_max.to_string()),
-            ],
+    fn refuse(&mut self, manifest: &Manifest, process: &Process, reason: &str) {
+        let message = format!("`{}` cannot be a {}: {reason}", process.name, manifest.name);
+        self.problems.push(self.text.diagnostic(process.place.clone(), message));
+    }
+
+    /// The table of a component; `None` for what the configuration has no key for.
+    fn table(&self, name: &str, kind: &ComponentKind) -> Result<Option<Table>, String> {
+        Ok(match kind {
+            ComponentKind::StaticTimeSeries(settings) => resources::static_time_series(settings, self),
+            ComponentKind::SetpointSeries(settings) => Some(resources::setpoint_series(settings, self)),
+            ComponentKind::Resource(kind) => resources::resource(kind, self)?,
+            ComponentKind::Grid(kind) => network::table(kind, self),
+            ComponentKind::Market(kind) => market::table(name, kind, &self.parameters)?,
+            ComponentKind::Congestion(_) => None,
+            ComponentKind::Dummy(settings) => Some(
+                Table::of("dummy")
+                    .text("topic", &settings.topic)
+                    .number("min_sleep_s", settings.min_sleep.as_secs_f64())
+                    .number("max_sleep_s", settings.max_sleep.as_secs_f64())
+                    .number("error_chance", settings.error_chance)
+                    .number("send_miss_chance", settings.send_miss_chance)
+                    .number("receive_miss_chance", settings.receive_miss_chance)
+                    .number("warning_chance", settings.warning_chance)
+                    .key("seed", settings.seed),
+            ),
+            ComponentKind::Simple(settings) => Some(
+                Table::of("simple")
+                    .number("value", settings.value)
+                    .texts("inputs", &settings.inputs)
+                    .number("output_delay_s", settings.output_delay.as_secs_f64())
+                    .text("topic", &settings.topic),
+            ),
+            ComponentKind::DroopGenerator(settings) => Some(
+                Table::of("droop-generator")
+                    .text("grid", &settings.bus.grid)
+                    .text("bus", &settings.bus.name)
+                    .texts("loads", &settings.loads)
+                    .text("customer_id", &settings.customer_id)
+                    .number("no_load_voltage_kv", settings.no_load_voltage_kv)
+                    .number("droop_percent", settings.droop_percent)
+                    .number("rated_power_kw", settings.rated_power_kw)
+                    .number("tolerance_kv", settings.tolerance_kv)
+                    .key("rounds_max", settings.rounds_max),
+            ),
+            ComponentKind::VoltageDependentLoad(settings) => Some(
+                Table::of("voltage-dependent-load")
+                    .text("grid", &settings.bus.grid)
+                    .text("bus", &settings.bus.name)
+                    .text("customer_id", &settings.customer_id)
+                    .number("consumption_kw", settings.consumption_kw)
+                    .number("growth_kw", settings.growth_kw)
+                    .number("nominal_voltage_kv", settings.nominal_voltage_kv)
+                    .number("exponent", settings.exponent)
+                    .key("rounds_max", settings.rounds_max),
+            ),
         })
     }
 
     /// The same file as seen from the folder of the TOML.
     fn file(&self, file: &Path) -> String {
-        let written = file.to_string_lossy();
-        let mapped = self.folders.resources.as_ref().and_then(|(prefix, folder)| {
-            let rest = written.strip_prefix(prefix.as_str())?.strip_prefix('/')?;
-            Some(folder.join(rest))
-        });
-        let absolute = self.folders.run.join(mapped.as_deref().unwrap_or(file));
-        let path = if mapped.is_none() && file.is_absolute() {
-            absolute
-        } else {
-            relative(&absolute, &self.folders.toml)
-        };
-        quoted(&path.to_string_lossy())
+        self.folders.file(file).to_string_lossy().into_owned()
     }
-}
 
-fn delimiter(delimiter: char) -> Option<(&'static str, String)> {
-    (delimiter != ',').then(|| ("delimiter", quoted(&delimiter.to_string())))
+    /// The names of the processes of a type.
+    fn names_of(&self, component_type: &str) -> Vec<String> {
+        let processes = self.parameters.get(component_type).and_then(Json::as_object);
+        processes.map(|processes| processes.keys().cloned().collect()).unwrap_or_default()
+    }
 }
 
 fn head(origin: &str, run: &RunFile) -> String {
@@ -263,67 +260,4 @@ fn manager(run: &RunFile, externals: &[(String, String)]) -> String {
     }
     let _ = writeln!(text, "external_components = {}", list(externals.iter().map(|(name, _)| name)));
     text + "\n[bus]\nurl = \"amqp://localhost\"    # where the external components are\n"
-}
-
-fn list<'s>(items: impl Iterator<Item = &'s String>) -> String {
-    format!("[{}]", items.map(|item| quoted(item)).collect::<Vec<_>>().join(", "))
-}
-
-fn is_bare(key: &str) -> bool {
-    !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
-}
-
-/// A basic string of TOML.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from('"');
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => quoted.extend(['\\', character]),
-            '\n' => quoted.push_str("\\n"),
-            control if control.is_control() => {
-                let _ = write!(quoted, "\\u{:04X}", u32::from(control));
-            }
-            plain => quoted.push(plain),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
-/// `path` as seen from `folder`; both absolute.
-fn relative(path: &Path, folder: &Path) -> PathBuf {
-    let (path, folder) = (plain(path), plain(folder));
-    let shared = path.iter().zip(&folder).take_while(|(left, right)| left == right).count();
-    let up = std::iter::repeat_n(Component::ParentDir, folder.len() - shared);
-    let down = path[shared..].iter().map(|name| Component::Normal(name));
-    up.chain(down).collect()
-}
-
-/// The names in an absolute path, `.` and `..` resolved by their spelling.
-fn plain(path: &Path) -> Vec<std::ffi::OsString> {
-    let mut names = Vec::new();
-    for component in path.components() {
-        match component {
-            Component::Normal(name) => names.push(name.to_owned()),
-            Component::ParentDir => {
-                names.pop();
-            }
-            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
-        }
-    }
-    names
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_told_as_seen_from_the_folder_of_the_result() {
-        let seen =
-            |path: &str, folder: &str| relative(Path::new(path), Path::new(folder)).display().to_string();
-        assert_eq!(seen("/a/b/c.csv", "/a/b"), "c.csv");
-        assert_eq!(seen("/a/b/c.csv", "/a/d/e"), "../../b/c.csv");
-        assert_eq!(seen("/a/./x/../b/c.csv", "/"), "a/b/c.csv");
-    }
 }

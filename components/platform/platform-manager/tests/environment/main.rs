@@ -4,6 +4,7 @@
 
 mod configuration;
 mod manifests;
+mod network;
 mod process;
 mod refusals;
 mod runs;

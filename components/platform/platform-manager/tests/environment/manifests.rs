@@ -22,7 +22,7 @@ const WITHOUT_ATTRIBUTE: [&str; 8] = [
     "SIMULATION_START_MESSAGE_FILENAME",
 ];
 
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 20] = [
     "SimulationManager",
     "LogWriter",
     "StaticTimeSeriesResource",
@@ -32,8 +32,14 @@ const NAMES: [&str; 14] = [
     "StorageResource",
     "StaticTimeSeriesResourceForecaster",
     "PriceForecaster",
-    "Controller",
+    "controller",
     "EconomicDispatch",
+    "NIS",
+    "CIS",
+    "Grid",
+    "NetworkStatePredictor",
+    "StateMonitoring",
+    "lfm",
     "DroopGenerator",
     "VoltageDependentLoad",
     "Gateway",
@@ -64,8 +70,14 @@ fn asked(name: &str) -> Option<BTreeSet<&'static str>> {
         "StorageResource" => Some(Kind::Storage),
         "StaticTimeSeriesResourceForecaster" => Some(Kind::ResourceForecaster),
         "PriceForecaster" => Some(Kind::PriceForecaster),
-        "Controller" => Some(Kind::Controller),
+        "controller" => Some(Kind::Controller),
         "EconomicDispatch" => Some(Kind::EconomicDispatch),
+        "NIS" => Some(Kind::Nis),
+        "CIS" => Some(Kind::Cis),
+        "Grid" => Some(Kind::Grid),
+        "NetworkStatePredictor" => Some(Kind::NetworkStatePredictor),
+        "StateMonitoring" => Some(Kind::StateMonitoring),
+        "lfm" => Some(Kind::LocalFlexibilityMarket),
         "DroopGenerator" => Some(Kind::DroopGenerator),
         "VoltageDependentLoad" => Some(Kind::VoltageDependentLoad),
         _ => return None,
@@ -151,6 +163,20 @@ fn attributes_and_variables_of_types_that_the_python_platform_has_are_the_same()
         (
             "PriceForecaster",
             "PriceForecasterStateCsvFile=PRICE_FORECASTER_STATE_CSV_FILE ForecastHorizon=FORECAST_HORIZON PriceForecasterStateCsvDelimiter=PRICE_FORECASTER_STATE_CSV_DELIMITER",
+        ),
+        ("NIS", "NIS-File=NIS_JSON_FILE BusDataTopic=BUS_DATA_TOPIC ComponentDataTopic=COMPONENT_DATA_TOPIC"),
+        ("CIS", "CIS-File=CIS_JSON_FILE CustomerDataTopic=CIS_DATA_TOPIC"),
+        (
+            "Grid",
+            "Grid=GRID_ID Resources=NUM_OF_RESOURCES ResourceCategories=RESOURCE_CATEGORIES StorageResourceList=STORAGE_RESOURCE_LIST RootBus=ROOT_BUS_VOLTAGE PowerFlowPercision=POWER_FLOW_PERCISION MaxIteration=MAX_ITERATION ApparentPowerBase=APPARENT_POWER_BASE",
+        ),
+        (
+            "NetworkStatePredictor",
+            "Grid=GRID_ID Resources=NUM_OF_RESOURCES ResourceCategories=RESOURCE_CATEGORIES ForecastHorizon=FORECAST_HORIZON RootBus=ROOT_BUS_VOLTAGE PowerFlowPercision=POWER_FLOW_PERCISION MaxIteration=MAX_ITERATION ApparentPowerBase=APPARENT_POWER_BASE",
+        ),
+        (
+            "lfm",
+            "MarketOpeningTime=MarketOpeningTime MarketClosingTime=MarketClosingTime FlexibilityProviderList=FlexibilityProviderList FlexibilityProcurerList=FlexibilityProcurerList",
         ),
         (
             "Dummy",

@@ -36,7 +36,7 @@ fn common(more: &[(&str, &str)]) -> Result<Common, Vec<String>> {
     read(&[&RUN[..], more].concat(), Common::read)
 }
 
-fn kind(kind: Kind, variables: &[(&str, &str)]) -> Result<ComponentKind, Vec<String>> {
+pub(crate) fn kind(kind: Kind, variables: &[(&str, &str)]) -> Result<ComponentKind, Vec<String>> {
     read(variables, |reader| kind.read("home1", reader))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `values` holds values of run configurations against PyYAML and Python's `str()`, `hostile` files that nobody means
 //! well with, `mapping` what is planned for which configuration; `arguments` is about what is refused before anything
-//! happens, `runs` about whole runs over a RabbitMQ of the test's own,
+//! happens, `runs` about whole runs over a RabbitMQ of the test's own, `network` about one with a network in it,
 //! `mixed` about one of which half is Python.
 
 mod arguments;
@@ -10,6 +10,7 @@ mod converting;
 mod hostile;
 mod mapping;
 mod mixed;
+mod network;
 mod runs;
 mod values;
 
