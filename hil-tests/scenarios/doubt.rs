@@ -127,3 +127,23 @@ fn a_value_that_is_missing_for_a_while_opens_the_loop_for_that_while_and_the_ver
         assert!(told.iter().any(|told| told.contains(part)), "{part}: {told:?}");
     }
 }
+
+#[test]
+fn a_device_that_dies_and_comes_back_finds_the_loop_closed_again() {
+    let mut configuration = configuration(&["simulation.epochs=30"]);
+    let (from, until) = (MonoTime::from_nanos(4_500_000_000), MonoTime::from_nanos(8_500_000_000));
+    let plan = move |_, now| (now >= from && now < until).then_some(Mishap::LinkLost { done: false });
+    spoil(&mut configuration, "pv7", Box::new(plan));
+    let run = run(configuration);
+    let (first, last) = (doubted(&run)[0], doubted(&run).last().copied().unwrap_or_default());
+    assert!(first >= 5 && last < 25, "doubted from epoch {first} to {last}");
+    for epoch in last + 2..=30 {
+        assert!(run.one(PV7, epoch).warnings().is_empty(), "{epoch}: {:?}", run.one(PV7, epoch).warnings());
+    }
+    let blind = found(&run, "control", "epochs_without_state");
+    assert_eq!(
+        blind,
+        found(&run, "grid", "unreliable_epochs"),
+        "blind while the network is doubted, and no longer"
+    );
+}

@@ -113,10 +113,10 @@ fn write_device(text: &mut String, device: &DeviceReport) -> std::fmt::Result {
             device.unreliable_epochs, device.fallback_epochs
         )?;
     }
-    if device.network_states_followed + device.network_states_ignored > 0 {
+    if device.network_states_ignored + device.epochs_without_network > 0 {
         writeln!(
             text,
-            "  followed {} states of the network, not {} others; none came for too long in {} epochs",
+            "  followed the network {} times, did NOT follow {} states of it; without it for too long in {} epochs",
             device.network_states_followed, device.network_states_ignored, device.epochs_without_network
         )?;
     }
