@@ -106,6 +106,10 @@ pub struct Bridge {
     newest: Option<Setpoint>,
     /// The tap position that was published last, by which the network may have calculated.
     published_position: Option<i32>,
+    /// The newest state of the network was not followed, for a reason of this device's own.
+    ignores_network: bool,
+    /// The newest results say that the network has said no voltage for too long.
+    without_network: bool,
     opened_at: MonoTime,
     phase: Phase,
 }
@@ -126,6 +130,8 @@ impl Bridge {
             warnings: Vec::new(),
             newest: None,
             published_position: None,
+            ignores_network: false,
+            without_network: false,
             opened_at,
             phase,
         }
@@ -167,7 +173,7 @@ impl Bridge {
         let passed = passed.filter(|_| trouble.is_none());
         self.equipment.journal.asked(origin.epoch, asked, passed, why.or_else(|| trouble.clone()));
         if let Some(trouble) = trouble {
-            self.warn(WarningKind::Internal, &trouble);
+            self.warn(WarningKind::Input, &trouble);
         }
         let Some(command) = passed else { return false };
         guard.passed(command, mode, drives, arrived_at);
@@ -244,7 +250,15 @@ impl Bridge {
 
     fn warn(&mut self, kind: WarningKind, explanation: &str) {
         tracing::warn!(device = %self.settings.name, "{explanation}");
-        self.warnings.push(Warning::new(kind, &format!("{}: {explanation}", self.settings.name)));
+        self.warn_on_the_bus(kind, explanation);
+    }
+
+    /// The next results say it, once.
+    fn warn_on_the_bus(&mut self, kind: WarningKind, explanation: &str) {
+        let warning = Warning::new(kind, &format!("{}: {explanation}", self.settings.name));
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
     }
 
     /// Whether to publish now, and if not, until when to wait at most.
@@ -295,8 +309,8 @@ impl Bridge {
             self.equipment.measures.device_to_bus.add(now.since(asked_at));
         }
         self.equipment.journal.epoch_ended(|asked| convert::measured(asked, value), unreliable, substituted);
-        for warning in self.equipment.journal.take_warnings() {
-            self.warn(WarningKind::Internal, &warning);
+        for (kind, warning) in self.equipment.journal.take_warnings() {
+            self.warn(kind, &warning);
         }
         if substituted {
             self.warn(WarningKind::InputUnreliable, "substituted by its simulated twin");

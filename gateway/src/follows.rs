@@ -5,9 +5,12 @@
 //! `node` follows that phase, any other the mean of the three, as soon as all three are there. What is late, incomplete,
 //! implausible or doubted by its own sender is not followed, and the reason is told.
 
+use crate::follows::doubts::NetworkDoubts;
 use crate::twin::TwinSettings;
-use gridloop_messages::{Body, Conductor, Message, NetworkState, Warning, WarningKind, topic};
+use gridloop_messages::{Body, Conductor, Message, NetworkState, Warning, topic};
 use gridloop_service::Section;
+
+pub(crate) mod doubts;
 
 /// What a device follows, and how.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,8 +65,10 @@ pub(crate) fn read_follows(section: &Section<'_>, twin: Option<&TwinSettings>) -
     }
     let about = "Line-to-neutral voltage of the bus in V, where it is not that of the device.";
     let of_bus = section.number("bus_nominal_voltage_v", about).within(1.0..=1e6).optional();
-    let lowest = section.number("min_voltage_pu", "Lowest voltage followed, in parts of the nominal one.");
-    let lowest = lowest.within(0.0..=1.0).or(0.5);
+    let about = "Lowest voltage followed, in parts of the nominal one. Default: 0, a dip reaches the plant; 0.5 where the \
+                 device is told it.";
+    let told = by == Some(FollowBy::Setpoint);
+    let lowest = section.number("min_voltage_pu", about).within(0.0..=1.0).or(if told { 0.5 } else { 0.0 });
     let highest = section.number("max_voltage_pu", "Highest voltage followed, in parts of the nominal one.");
     let highest = highest.within(1.0..=3.0).or(1.5);
     let about = "Epochs without a voltage before results carry a warning.";
@@ -116,6 +121,8 @@ pub(crate) enum Heard {
     Voltage(f64),
     /// It is not followed, for this reason.
     Ignored(String),
+    /// It is not followed because its sender says that it may not be right.
+    Doubted(String),
 }
 
 /// A device that follows a bus.
@@ -130,12 +137,14 @@ pub(crate) struct Following {
     phases_v: [Option<f64>; 3],
     /// The newest epoch whose voltage was followed; 0 before the first.
     followed_epoch: u64,
+    /// Where it is told for all devices together what networks doubt.
+    doubts: NetworkDoubts,
 }
 
 impl Following {
-    pub(crate) fn new(settings: FollowSettings, node: Option<u8>) -> Self {
+    pub(crate) fn new(settings: FollowSettings, node: Option<u8>, doubts: NetworkDoubts) -> Self {
         let grid = settings.grid.clone();
-        Self { settings, node, grid, phases_v: [None; 3], followed_epoch: 0 }
+        Self { settings, node, grid, phases_v: [None; 3], followed_epoch: 0, doubts }
     }
 
     pub(crate) fn by(&self) -> FollowBy {
@@ -185,8 +194,13 @@ impl Following {
         if self.node.is_some_and(|node| usize::from(node) != phase + 1) {
             return Heard::Nothing;
         }
-        if let Err(why) = self.acceptable(grid, &voltage.bus, voltage.magnitude_kv * 1000.0, message) {
+        if let Err(why) = self.acceptable(grid, &voltage.bus, voltage.magnitude_kv * 1000.0) {
             return Heard::Ignored(why);
+        }
+        let (doubt, epoch) = (message.doubt().map(Warning::as_str), message.epoch_number().unwrap_or(0));
+        self.doubts.hears(grid, epoch, doubt);
+        if let Some(doubt) = doubt.filter(|_| !self.settings.despite_warnings) {
+            return Heard::Doubted(format!("grid {grid} warns: {doubt}"));
         }
         self.grid.get_or_insert_with(|| grid.to_owned());
         if let Some(slot) = self.phases_v.get_mut(phase) {
@@ -197,12 +211,11 @@ impl Following {
             (None, [Some(a), Some(b), Some(c)]) => (a + b + c) / 3.0,
             (None, _) => return Heard::Nothing,
         };
-        let epoch = message.epoch_number().unwrap_or(0);
         self.followed_epoch = self.followed_epoch.max(epoch);
         Heard::Voltage(bus_v * (self.settings.nominal_voltage_v / self.settings.bus_nominal_voltage_v))
     }
 
-    fn acceptable(&self, grid: &str, bus: &str, bus_v: f64, message: &Message) -> Result<(), String> {
+    fn acceptable(&self, grid: &str, bus: &str, bus_v: f64) -> Result<(), String> {
         let settings = &self.settings;
         if let Some(listened) = self.grid.as_deref().filter(|listened| *listened != grid) {
             return Err(format!(
@@ -219,19 +232,7 @@ impl Following {
                 "{bus_v:.1} V at bus {bus} is {voltage_pu:.3} of the nominal voltage, outside {lowest} to {highest}"
             ));
         }
-        match self.doubt(message) {
-            Some(warning) => Err(format!("grid {grid} warns: {}", warning.as_str())),
-            None => Ok(()),
-        }
-    }
-
-    /// The warning by which the network says that its result may not be right.
-    fn doubt<'m>(&self, message: &'m Message) -> Option<&'m Warning> {
-        let kinds = [WarningKind::Convergence, WarningKind::Input, WarningKind::Internal];
-        let doubts =
-            |warning: &&Warning| kinds.iter().any(|kind| warning.as_str().starts_with(kind.as_str()));
-        let warnings = &message.header.epoch.as_ref()?.warnings;
-        warnings.iter().find(doubts).filter(|_| !self.settings.despite_warnings)
+        Ok(())
     }
 
     /// What is missing as the results of an epoch are published. The voltage of that epoch comes only after them.

@@ -5,6 +5,7 @@ use crate::control::Controlled;
 use crate::convert;
 use crate::drivers::OpenError;
 use crate::fallback::{Fallback, SourceSwitch};
+use crate::follows::doubts::NetworkDoubts;
 use crate::follows::{FollowBy, Following};
 use crate::journal::{DeviceReport, Facts, Journal};
 use crate::measures::Measures;
@@ -154,6 +155,7 @@ impl Gateway {
         surroundings: Surroundings,
     ) -> Result<(Self, Vec<StartedDevice>), StartError> {
         let total = Total::new(surroundings.total);
+        let doubts = NetworkDoubts::default();
         let mut devices = Vec::new();
         let mut opened = Vec::new();
         for device in settings {
@@ -162,7 +164,7 @@ impl Gateway {
         }
         let mut started = Vec::new();
         for (running, device) in devices.iter_mut().zip(&opened) {
-            started.push(running.join(device, &surroundings, &total).await);
+            started.push(running.join(device, &surroundings, &total, &doubts).await);
             running.standing = running.task.handle().image().description.as_ref().and_then(|it| it.standing);
         }
         Ok((Self { devices }, started))
@@ -349,6 +351,7 @@ impl Running {
         settings: &DeviceSettings,
         surroundings: &Surroundings,
         total: &Total,
+        doubts: &NetworkDoubts,
     ) -> StartedDevice {
         let Surroundings { timing, clock, audit, .. } = surroundings;
         let handle = self.task.handle();
@@ -376,7 +379,8 @@ impl Running {
                 let twin = self.twin.as_ref();
                 let twin = twin.map(|it| Twin { device: it.task.handle(), plant: it.plant.clone() });
                 let (device, switch, audit) = (handle.clone(), self.switch.clone(), audit.clone());
-                let following = settings.follows.clone().map(|it| Following::new(it, settings.node));
+                let following = settings.follows.clone();
+                let following = following.map(|it| Following::new(it, settings.node, doubts.clone()));
                 let of_twin = self.twin.as_ref().map(|it| it.plant.terminals());
                 let terminals = self.terminals.iter().cloned().chain(of_twin).collect();
                 let equipment = Equipment {

@@ -4,6 +4,7 @@ use crate::convert;
 use crate::measures::Measures;
 use crate::safety::guard::Notice;
 use gridloop_device::{Command, Disarmed, Occurrence, Percentiles, Statistics};
+use gridloop_messages::WarningKind;
 use gridloop_metrics::Distribution;
 use serde::Serialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,7 +31,7 @@ struct Story {
     followed: u64,
     network_ignored: u64,
     without_network: u64,
-    warnings: Vec<String>,
+    warnings: Vec<(WarningKind, String)>,
 }
 
 #[derive(Debug)]
@@ -193,36 +194,35 @@ impl Journal {
             Occurrence::Refused { setpoint, reason } => {
                 story.refused += 1;
                 story.remark(setpoint.command, reason);
-                story
-                    .warnings
-                    .push(format!("the device refused {}: {reason}", convert::describe(&setpoint.command)));
+                let command = convert::describe(&setpoint.command);
+                story.refusal(format!("the device refused {command}: {reason}"));
             }
             Occurrence::NotAccepted { setpoint, reason } => {
                 story.refused += 1;
                 story.remark(setpoint.command, &reason.to_string());
-                story.warnings.push(format!("{} refused: {reason}", convert::describe(&setpoint.command)));
+                story.refusal(format!("{} refused: {reason}", convert::describe(&setpoint.command)));
             }
             Occurrence::OutcomeUnknown(setpoint) => {
                 story.remark(setpoint.command, "the outcome of a write was unknown");
-                story.warnings.push(format!("outcome of {} unknown", convert::describe(&setpoint.command)));
+                story.event(format!("outcome of {} unknown", convert::describe(&setpoint.command)));
             }
             Occurrence::Restored { setpoint, .. } => {
                 story.restored += 1;
                 let command = convert::describe(&setpoint.command);
-                story.warnings.push(format!("the device no longer held {command}; it was written again"));
+                story.event(format!("the device no longer held {command}; it was written again"));
             }
             Occurrence::DeadMan(setpoint) => {
                 story.dead_man_releases += 1;
                 story.remark(setpoint.command, "released by the dead-man timer");
-                story.warnings.push("no newer setpoint came: the device is being released".into());
+                story.event("no newer setpoint came: the device is being released".into());
             }
-            Occurrence::ReleaseFailed(reason) => story.warnings.push(format!("release failed: {reason}")),
+            Occurrence::ReleaseFailed(reason) => story.event(format!("release failed: {reason}")),
             Occurrence::WouldApply(setpoint) => story.remark(setpoint.command, "dry run: not written"),
             Occurrence::Disarmed(Disarmed::LeaseExpired) => {
-                story.warnings.push("the time is up for which it was armed".into());
+                story.event("the time is up for which it was armed".into());
             }
-            Occurrence::Disarmed(Disarmed::OnRequest) => story.warnings.push("it was disarmed".into()),
-            Occurrence::Armed(_) => story.warnings.push("it was armed".into()),
+            Occurrence::Disarmed(Disarmed::OnRequest) => story.event("it was disarmed".into()),
+            Occurrence::Armed(_) => story.event("it was armed".into()),
             Occurrence::Connected(_)
             | Occurrence::LinkLost(_)
             | Occurrence::Writing { .. }
@@ -250,7 +250,7 @@ impl Journal {
                 what
             }
         };
-        story.warnings.push(warning);
+        story.event(warning);
     }
 
     /// What the device did at the end of an epoch.
@@ -277,7 +277,7 @@ impl Journal {
     }
 
     /// What the next result must warn of. Each warning is given once.
-    pub(crate) fn take_warnings(&self) -> Vec<String> {
+    pub(crate) fn take_warnings(&self) -> Vec<(WarningKind, String)> {
         std::mem::take(&mut self.story().warnings)
     }
 
@@ -339,6 +339,16 @@ pub(crate) struct Facts {
 }
 
 impl Story {
+    /// What was asked was not done: `warning.input`.
+    fn refusal(&mut self, what: String) {
+        self.warnings.push((WarningKind::Input, what));
+    }
+
+    /// Something happened that makes no measured value less true: `warning.other`.
+    fn event(&mut self, what: String) {
+        self.warnings.push((WarningKind::Other, what));
+    }
+
     fn remark(&mut self, command: Command, remark: &str) {
         if let Some(step) = self.steps.iter_mut().rev().find(|step| step.passed == Some(command)) {
             step.remark = Some(remark.to_owned());

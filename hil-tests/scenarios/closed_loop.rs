@@ -401,6 +401,33 @@ fn what_is_late_wrong_or_doubted_is_not_followed_and_is_told() {
     }
 }
 
+/// Category I of IEEE 1547-2018, table 11: below 0.45 after 0.16 s.
+#[test]
+fn a_deep_dip_of_the_network_reaches_the_plant_and_trips_it_and_a_source_is_not_told_it() {
+    let (run, took) = alone(
+        |grid| {
+            let dip = |epoch| if (3..=5).contains(&epoch) { 0.3 * 230.0 } else { 230.0 };
+            (1..=10).map(|epoch| (epoch, volts(grid, epoch, dip(epoch)))).collect()
+        },
+        &["device.pv1.twin.trip=true"],
+    );
+    let power_kw = |epoch| match run.one(PV1, epoch).body() {
+        Body::ResourceState(state) => state.real_power_kw,
+        other => panic!("{other:?}"),
+    };
+    assert!(power_kw(2) > 5.0, "{} kW", power_kw(2));
+    assert!((shown(&run, PV1_POINTS, 4, "voltage") - 69.0).abs() < 1e-6);
+    assert_eq!((4..=10).map(power_kw).collect::<Vec<_>>(), [0.0; 7]);
+    let (pv1, source) = (run.device("pv1"), run.device("source1"));
+    assert_eq!((pv1.network_states_followed, pv1.network_states_ignored), (10, 0));
+    assert_eq!((source.network_states_followed, source.network_states_ignored), (7, 3));
+    let told = |volts: f64| took.iter().any(|(_, it)| *it == Command::Voltage { voltage_v: volts });
+    assert!(
+        told(230.0)
+            && !took.iter().any(|(_, it)| matches!(it, Command::Voltage { voltage_v } if *voltage_v < 207.0))
+    );
+}
+
 /// A voltage whose sender warns that one of its inputs cannot be relied on.
 fn doubted(author: &mut Author, epoch: u64, voltage: f64) -> Bytes {
     let warning = Warning::new(WarningKind::InputUnreliable, "pv9 did not answer");

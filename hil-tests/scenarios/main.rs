@@ -5,6 +5,7 @@ mod closed_loop;
 mod conformance;
 mod determinism;
 mod device_task;
+mod doubt;
 mod endings;
 mod energy;
 mod examples;

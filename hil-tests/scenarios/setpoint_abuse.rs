@@ -75,7 +75,7 @@ fn out_of_range_is_refused_where_the_configuration_says_so() {
     });
     assert_eq!(kilowatts(&ledger), [2.0], "the setpoint in force stays in force");
     assert_eq!(warned_epochs(&run, "warning.input"), [4]);
-    assert_eq!(warned_epochs(&run, "warning.internal"), [5], "what is refused keeps no device alive");
+    assert_eq!(warned_epochs(&run, "warning.other"), [5], "what is refused keeps no device alive");
     assert!(run.one(PV1, 5).warnings()[0].contains("no newer setpoint"), "{:?}", run.one(PV1, 5).warnings());
     assert_eq!((run.device("pv1").refused, run.device("pv1").clamped), (1, 0));
 }
@@ -130,11 +130,7 @@ fn a_setpoint_of_an_old_epoch_is_refused_with_a_warning() {
         run(&[], |author| vec![(5, PV1_POWER, author.power(5, 2.0)), (6, PV1_POWER, author.power(3, 4.0))]);
     assert_eq!(kilowatts(&ledger), [2.0]);
     assert_eq!(warned_epochs(&run, "warning.input"), [6]);
-    assert_eq!(
-        warned_epochs(&run, "warning.internal"),
-        [8],
-        "the old one does not put the dead-man timer off"
-    );
+    assert_eq!(warned_epochs(&run, "warning.other"), [8], "the old one does not put the dead-man timer off");
     assert!(run.one(PV1, 6).warnings()[0].contains("epoch 3"), "{:?}", run.one(PV1, 6).warnings());
 }
 
@@ -159,7 +155,7 @@ fn a_message_that_is_delivered_again_and_again_is_applied_once() {
     assert_eq!(kilowatts(&ledger), [2.0]);
     assert_eq!(run.device("pv1").setpoints, 1);
     assert!(warned_epochs(&run, "warning.input").is_empty(), "a redelivery is not worth a warning");
-    assert_eq!(warned_epochs(&run, "warning.internal"), [6], "nor does it put the dead-man timer off");
+    assert_eq!(warned_epochs(&run, "warning.other"), [6], "nor does it put the dead-man timer off");
 }
 
 #[test]

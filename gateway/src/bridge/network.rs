@@ -16,6 +16,7 @@ impl Bridge {
         match following.hear(topic, message) {
             Heard::Nothing => {}
             Heard::Ignored(why) => self.ignored(&why),
+            Heard::Doubted(why) => self.doubted(&why),
             Heard::Voltage(voltage_v) => {
                 let follows = match by {
                     FollowBy::Setpoint => {
@@ -30,6 +31,9 @@ impl Bridge {
                 };
                 if follows {
                     self.equipment.journal.followed();
+                    if std::mem::take(&mut self.ignores_network) {
+                        tracing::info!(device = %self.settings.name, "the network is followed again");
+                    }
                 } else {
                     self.equipment.journal.network_state_ignored();
                 }
@@ -54,16 +58,28 @@ impl Bridge {
 
     pub(super) fn warn_of_missing_network(&mut self, epoch: u64) {
         let missing = self.equipment.following.as_ref().and_then(|following| following.missing(epoch));
+        let before = std::mem::replace(&mut self.without_network, missing.is_some());
         if let Some(missing) = missing {
             self.equipment.journal.epoch_without_network();
-            self.warn(WarningKind::Other, &missing);
+            self.warn_on_the_bus(WarningKind::Other, &missing);
+            if !before {
+                tracing::warn!(device = %self.settings.name, "{missing}");
+            }
         }
     }
 
-    /// The warning is not one of inputs: a network that passes those on would doubt its own next result, which would not
-    /// be followed for that reason, and so on for ever.
+    /// People are told when it begins and when it is over; every result says it.
     fn ignored(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.ignores_network, true) {
+            tracing::warn!(device = %self.settings.name, "the network is not followed: {why}");
+        }
+        self.doubted(why);
+    }
+
+    /// The warning is not one of inputs: a network that passes those on would doubt its own next result, which would not
+    /// be followed for that reason, and so on for ever. That the network doubts itself is told for all devices together.
+    fn doubted(&mut self, why: &str) {
         self.equipment.journal.network_state_ignored();
-        self.warn(WarningKind::Other, &format!("the network is not followed: {why}"));
+        self.warn_on_the_bus(WarningKind::Other, &format!("the network is not followed: {why}"));
     }
 }

@@ -1,7 +1,9 @@
 //! What of a network is followed, and what is not.
 
 use super::*;
-use gridloop_messages::{BranchCurrent, BusVoltage, EpochFields, Header, SimulationId, Timestamp};
+use gridloop_messages::{
+    BranchCurrent, BusVoltage, EpochFields, Header, SimulationId, Timestamp, WarningKind,
+};
 use gridloop_service::Document;
 
 const TOPIC: &str = "NetworkState.grid.Voltage.7";
@@ -47,7 +49,7 @@ fn volts(heard: Heard) -> f64 {
 
 #[test]
 fn a_device_with_a_node_follows_that_phase() {
-    let mut following = Following::new(settings(), Some(2));
+    let mut following = Following::new(settings(), Some(2), NetworkDoubts::default());
     assert_eq!(following.topic(), "NetworkState.*.Voltage.7");
     assert_eq!(following.hear(TOPIC, &message(1, Conductor::Phase1, 220.0)), Heard::Nothing);
     assert!((volts(following.hear(TOPIC, &message(1, Conductor::Phase2, 240.0))) - 240.0).abs() < 1e-9);
@@ -57,7 +59,7 @@ fn a_device_with_a_node_follows_that_phase() {
 
 #[test]
 fn a_device_without_a_node_follows_the_mean_when_all_three_are_there() {
-    let mut following = Following::new(settings(), None);
+    let mut following = Following::new(settings(), None, NetworkDoubts::default());
     assert_eq!(following.hear(TOPIC, &message(1, Conductor::Phase1, 220.0)), Heard::Nothing);
     assert_eq!(following.hear(TOPIC, &message(1, Conductor::Phase3, 235.0)), Heard::Nothing);
     assert!((volts(following.hear(TOPIC, &message(1, Conductor::Phase2, 235.0))) - 230.0).abs() < 1e-9);
@@ -74,7 +76,7 @@ fn a_device_without_a_node_follows_the_mean_when_all_three_are_there() {
 #[test]
 fn the_voltage_of_another_level_comes_in_proportion() {
     let of_bus = FollowSettings { bus_nominal_voltage_v: 7309.0, ..settings() };
-    let mut following = Following::new(of_bus, Some(1));
+    let mut following = Following::new(of_bus, Some(1), NetworkDoubts::default());
     let heard = following.hear(TOPIC, &message(1, Conductor::Phase1, 7309.0 * 1.04));
     assert!((volts(heard) - 230.0 * 1.04).abs() < 1e-9);
 }
@@ -82,7 +84,7 @@ fn the_voltage_of_another_level_comes_in_proportion() {
 #[test]
 fn what_cannot_be_is_not_followed() {
     for bad in [0.0, 114.0, 346.0, 12_660.0, -230.0, f64::NAN, f64::INFINITY] {
-        let mut following = Following::new(settings(), Some(1));
+        let mut following = Following::new(settings(), Some(1), NetworkDoubts::default());
         let heard = following.hear(TOPIC, &message(1, Conductor::Phase1, bad));
         assert!(
             matches!(&heard, Heard::Ignored(why) if why.contains("outside 0.5 to 1.5")),
@@ -94,27 +96,35 @@ fn what_cannot_be_is_not_followed() {
 
 #[test]
 fn what_its_sender_doubts_is_not_followed_unless_the_configuration_says_so() {
-    let doubts =
-        [WarningKind::Convergence, WarningKind::Input, WarningKind::InputRange, WarningKind::InputUnreliable];
-    for kind in doubts.into_iter().chain([WarningKind::Internal]) {
-        let mut following = Following::new(settings(), Some(2));
+    for kind in [WarningKind::Convergence, WarningKind::InputUnreliable, WarningKind::Internal] {
+        let mut following = Following::new(settings(), Some(2), NetworkDoubts::default());
         let heard = following.hear(TOPIC, &warned(kind));
-        assert!(matches!(&heard, Heard::Ignored(why) if why.contains("of pv9")), "{kind:?}: {heard:?}");
-        let mut trusting = Following::new(FollowSettings { despite_warnings: true, ..settings() }, Some(2));
+        assert!(matches!(&heard, Heard::Doubted(why) if why.contains("of pv9")), "{kind:?}: {heard:?}");
+        let mut trusting = Following::new(
+            FollowSettings { despite_warnings: true, ..settings() },
+            Some(2),
+            NetworkDoubts::default(),
+        );
         assert!((volts(trusting.hear(TOPIC, &warned(kind))) - 240.0).abs() < 1e-9);
     }
-    let mut following = Following::new(settings(), Some(2));
-    assert!((volts(following.hear(TOPIC, &warned(WarningKind::Other))) - 240.0).abs() < 1e-9);
+    for kind in [WarningKind::Input, WarningKind::InputRange, WarningKind::Other] {
+        let mut following = Following::new(settings(), Some(2), NetworkDoubts::default());
+        assert!((volts(following.hear(TOPIC, &warned(kind))) - 240.0).abs() < 1e-9, "{kind:?}");
+    }
 }
 
 #[test]
 fn one_grid_is_followed_and_no_other() {
-    let mut following = Following::new(settings(), Some(1));
+    let mut following = Following::new(settings(), Some(1), NetworkDoubts::default());
     let of = message(1, Conductor::Phase1, 231.0);
     assert!((volts(following.hear("NetworkState.north.Voltage.7", &of)) - 231.0).abs() < 1e-9);
     let other = following.hear("NetworkState.south.Voltage.7", &of);
     assert!(matches!(&other, Heard::Ignored(why) if why.contains("only north")), "{other:?}");
-    let named = Following::new(FollowSettings { grid: Some("south".into()), ..settings() }, Some(1));
+    let named = Following::new(
+        FollowSettings { grid: Some("south".into()), ..settings() },
+        Some(1),
+        NetworkDoubts::default(),
+    );
     assert!(!named.concerns("NetworkState.north.Voltage.7"));
     assert_eq!(named.topic(), "NetworkState.south.Voltage.7");
     assert!(
@@ -124,7 +134,7 @@ fn one_grid_is_followed_and_no_other() {
 
 #[test]
 fn a_message_that_is_no_voltage_of_the_bus_is_not_followed() {
-    let mut following = Following::new(settings(), Some(1));
+    let mut following = Following::new(settings(), Some(1), NetworkDoubts::default());
     let mut current = message(1, Conductor::Phase1, 230.0);
     current.body = Body::NetworkState(NetworkState::Current(BranchCurrent {
         magnitude_sending_end_a: 1.0,
@@ -144,7 +154,7 @@ fn a_message_that_is_no_voltage_of_the_bus_is_not_followed() {
 
 #[test]
 fn it_is_told_when_a_voltage_has_been_missing_for_so_many_epochs() {
-    let mut following = Following::new(settings(), Some(1));
+    let mut following = Following::new(settings(), Some(1), NetworkDoubts::default());
     assert_eq!((following.missing(1), following.missing(2)), (None, None));
     assert!(following.missing(3).unwrap().contains("the nominal one stands in its place"));
     let _ = following.hear(TOPIC, &message(3, Conductor::Phase1, 230.0));
@@ -164,13 +174,15 @@ fn read(text: &str) -> Result<Option<FollowSettings>, String> {
 #[test]
 fn the_table_is_read_with_its_defaults_and_refused_in_words() {
     let pv = "[twin]\nplant = \"pv-inverter\"\nrated_power_w = 1000\n";
-    assert_eq!(read(&format!("follows = {{ bus = \"7\" }}\n{pv}")).unwrap(), Some(settings()));
+    let dips_reach_it = FollowSettings { plausible_pu: (0.0, 1.5), ..settings() };
+    assert_eq!(read(&format!("follows = {{ bus = \"7\" }}\n{pv}")).unwrap(), Some(dips_reach_it));
     assert_eq!(read(pv).unwrap(), None);
     let source = "[twin]\nplant = \"grid-emulator\"\n";
     let by = |text: &str| read(text).unwrap().unwrap().by;
     assert_eq!(by(&format!("follows = {{ bus = \"7\" }}\n{source}")), FollowBy::Setpoint);
     let alone = "follows = { bus = \"7\", by = \"setpoint\", nominal_voltage_v = 120 }";
     assert_eq!(by(alone), FollowBy::Setpoint);
+    assert_eq!(read(alone).unwrap().unwrap().plausible_pu, (0.5, 1.5), "no dip is told to a source");
     for (bad, why) in [
         ("follows = { }", "bus"),
         ("follows = { bus = \"*\" }", "a name without"),

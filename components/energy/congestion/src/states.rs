@@ -2,9 +2,7 @@
 
 use crate::feeder::{Feeder, Power};
 use crate::places::{Place, Quantity};
-use gridloop_messages::{
-    Body, Conductor as Phase, Message, NetworkState, PointQuality, ResourceState, Warning, WarningKind,
-};
+use gridloop_messages::{Body, Conductor as Phase, Message, NetworkState, PointQuality, ResourceState};
 use gridloop_power_flow::Conductor;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,7 +38,7 @@ impl States {
     pub(crate) fn take(&mut self, topic: &str, message: &Message) {
         match &message.body {
             Body::NetworkState(state) => {
-                if let Some(warning) = doubtful(message) {
+                if let Some(warning) = message.doubt() {
                     self.doubt = Some(format!("{topic} is doubtful: {}", warning.as_str()));
                 }
                 match state {
@@ -58,7 +56,7 @@ impl States {
             }
             Body::ResourceState(state) => {
                 if let Some(name) = resource_of(topic) {
-                    self.resource(name, state, doubtful(message).is_some());
+                    self.resource(name, state, message.doubt().is_some());
                 }
             }
             Body::DeviceState(state) => {
@@ -135,13 +133,6 @@ pub(crate) fn on_wire(conductor: Conductor) -> Phase {
 /// The resource in `ResourceState.<category>.<resource>` and the like: all behind the second dot.
 pub(crate) fn resource_of(topic: &str) -> Option<&str> {
     topic.splitn(3, '.').nth(2).filter(|name| !name.is_empty())
-}
-
-/// A warning that the content is not to be relied on.
-pub(crate) fn doubtful(message: &Message) -> Option<&Warning> {
-    let warnings = &message.header.epoch.as_ref()?.warnings;
-    let kinds = [WarningKind::InputUnreliable, WarningKind::Convergence];
-    warnings.iter().find(|warning| kinds.iter().any(|kind| warning.as_str().starts_with(kind.as_str())))
 }
 
 fn keep<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: V) {

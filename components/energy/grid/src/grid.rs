@@ -40,7 +40,7 @@ pub struct Grid {
     known: Known,
     /// The resources that it waits for, and the taps, once the network is known.
     learnt: Option<Learnt>,
-    /// By resource, what it said in this epoch, and whether that carried a warning.
+    /// By resource, what it said in this epoch, and whether it said that this may not be right.
     states: BTreeMap<String, (ResourceState, bool)>,
     /// Who of the network has told a state in this run.
     heard: BTreeSet<String>,
@@ -99,7 +99,7 @@ impl Grid {
         self.settings.awaited.check(&connections)?;
         let mut taps = Taps::new(&self.settings.taps, network.engine.topology())?;
         for (topic, body) in self.early.drain(..) {
-            self.doubts.extend(taps.take(&topic, &body));
+            taps.take(&topic, &body);
         }
         self.learnt = Some(Learnt { connections, taps });
         let told: Vec<String> = self.states.keys().cloned().collect();
@@ -167,11 +167,10 @@ impl Grid {
                     self.tally.strangers.insert(name.clone());
                 }
             } else if *warned {
-                self.doubts.insert(format!("the state of {name} carries a warning"));
+                self.doubts.insert(format!("the state of {name} may not be right"));
             }
         }
-        let unreliable = taps.unreliable().into_iter();
-        self.doubts.extend(unreliable.map(|branch| format!("the tap position of {branch} is not good")));
+        self.doubts.extend(taps.doubts().map(str::to_owned));
     }
 
     /// What the solution says, as messages: voltages, then currents, then losses, then the taps that it plays itself.
@@ -188,14 +187,6 @@ impl Grid {
         outputs.extend(learnt.taps.outputs());
         outputs
     }
-}
-
-/// Whether a message says that its values may not be right. That the sender refused what was asked of it or moved it to a
-/// limit (`warning.input`, `warning.input-range`), and remarks (`warning.other`), make no value less true.
-pub(crate) fn casts_doubt(message: &Message) -> bool {
-    let kinds = [WarningKind::Convergence, WarningKind::InputUnreliable, WarningKind::Internal];
-    let doubts = |warning: &Warning| kinds.iter().any(|kind| warning.as_str().starts_with(kind.as_str()));
-    message.header.epoch.as_ref().is_some_and(|epoch| epoch.warnings.iter().any(doubts))
 }
 
 /// The first reasons that a warning tells.
@@ -267,12 +258,11 @@ impl Component for Grid {
             Body::ResourceState(state) => {
                 let mut parts = topic.splitn(3, '.');
                 let Some(name) = parts.nth(2) else { return Ok(()) };
-                let warned = casts_doubt(message);
-                self.states.insert(name.to_owned(), (state.clone(), warned));
+                self.states.insert(name.to_owned(), (state.clone(), message.doubt().is_some()));
                 self.hear(&[name.to_owned()])?;
             }
             body @ (Body::DeviceState(_) | Body::TapPosition(_)) => match &mut self.learnt {
-                Some(learnt) => self.doubts.extend(learnt.taps.take(topic, body)),
+                Some(learnt) => learnt.taps.take(topic, body),
                 None => self.early.push((topic.to_owned(), body.clone())),
             },
             body => {
@@ -322,6 +312,7 @@ impl Component for Grid {
             "taps": self.learnt.as_ref().map(|learnt| learnt.taps.findings()),
             "unreliable_epochs": tally.unreliable_epochs,
             "refused_inputs": tally.refused_inputs,
+            "refused_tap_orders": self.learnt.as_ref().map_or(0, |learnt| learnt.taps.refused_orders()),
             "resources_outside": tally.strangers,
         }))
     }

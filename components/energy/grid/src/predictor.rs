@@ -3,7 +3,7 @@
 
 use crate::awaited::Awaited;
 use crate::connection::{Connected, Connections};
-use crate::grid::{casts_doubt, doubtful, wait_for};
+use crate::grid::{doubtful, wait_for};
 use crate::readings::{angle_deg, on_wire, per_unit};
 use crate::source::{Known, NetworkSource};
 use crate::taps::{TapChanger, Taps};
@@ -98,7 +98,7 @@ impl NetworkStatePredictor {
         }
         let mut taps = Taps::new(&self.settings.taps, network.engine.topology())?;
         for (topic, body) in self.early.drain(..) {
-            self.doubts.extend(taps.take(&topic, &body));
+            taps.take(&topic, &body);
         }
         self.learnt = Some((connections, taps));
         let told: Vec<String> = self.states.keys().chain(self.forecasts.keys()).cloned().collect();
@@ -231,7 +231,7 @@ impl Component for NetworkStatePredictor {
     }
 
     fn take(&mut self, topic: &str, message: &Message, _: MonoTime) -> Result<(), Fault> {
-        let warned = casts_doubt(message);
+        let warned = message.doubt().is_some();
         match &message.body {
             Body::ResourceState(state) => {
                 if let Some(name) = topic.splitn(3, '.').nth(2) {
@@ -253,7 +253,7 @@ impl Component for NetworkStatePredictor {
                 }
             }
             body @ Body::DeviceState(_) => match &mut self.learnt {
-                Some((_, taps)) => self.doubts.extend(taps.take(topic, body)),
+                Some((_, taps)) => taps.take(topic, body),
                 None => self.early.push((topic.to_owned(), body.clone())),
             },
             body => {
@@ -277,8 +277,7 @@ impl Component for NetworkStatePredictor {
         let Some((connections, taps)) = &self.learnt else { return Ok(Step::Waiting) };
         let operations: Vec<Operation> =
             instants.iter().map(|at| self.operation(connections, taps, *at)).collect();
-        let unreliable = taps.unreliable().into_iter();
-        self.doubts.extend(unreliable.map(|branch| format!("the tap position of {branch} is not good")));
+        self.doubts.extend(taps.doubts().map(str::to_owned));
         let Some(network) = self.known.network() else { return Ok(Step::Waiting) };
         let mut solutions = Vec::with_capacity(instants.len());
         for (at, operation) in instants.iter().zip(&operations) {

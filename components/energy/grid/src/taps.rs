@@ -2,7 +2,9 @@
 //! itself.
 
 use gridloop_component::{Fault, Output};
-use gridloop_messages::{Body, DeviceState, PointQuality, PointSource, PointState, topic};
+use gridloop_messages::{
+    Body, DeviceState, PointQuality, PointSource, PointState, Warning, WarningKind, topic,
+};
 use gridloop_power_flow::{TapRange, Topology};
 use gridloop_service::Section;
 use serde_json::{Value, json};
@@ -130,8 +132,11 @@ struct Tap {
     ordered: Option<i32>,
     /// Whether the device has told its position in this epoch.
     told: bool,
-    /// Whether what it told is good.
-    good: bool,
+    /// Why the position that it told cannot be relied on.
+    doubt: Option<String>,
+    /// What of the orders of this epoch it did not obey.
+    refused: Vec<String>,
+    refused_orders: u64,
     operations: u64,
 }
 
@@ -154,7 +159,9 @@ impl Taps {
                 position,
                 ordered: None,
                 told: false,
-                good: true,
+                doubt: None,
+                refused: Vec::new(),
+                refused_orders: 0,
                 operations: 0,
             };
             by_branch.insert(at, tap);
@@ -173,33 +180,32 @@ impl Taps {
     pub(crate) fn open(&mut self) {
         for tap in self.by_branch.values_mut() {
             tap.told = false;
+            tap.refused.clear();
             if let Some(position) = tap.ordered.take() {
                 tap.move_to(position);
             }
         }
     }
 
-    /// Takes what concerns a tap changer. What it makes of a wrong one.
-    pub(crate) fn take(&mut self, topic: &str, body: &Body) -> Option<String> {
+    /// Takes what concerns a tap changer. An order that it cannot obey leaves it where it stands, or goes.
+    pub(crate) fn take(&mut self, topic: &str, body: &Body) {
+        let mut taps = self.by_branch.values_mut();
         match body {
             Body::DeviceState(state) => {
-                let tap = self
-                    .by_branch
-                    .values_mut()
-                    .find(|tap| tap.changer == TapChanger::Device(state.device_id.clone()))?;
-                tap.hear(state)
+                let device = TapChanger::Device(state.device_id.clone());
+                if let Some(tap) = taps.find(|tap| tap.changer == device) {
+                    tap.hear(state);
+                }
             }
             Body::TapPosition(order) => {
-                let tap = self.by_branch.values_mut().find(|tap| {
+                let of = |tap: &Tap| {
                     tap.changer == TapChanger::Commanded && topic == topic::tap_position(&tap.branch)
-                })?;
-                if !(tap.range.lowest..=tap.range.highest).contains(&order.tap_position) {
-                    return Some(format!("{} cannot go to position {}", tap.branch, order.tap_position));
+                };
+                if let Some(tap) = taps.find(|tap| of(tap)) {
+                    tap.order(order.tap_position);
                 }
-                tap.ordered = Some(order.tap_position);
-                None
             }
-            _ => None,
+            _ => {}
         }
     }
 
@@ -214,9 +220,14 @@ impl Taps {
             .collect()
     }
 
-    /// Devices whose position cannot be relied on: the last good one counts.
-    pub(crate) fn unreliable(&self) -> Vec<String> {
-        self.by_branch.values().filter(|tap| !tap.good).map(|tap| tap.branch.clone()).collect()
+    /// Why positions cannot be relied on: of those devices the last good one counts.
+    pub(crate) fn doubts(&self) -> impl Iterator<Item = &str> {
+        self.by_branch.values().filter_map(|tap| tap.doubt.as_deref())
+    }
+
+    /// Orders that could not be obeyed, in the whole run.
+    pub(crate) fn refused_orders(&self) -> u64 {
+        self.by_branch.values().map(|tap| tap.refused_orders).sum()
     }
 
     pub(crate) fn positions(&self) -> BTreeMap<usize, i32> {
@@ -236,7 +247,8 @@ impl Taps {
                 age_s: 0.0,
             };
             let state = DeviceState { device_id: tap.branch.clone(), points: vec![point] };
-            Output::new(topic::device_state(&tap.branch), Body::DeviceState(state))
+            let warnings = tap.refused.iter().map(|why| Warning::new(WarningKind::Input, why)).collect();
+            Output { warnings, ..Output::new(topic::device_state(&tap.branch), Body::DeviceState(state)) }
         })
         .collect()
     }
@@ -256,29 +268,36 @@ impl Tap {
         self.position = position;
     }
 
-    fn hear(&mut self, state: &DeviceState) -> Option<String> {
+    fn order(&mut self, position: i32) {
+        let TapRange { lowest, highest, .. } = self.range;
+        if (lowest..=highest).contains(&position) {
+            self.ordered = Some(position);
+        } else {
+            self.refused_orders += 1;
+            self.refused.push(format!(
+                "{} cannot go to position {position}: it has those from {lowest} to {highest}",
+                self.branch
+            ));
+        }
+    }
+
+    fn hear(&mut self, state: &DeviceState) {
         self.told = true;
         let point = state.points.iter().find(|point| point.name == TAP_POSITION);
         let position = point.filter(|point| point.quality == PointQuality::Good).and_then(|point| {
             (self.range.lowest..=self.range.highest).find(|position| f64::from(*position) == point.value)
         });
-        self.good = position.is_some();
-        match position {
-            Some(position) => {
-                self.move_to(position);
-                None
-            }
-            None => Some(match point {
-                Some(point) => format!(
-                    "{} tells position {} ({}); {} counts with {}",
-                    state.device_id,
-                    point.value,
-                    point.quality.as_str(),
-                    self.branch,
-                    self.position
-                ),
-                None => format!("{} tells no {TAP_POSITION}", state.device_id),
-            }),
+        if let Some(position) = position {
+            self.move_to(position);
         }
+        let told = || {
+            let Some(point) = point else { return format!("{} tells no {TAP_POSITION}", state.device_id) };
+            let (value, quality) = (point.value, point.quality.as_str());
+            let (device, branch, counted) = (&state.device_id, &self.branch, self.position);
+            format!(
+                "the tap position of {branch} is not good: {device} tells {value} ({quality}); {counted} counts"
+            )
+        };
+        self.doubt = position.is_none().then(told);
     }
 }

@@ -233,7 +233,7 @@ impl Control {
             Some(_) => {
                 self.missing += 1;
                 let told = format!("no setpoint on {}; {instead_kw} kW are taken for it", self.topic);
-                warnings.push(Warning::new(WarningKind::InputUnreliable, &told));
+                warnings.push(Warning::new(WarningKind::Input, &told));
                 Ok(instead_kw)
             }
         }

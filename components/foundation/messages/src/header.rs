@@ -49,6 +49,12 @@ impl Message {
     pub fn epoch_number(&self) -> Option<u64> {
         self.header.epoch.as_ref().map(|epoch| epoch.epoch_number)
     }
+
+    /// The first warning by which the sender says that the values may not be right ([`Warning::casts_doubt`]).
+    #[must_use]
+    pub fn doubt(&self) -> Option<&Warning> {
+        self.header.epoch.as_ref()?.warnings.iter().find(|warning| warning.casts_doubt())
+    }
 }
 
 /// The fields of AbstractMessage and, for results, of AbstractResult (wire contract 2.2).
@@ -211,6 +217,29 @@ impl Warning {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The kind that the text begins with: of several the longest, and of what begins like none, which nothing makes,
+    /// the last. `warning.input.range`, as SimCES storages spell it, is an input that was out of range.
+    #[must_use]
+    pub fn kind(&self) -> WarningKind {
+        if self.0.starts_with("warning.input.range") {
+            return WarningKind::InputRange;
+        }
+        let begins = WarningKind::ALL.iter().filter(|kind| self.0.starts_with(kind.as_str()));
+        begins.max_by_key(|kind| kind.as_str().len()).copied().unwrap_or(WarningKind::Other)
+    }
+
+    /// Whether it says that the values beside it may not be right: they did not converge, rest on inputs that cannot be
+    /// relied on, or come from a sender that has a problem of its own. That something asked for was refused
+    /// (`warning.input`) or moved to a limit (`warning.input-range`), and remarks (`warning.other`), make no value less
+    /// true.
+    #[must_use]
+    pub fn casts_doubt(&self) -> bool {
+        match self.kind() {
+            WarningKind::Convergence | WarningKind::InputUnreliable | WarningKind::Internal => true,
+            WarningKind::Input | WarningKind::InputRange | WarningKind::Other => false,
+        }
     }
 }
 

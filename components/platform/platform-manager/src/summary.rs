@@ -113,6 +113,13 @@ fn write_device(text: &mut String, device: &DeviceReport) -> std::fmt::Result {
             device.unreliable_epochs, device.fallback_epochs
         )?;
     }
+    if device.network_states_ignored + device.epochs_without_network > 0 {
+        writeln!(
+            text,
+            "  followed the network {} times, did NOT follow {} states of it; without it for too long in {} epochs",
+            device.network_states_followed, device.network_states_ignored, device.epochs_without_network
+        )?;
+    }
     if let Some(standing) = &device.standing_at_start {
         writeln!(text, "  held {standing} at the start, from an earlier controller")?;
     }

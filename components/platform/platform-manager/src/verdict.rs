@@ -62,6 +62,7 @@ impl Verdict {
         let mut exceptions = of_the_run(manager, paced);
         exceptions.extend(of_the_clock(manager, start_at));
         exceptions.extend(of_devices(devices));
+        exceptions.extend(of_components(components));
         exceptions.extend(of_log_and_bus(log, bus));
         exceptions.extend(all_not_seen(components));
         let deadlines = match (missed.is_empty(), paced, exceptions.is_empty()) {
@@ -145,12 +146,55 @@ fn of_devices(devices: &[DeviceReport]) -> Vec<String> {
                 device.unreliable_epochs, device.fallback_epochs
             ));
         }
+        if device.epochs_without_network > 0 {
+            exceptions.push(format!(
+                "{id} had no voltage of the network to follow in {} epochs",
+                device.epochs_without_network
+            ));
+        }
+        if device.network_states_ignored > 0 {
+            exceptions
+                .push(format!("{id} did not follow {} states of the network", device.network_states_ignored));
+        }
         if device.dead_man_releases > 0 {
             exceptions
                 .push(format!("{id} was released {} times by the dead-man timer", device.dead_man_releases));
         }
         if device.left.starts_with("unknown") {
             exceptions.push(format!("{id} was left {}", device.left));
+        }
+    }
+    exceptions
+}
+
+/// What of the findings of a component an operator should know: its kind, the name of a counter, and what it means that
+/// this is not 0, behind the name of the component.
+const COUNTED: [(&str, &str, &str); 5] = [
+    ("grid", "unreliable_epochs", "solved the network for states that may not be right, in epochs:"),
+    ("grid", "refused_tap_orders", "was told tap positions that there are not:"),
+    ("state-monitoring", "incomplete_epochs", "did not see the whole network, in epochs:"),
+    (
+        "state-monitoring",
+        "unreliable_epochs",
+        "judged voltages and currents that may not be right, in epochs:",
+    ),
+    (
+        "real-time-congestion-management",
+        "epochs_without_state",
+        "was blind, for want of a state of the network that can be relied on, in epochs:",
+    ),
+];
+
+fn of_components(components: &Findings) -> Vec<String> {
+    let mut exceptions = Vec::new();
+    for (name, findings) in components {
+        let counted = COUNTED.iter().filter(|(kind, ..)| findings.get("kind").is_some_and(|it| it == kind));
+        for (_, counter, meaning) in counted {
+            if let Some(count) =
+                findings.get(counter).and_then(serde_json::Value::as_u64).filter(|it| *it > 0)
+            {
+                exceptions.push(format!("{name} {meaning} {count}"));
+            }
         }
     }
     exceptions
@@ -171,4 +215,38 @@ fn of_log_and_bus(log: &LogCounts, bus: &BusReport) -> Vec<String> {
         exceptions.push(format!("the broker took no messages for a while, {} times", bus.blocks));
     }
     exceptions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn told(findings: serde_json::Value) -> Vec<String> {
+        of_components(&Findings::from([("part".to_owned(), findings)]))
+    }
+
+    #[test]
+    fn a_control_that_was_blind_and_a_network_that_was_doubted_are_exceptions() {
+        let control = json!({"kind": "real-time-congestion-management", "epochs_with_state": 4, "epochs_without_state": 36});
+        assert_eq!(
+            told(control),
+            ["part was blind, for want of a state of the network that can be relied on, in epochs: 36"]
+        );
+        let grid = json!({"kind": "grid", "epochs": 40, "unreliable_epochs": 35, "refused_tap_orders": 1});
+        assert_eq!(
+            told(grid),
+            [
+                "part solved the network for states that may not be right, in epochs: 35",
+                "part was told tap positions that there are not: 1"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_zero_and_what_means_something_else_is_none() {
+        assert!(told(json!({"kind": "grid", "unreliable_epochs": 0, "refused_tap_orders": 0})).is_empty());
+        assert!(told(json!({"kind": "of somebody", "unreliable_epochs": 3})).is_empty());
+        assert!(told(json!("grid")).is_empty());
+    }
 }

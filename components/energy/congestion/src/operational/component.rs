@@ -7,7 +7,7 @@ use crate::commands::{Commands, Setpoint, command_topics, give_up_at, listed, wa
 use crate::feeder::{Feeder, Power};
 use crate::network::NetworkInbox;
 use crate::plan_message::{dispatch_of, plan_topic};
-use crate::states::{States, doubtful};
+use crate::states::States;
 use gridloop_clock::MonoTime;
 use gridloop_component::{Component, Fault, OpenEpoch, Output, Step, at_length};
 use gridloop_messages::{Body, Message, TimeSeries, Timestamp, topic};
@@ -339,7 +339,7 @@ impl Component for OperationalOptimization {
             if wanted && (self.forecasts.len() < FORECASTS_MOST || self.forecasts.contains_key(name)) {
                 self.forecasts.insert(name.clone(), forecast.forecast.clone());
                 self.fresh.insert(name.clone());
-                match doubtful(message) {
+                match message.doubt() {
                     Some(_) => self.doubtful.insert(name.clone()),
                     None => self.doubtful.remove(name),
                 };

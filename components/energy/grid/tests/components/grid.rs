@@ -309,7 +309,7 @@ fn a_state_with_a_warning_makes_every_result_doubtful() {
     let said = rig.hear(&state("load", -1.0, 0.0, None).with_a_warning());
     let (_, results) = said.split_last().unwrap();
     for result in results {
-        assert_eq!(result.warnings(), "warning.input-unreliable: the state of load carries a warning");
+        assert_eq!(result.warnings(), "warning.input-unreliable: the state of load may not be right");
     }
     rig.next_epoch();
     let said = rig.hear(&state("load", -1.0, 0.0, None));

@@ -101,9 +101,20 @@ fn an_order_beyond_the_end_stops_is_not_obeyed_and_warned_of() {
     rig.next_epoch();
     rig.hear(&order(10));
     let said = rig.hear(&no_load());
-    assert!(said[0].warnings().contains("L1 cannot go to position 10"), "{}", said[0].warnings());
+    let (of_tap, of_network): (Vec<&Said>, Vec<&Said>) =
+        said.iter().partition(|said| said.topic == "DeviceState.L1");
+    let why = "warning.input: L1 cannot go to position 10: it has those from 1 to 9";
+    assert_eq!(of_tap[0].warnings(), why);
+    assert!(
+        of_network.iter().all(|said| said.warnings().is_empty()),
+        "it stands where it stood: {of_network:?}"
+    );
     rig.next_epoch();
-    assert_eq!(told_position(&rig.hear(&no_load())), 5.0);
+    let said = rig.hear(&no_load());
+    assert_eq!(told_position(&said), 5.0);
+    assert!(said.iter().all(|said| said.warnings().is_empty()), "{said:?}");
+    let findings = rig.findings();
+    assert_eq!((&findings["refused_tap_orders"], &findings["unreliable_epochs"]), (&1.into(), &0.into()));
 }
 
 #[test]

@@ -137,7 +137,7 @@ fn a_storage_that_may_do_without_a_setpoint_does_so_at_half_of_a_paced_epoch_and
         assert_eq!(storage.step(&paced(2), NOW).unwrap(), Step::WakeAt(half));
         let output = done(storage.step(&paced(2), half)).remove(0);
         assert_eq!(state(&output).real_power_kw, expected_kw);
-        assert!(output.warnings[0].as_str().starts_with("warning.input-unreliable"));
+        assert!(output.warnings[0].as_str().starts_with("warning.input: no setpoint"), "its power is known");
         assert_eq!(storage.findings().unwrap()["epochs_without_setpoint"], 1);
         // Without a deadline nothing says how long to wait.
         storage.open(&epoch(3)).unwrap();

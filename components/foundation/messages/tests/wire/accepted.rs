@@ -116,6 +116,22 @@ fn an_error_without_description_is_still_an_error() {
 }
 
 #[test]
+fn a_warning_casts_doubt_only_where_it_is_about_the_values() {
+    let casts_doubt = |text| Warning::parse(text).unwrap().casts_doubt();
+    for text in ["warning.convergence", "warning.input-unreliable: stale", "warning.internal: no answer"] {
+        assert!(casts_doubt(text), "{text}");
+    }
+    for text in
+        ["warning.input: refused", "warning.input-range: ramp", "warning.input.range", "warning.other: told"]
+    {
+        assert!(!casts_doubt(text), "{text}");
+    }
+    let warned = epoch().with("Warnings", "[\"warning.other\", \"warning.input-unreliable: stale\"]");
+    assert_eq!(decoded(&warned).doubt().unwrap().as_str(), "warning.input-unreliable: stale");
+    assert_eq!(decoded(&epoch().with("Warnings", "[\"warning.input-range\"]")).doubt(), None);
+}
+
+#[test]
 fn a_warning_needs_only_to_begin_like_one() {
     for text in
         ["warning.convergence", "warning.input.range", "warning.internal: no answer", "warning.otherwise"]
