@@ -2,7 +2,7 @@
 //! [`Expected`] at each instant.
 
 use crate::places::{Place, Places, Quantity};
-use crate::states::{doubtful, is_between_lines, on_wire};
+use crate::states::{is_between_lines, on_wire};
 use gridloop_messages::{Body, Conductor as Phase, Message, TimeSeries, Timestamp};
 use gridloop_power_flow::{
     Complex64, Conductor, Connection, Injection, Operation, Topology, VoltageDependence,
@@ -53,7 +53,7 @@ impl ForecastInbox {
         if map.len() < MOST || map.contains_key(&key) {
             map.insert(key, series.clone());
         }
-        if let Some(warning) = doubtful(message) {
+        if let Some(warning) = message.doubt() {
             self.doubt = Some(format!("{topic} is doubtful: {}", warning.as_str()));
         }
     }
