@@ -113,12 +113,13 @@ async fn run_under_the_peer(broker: &RabbitMq, rows: u64, lose: Value) -> anyhow
     Ok(Seen { reason: report["reason"].as_str().context("no reason")?.to_owned(), messages })
 }
 
-fn configuration(folder: &Path, broker: &RabbitMq, rows: u64) -> anyhow::Result<Configuration> {
-    let rows: String = (1..=rows).map(|row| format!("-{row}.5,-0.25,house\n")).collect();
+fn configuration(folder: &Path, broker: &RabbitMq, rows_known: u64) -> anyhow::Result<Configuration> {
+    let rows: String = (1..=rows_known).map(|row| format!("-{row}.5,-0.25,house\n")).collect();
     std::fs::write(folder.join("load.csv"), format!("RealPower,ReactivePower,CustomerId\n{rows}"))?;
     std::fs::write(folder.join("setpoints.csv"), "Epoch,Resource,RealPower\n1,pv1,3.0\n11,pv1,2.0\n")?;
     let file = folder.join("run.toml");
-    let overrides = [format!("bus.url={}", broker.url())];
+    // How many epochs there really are, the foreign manager decides.
+    let overrides = [format!("bus.url={}", broker.url()), format!("simulation.epochs={rows_known}")];
     Configuration::parse(&file.to_string_lossy(), CONFIGURATION, &overrides)
         .map_err(|diagnostics| anyhow::anyhow!("{diagnostics}"))
 }

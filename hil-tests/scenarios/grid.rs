@@ -55,14 +55,8 @@ fn the_feeder_has_the_same_state_whatever_the_order_on_the_bus() {
 }
 
 #[test]
-fn a_network_that_cannot_carry_the_power_stops_the_run_and_says_where() {
-    let run = run(
-        3,
-        &[
-            "component.grid.network=\"../scenarios/data/network.toml\"",
-            "component.grid.resources.EV={bus=\"99\"}",
-        ],
-    );
+fn a_resource_at_a_bus_that_the_messages_of_the_network_do_not_have_stops_the_run_and_says_where() {
+    let run = run_of("../scenarios/grid.toml", 3, &["component.grid.resources.EV={bus=\"99\"}"]);
     assert_eq!(run.report.manager.outcome, Outcome::Failed);
     let reason = &run.report.manager.reason;
     assert!(
