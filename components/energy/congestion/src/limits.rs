@@ -43,15 +43,10 @@ impl Limits {
 
     /// Reads the keys from a component's table.
     pub(crate) fn read(section: &Section<'_>) -> Self {
+        let red = read_red(section);
         let limits = Self {
-            min_voltage_pu: section
-                .number("min_voltage_pu", "Lowest permitted voltage, in parts of the nominal one.")
-                .within(0.5..=1.0)
-                .or(0.9),
-            max_voltage_pu: section
-                .number("max_voltage_pu", "Highest permitted voltage, in parts of the nominal one.")
-                .within(1.0..=1.5)
-                .or(1.1),
+            min_voltage_pu: red.lowest_pu,
+            max_voltage_pu: red.highest_pu,
             target_margin_pu: section
                 .number("target_margin_pu", "How far inside these limits control begins.")
                 .within(0.0..=0.2)
@@ -60,10 +55,7 @@ impl Limits {
                 .number("release_margin_pu", "How far inside the target band a measure is taken back.")
                 .within(0.0005..=0.1)
                 .or(0.005),
-            max_loading: section
-                .number("max_loading", "Highest permitted current of a branch, in parts of the rated one.")
-                .within(0.1..=5.0)
-                .or(1.0),
+            max_loading: red.loading,
         };
         let inside = limits.target().inside(limits.release_margin_pu, 0.0);
         if inside.highest_pu - inside.lowest_pu < 0.005 {
@@ -74,5 +66,23 @@ impl Limits {
             );
         }
         limits
+    }
+}
+
+/// Reads the limits themselves, which every level of control has.
+pub(crate) fn read_red(section: &Section<'_>) -> Band {
+    Band {
+        lowest_pu: section
+            .number("min_voltage_pu", "Lowest permitted voltage, in parts of the nominal one.")
+            .within(0.5..=1.0)
+            .or(0.9),
+        highest_pu: section
+            .number("max_voltage_pu", "Highest permitted voltage, in parts of the nominal one.")
+            .within(1.0..=1.5)
+            .or(1.1),
+        loading: section
+            .number("max_loading", "Highest permitted current of a branch, in parts of the rated one.")
+            .within(0.1..=5.0)
+            .or(1.0),
     }
 }

@@ -1,5 +1,6 @@
 //! What predictive grid optimisation goes by, as its configuration says.
 
+use crate::limits::read_red;
 use crate::places::Band;
 use gridloop_grid::NetworkSource;
 use gridloop_markets::OpeningHours;
@@ -91,19 +92,10 @@ impl PredictiveLimits {
 
     fn read(section: &Section<'_>) -> Self {
         let band = |key, about| section.number(key, about).within(0.0..=0.2).or(0.0);
-        let max_loading = section
-            .number("max_loading", "Highest permitted current of a branch, in parts of the rated one.")
-            .within(0.1..=5.0)
-            .or(1.0);
+        let red = read_red(section);
         let limits = Self {
-            min_voltage_pu: section
-                .number("min_voltage_pu", "Lowest permitted voltage, in parts of the nominal one.")
-                .within(0.5..=1.0)
-                .or(0.9),
-            max_voltage_pu: section
-                .number("max_voltage_pu", "Highest permitted voltage, in parts of the nominal one.")
-                .within(1.0..=1.5)
-                .or(1.1),
+            min_voltage_pu: red.lowest_pu,
+            max_voltage_pu: red.highest_pu,
             lower_amber_band_pu: band(
                 "lower_amber_band_pu",
                 "How far inside the lower limit a voltage that was forecast below it is to come.",
@@ -112,14 +104,14 @@ impl PredictiveLimits {
                 "upper_amber_band_pu",
                 "How far inside the upper limit a voltage that was forecast above it is to come.",
             ),
-            max_loading,
+            max_loading: red.loading,
             amber_loading: section
                 .number(
                     "amber_loading",
                     "To what a current that was forecast above `max_loading` is to come.",
                 )
                 .within(0.05..=5.0)
-                .or(max_loading),
+                .or(red.loading),
         };
         for (key, flaw) in ["max_voltage_pu", "amber_loading"].into_iter().zip(limits.flaws()) {
             if let Some(expected) = flaw {
