@@ -169,10 +169,24 @@ fn of_devices(devices: &[DeviceReport]) -> Vec<String> {
 
 /// What of the findings of a component an operator should know: its kind, the name of a counter, and what it means that
 /// this is not 0, behind the name of the component.
-const COUNTED: [(&str, &str, &str); 5] = [
+const COUNTED: [(&str, &str, &str); 7] = [
     ("grid", "unreliable_epochs", "solved the network for states that may not be right, in epochs:"),
     ("grid", "refused_tap_orders", "was told tap positions that there are not:"),
-    ("state-monitoring", "incomplete_epochs", "did not see the whole network, in epochs:"),
+    (
+        "economic-dispatch",
+        "epochs_with_missed_promises",
+        "did not plan all that it had promised to a flexibility market, in epochs:",
+    ),
+    (
+        "predictive-grid-optimization",
+        "epochs_without_forecast",
+        "asked for nothing, for want of a forecast that can be relied on, in epochs:",
+    ),
+    (
+        "predictive-grid-optimization",
+        "epochs_without_market",
+        "gave up waiting for the flexibility market, in epochs:",
+    ),
     (
         "state-monitoring",
         "unreliable_epochs",
@@ -239,6 +253,23 @@ mod tests {
             [
                 "part solved the network for states that may not be right, in epochs: 35",
                 "part was told tap positions that there are not: 1"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_promise_that_was_not_kept_and_a_need_that_was_not_asked_for_are_exceptions() {
+        let dispatch = json!({"kind": "economic-dispatch", "epochs_with_missed_promises": 2});
+        assert_eq!(
+            told(dispatch),
+            ["part did not plan all that it had promised to a flexibility market, in epochs: 2"]
+        );
+        let buyer = json!({"kind": "predictive-grid-optimization", "epochs_without_forecast": 3, "epochs_without_market": 1});
+        assert_eq!(
+            told(buyer),
+            [
+                "part asked for nothing, for want of a forecast that can be relied on, in epochs: 3",
+                "part gave up waiting for the flexibility market, in epochs: 1"
             ]
         );
     }
